@@ -1,0 +1,117 @@
+"""Actors, what their roles permit, and the two rules about it.
+
+    A1  an actor does only what one of its roles permits; no role permits everything
+    A2  an actor acts as itself, proved by its token; a service may name the person it acts for
+
+Permissions are spelled ``scope:resource:action``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from enum import StrEnum
+
+from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.state import ActorRow
+
+
+class Permission(StrEnum):
+    """One thing somebody may do."""
+
+    INGEST = "data:batch:ingest"
+    MATERIALIZE = "features:view:materialize"
+    REGISTER = "model:version:register"
+    REQUEST = "model:promotion:request"
+    APPROVE = "model:promotion:approve"
+    ROLL_BACK = "model:version:roll_back"
+    STOP = "model:version:stop"
+    DEMOTE = "model:version:demote"
+    SCORE = "model:decision:score"
+    MONITOR = "monitor:run:record"
+    REVIEW = "review:item:decide"
+    MANAGE_ACTORS = "actor:account:manage"
+    ANCHOR = "ledger:head:anchor"
+
+
+#: What each role permits. An administrator manages accounts and nothing of the lifecycle.
+ROLES: Mapping[str, frozenset[Permission]] = {
+    "administrator": frozenset({Permission.MANAGE_ACTORS, Permission.ANCHOR}),
+    "data_scientist": frozenset({Permission.REGISTER, Permission.REQUEST}),
+    "approver": frozenset({Permission.APPROVE}),
+    "reviewer": frozenset({Permission.REVIEW}),
+    "operator": frozenset({Permission.ROLL_BACK, Permission.STOP, Permission.DEMOTE, Permission.ANCHOR}),
+    "auditor": frozenset({Permission.ANCHOR}),
+    "ingest_service": frozenset({Permission.INGEST, Permission.MATERIALIZE}),
+    "training_service": frozenset({Permission.REGISTER, Permission.REQUEST}),
+    "scoring_service": frozenset({Permission.SCORE}),
+    "monitor_service": frozenset({Permission.MONITOR}),
+}
+
+#: Roles that only a person may hold: a service never decides for people.
+PERSONAL_ROLES = frozenset({"administrator", "approver", "reviewer", "data_scientist", "operator", "auditor"})
+KINDS = ("person", "service")
+
+
+def permits(actor: ActorRow, permission: Permission) -> bool:
+    """Say whether one of the actor's roles permits this."""
+    return any(permission in ROLES.get(role, frozenset()) for role in actor.roles)
+
+
+def require(actor: ActorRow, permission: Permission) -> None:
+    """Refuse what no role of the actor permits.
+
+    Raises:
+        Refused: rule A1.
+    """
+    if not permits(actor, permission):
+        holders = sorted(role for role, granted in ROLES.items() if permission in granted)
+        raise Refused(
+            "not-permitted",
+            f"A1: {actor.id} holds {_list(actor.roles)}, but `{permission}` needs {_list(holders, 'or')}",
+            "ask somebody who holds that role, or an administrator to grant it",
+            rule="A1",
+            permission=str(permission),
+        )
+
+
+def check_roles(kind: str, roles: tuple[str, ...]) -> None:
+    """Refuse a kind or roles that nobody may hold.
+
+    Raises:
+        BadInput: an unknown kind or role, no role at all, or a personal role for a service.
+    """
+    if kind not in KINDS:
+        raise BadInput("unknown-kind", f"got the actor kind `{kind}`, expected person or service", "pick one")
+    unknown = sorted(set(roles) - set(ROLES))
+    if unknown or not roles:
+        raise BadInput(
+            "unknown-role",
+            f"got {_list(unknown) if unknown else 'no role'}, expected one or more of {_list(sorted(ROLES), 'or')}",
+            "see `tidegate user roles`",
+        )
+    misplaced = sorted(set(roles) & PERSONAL_ROLES) if kind == "service" else sorted(set(roles) - PERSONAL_ROLES)
+    if misplaced:
+        raise BadInput(
+            "wrong-kind",
+            f"got {_list(misplaced)} for a {kind}, expected a role made for a {kind}",
+            "people decide, services work: create the other kind of actor",
+        )
+
+
+def token_digest(token: str) -> str:
+    """Return what is kept of a bearer token. Plain SHA-256 suffices: the token has 256 random bits."""
+    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
+
+
+def token_matches(token: str, kept: str) -> bool:
+    """Compare a presented token with what is kept, in constant time."""
+    return hmac.compare_digest(token_digest(token), kept)
+
+
+def _list(names: tuple[str, ...] | list[str], last: str = "and") -> str:
+    quoted = [f"`{name}`" for name in names]
+    if len(quoted) < 2:  # noqa: PLR2004  # a list of one needs no conjunction
+        return "".join(quoted)
+    return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"

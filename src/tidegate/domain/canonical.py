@@ -1,0 +1,85 @@
+"""Canonical bytes and the digests taken over them.
+
+Hashed values are RFC 8785 JSON in UTF-8. What RFC 8785 cannot carry is refused here and not
+rounded: a non-finite number, an integer beyond 2**53, a naive time. ``rfc8785`` is the one
+third-party package the domain reaches: it is a pure function of its argument.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import rfc8785
+
+from tidegate.domain.errors import BadInput
+
+#: The ``previous`` of the first event: a digest of nothing, spelled so that nobody mistakes it.
+NO_DIGEST = "sha256:" + "0" * 64
+
+
+def canonical(value: object) -> bytes:
+    """Return the RFC 8785 bytes of ``value``.
+
+    Raises:
+        BadInput: ``value`` holds something that has no canonical form (NaN, 2**60, a set).
+    """
+    try:
+        return rfc8785.dumps(value)  # type: ignore[arg-type]  # its alias is narrower than what it checks
+    except (rfc8785.CanonicalizationError, ValueError, UnicodeError) as error:
+        raise BadInput(
+            "not-canonical",
+            f"got a value with no canonical JSON form ({error}), expected strings, booleans, null, "
+            "finite numbers and integers up to 2^53",
+            "turn large integers into strings; record a non-finite number as the verdict `error`",
+        ) from error
+
+
+def sha256(data: bytes) -> str:
+    """Return ``sha256:<64 hex digits>`` of raw bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def digest(value: object) -> str:
+    """Return the SHA-256 of the canonical bytes of ``value``."""
+    return sha256(canonical(value))
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Read back one canonical object."""
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def utc_text(moment: datetime) -> str:
+    """Return an RFC 3339 UTC string; whole seconds stay short.
+
+    Raises:
+        BadInput: the time carries no zone, so nobody can say when it was.
+    """
+    if moment.tzinfo is None:
+        raise BadInput(
+            "naive-time", f"got the time {moment.isoformat()} without a zone, expected UTC", "attach a zone"
+        )
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def utc_time(text: str) -> datetime:
+    """Read an RFC 3339 string back into an aware time.
+
+    Raises:
+        BadInput: the text is no RFC 3339 time with a zone.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput(
+            "not-a-time", f"got {text!r}, expected a time like 2013-02-01T06:00:00Z", "write it in UTC"
+        ) from error
+    if moment.tzinfo is None:
+        raise BadInput(
+            "naive-time", f"got {text!r} without a zone, expected a time like 2013-02-01T06:00:00Z", "add the Z"
+        )
+    return moment.astimezone(UTC)

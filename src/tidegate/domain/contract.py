@@ -1,0 +1,215 @@
+"""Contracts, and the judgement of a batch against one.
+
+Severity and ``on_row`` are two things. Severity says how bad a failed check is; ``on_row`` says what
+happens to the rows that fail it. A batch stops when
+
+    G1  a check errored, or pointed at rows that are not there: could not measure is not a pass
+    G2  a critical check failed and its bad rows cannot be set aside (table-level, ``on_row: keep``, or unnamed)
+    G3  the share of quarantined rows is above the contract's limit
+    G4  a critical check evaluated no row at all (inconclusive), or a check of the contract was not run
+    G5  the drop breaks the contract's volume or freshness
+
+A stopped batch is held back whole, so that read = accepted + quarantined always. Its verdict is the worst
+of what stopped it: an error (G1), a failure (G2, G3, G5), or that it cannot be told (G4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from tidegate.domain.evidence import Verdict, worst
+
+
+class Severity(StrEnum):
+    """How bad it is when a check fails."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class OnRow(StrEnum):
+    """What happens to a row that fails a check."""
+
+    QUARANTINE = "quarantine"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One promised column. ``type`` is one of integer, number, string, timestamp, boolean, date."""
+
+    name: str
+    type: str
+    required: bool = False
+    classification: str = "public"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One named expectation of a suite. ``row_level`` checks can say which rows fail."""
+
+    id: str
+    expectation: str
+    severity: Severity
+    on_row: OnRow
+    row_level: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a dataset promises.
+
+    ``key`` names the columns that identify a row and state the row order of a batch; ``declared`` holds
+    tables of reference rows that the source lacks and the owner vouches for, by name.
+    """
+
+    dataset: str
+    version: str
+    owner: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    checks: tuple[Check, ...]
+    min_rows: int
+    max_rows: int
+    max_age: timedelta | None
+    quarantine_limit: float
+    digest: str
+    purpose: str = ""
+    period_columns: tuple[str, ...] = ()
+    declared: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check found. ``failing`` holds zero-based positions of rows in the drop's own order."""
+
+    check: Check
+    verdict: Verdict
+    evaluated: int
+    failing: tuple[int, ...] = ()
+    observed: str = ""
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One reason why a batch does not go on, with the rule it rests on."""
+
+    rule: str
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """The judgement of one batch. ``reasons`` maps a held-back row's position to the ids of all checks it failed."""
+
+    verdict: Verdict
+    read: int
+    reasons: Mapping[int, tuple[str, ...]]
+    results: tuple[CheckResult, ...]
+    stops: tuple[Stop, ...]
+
+    @property
+    def quarantined(self) -> int:
+        """Count the rows held back."""
+        return len(self.reasons)
+
+    @property
+    def accepted(self) -> int:
+        """Count the rows that go on."""
+        return self.read - len(self.reasons)
+
+
+def judge(
+    contract: Contract, read: int, results: Sequence[CheckResult], period_end: datetime | None, now: datetime
+) -> GateReport:
+    """Judge a batch of ``read`` rows by what its checks found.
+
+    ``period_end`` is when the drop's period closed, for freshness; ``now`` is the clock's time.
+    """
+    reasons: dict[int, list[str]] = {}
+    for result in results:
+        if result.check.on_row is OnRow.QUARANTINE:
+            for position in dict.fromkeys(result.failing):
+                reasons.setdefault(position, []).append(result.check.id)
+    stops = [*_check_stops(contract, read, results), *_volume_and_freshness(contract, read, period_end, now)]
+    share = len(reasons) / read if read else 0.0
+    if not share <= contract.quarantine_limit:  # written so that a limit that is no number stops everything
+        stops.append(
+            Stop(
+                "G3",
+                "quarantine-share",
+                f"{len(reasons)} of {read} rows ({share:.2%}) would be quarantined, "
+                f"the contract allows {contract.quarantine_limit:.2%}",
+            )
+        )
+    if stops:
+        code = f"batch:{stops[0].code}"
+        held = {position: (*reasons.get(position, ()), code) for position in range(read)}
+        verdict = worst(_VERDICTS.get(stop.rule, Verdict.FAILED) for stop in stops)
+        return GateReport(verdict, read, held, tuple(results), tuple(stops))
+    held = {position: tuple(codes) for position, codes in sorted(reasons.items())}
+    return GateReport(Verdict.PASSED, read, held, tuple(results), ())
+
+
+_VERDICTS: Mapping[str, Verdict] = {"G1": Verdict.ERROR, "G4": Verdict.INCONCLUSIVE}
+
+
+def _check_stops(contract: Contract, read: int, results: Sequence[CheckResult]) -> list[Stop]:
+    if not results:
+        return [Stop("G4", "no-checks", "the suite holds no check, so nothing was measured")]
+    ran = {result.check.id for result in results}
+    stops = [
+        Stop("G4", "check-missing", f"{check.id} was not run: {check.sentence}")
+        for check in contract.checks
+        if check.id not in ran
+    ]
+    for result in results:
+        check, critical = result.check, result.check.severity is Severity.CRITICAL
+        strays = [position for position in result.failing if not 0 <= position < read]
+        if result.verdict is Verdict.ERROR:
+            stops.append(Stop("G1", "check-errored", f"{check.id} could not measure: {result.sentence}"))
+        elif strays:
+            sentence = f"{check.id} points at row {strays[0]}, the drop holds {read} rows"
+            stops.append(Stop("G1", "check-errored", sentence))
+        elif critical and (result.verdict is Verdict.INCONCLUSIVE or (check.row_level and not result.evaluated)):
+            stops.append(Stop("G4", "nothing-evaluated", f"{check.id} evaluated no row: {result.sentence}"))
+        elif critical and result.verdict is Verdict.FAILED:
+            if not check.row_level or check.on_row is OnRow.KEEP or not result.failing:
+                stops.append(Stop("G2", "critical-check", f"{check.id} failed: {result.sentence}"))
+    return stops
+
+
+def _volume_and_freshness(
+    contract: Contract, read: int, period_end: datetime | None, now: datetime
+) -> list[Stop]:
+    stops = []
+    if not contract.min_rows <= read <= contract.max_rows:
+        stops.append(
+            Stop(
+                "G5",
+                "volume",
+                f"the drop holds {read} rows, the contract promises {contract.min_rows} to {contract.max_rows}",
+            )
+        )
+    if contract.max_age is not None and period_end is None:
+        stops.append(
+            Stop("G5", "freshness", "the drop names no period, so nobody can say whether it is fresh enough")
+        )
+    elif contract.max_age is not None and period_end is not None and now - period_end > contract.max_age:
+        days = (now - period_end) / timedelta(days=1)
+        stops.append(
+            Stop(
+                "G5",
+                "freshness",
+                f"the drop's period closed {days:.1f} days ago, the contract promises at most "
+                f"{contract.max_age / timedelta(days=1):.1f}",
+            )
+        )
+    return stops

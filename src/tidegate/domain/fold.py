@@ -1,0 +1,264 @@
+"""The fold: what each event does to the state.
+
+``changes(view, event)`` returns the rows an event writes, in order, given the state before it. The SQL
+adapter writes them in the event's own transaction; replay writes them to memory or to a fresh database.
+State that no fold yields cannot exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any, Protocol, TypeVar
+
+from tidegate.domain.canonical import digest
+from tidegate.domain.events import Event, EventType
+from tidegate.domain.policy import Stage
+from tidegate.domain.state import (
+    ROWS,
+    ActorRow,
+    ApprovalRow,
+    BatchRow,
+    CredentialRow,
+    FeatureViewRow,
+    ModelRow,
+    MonitorRow,
+    PacketRow,
+    PolicyRow,
+    PromotionRow,
+    ReviewRow,
+    Row,
+    ScoringRow,
+    State,
+    TrainingSetRow,
+    VersionRow,
+)
+
+R = TypeVar("R", bound=Row)
+
+
+class View(Protocol):
+    """The state before an event."""
+
+    def get(self, kind: type[R], /, *key: str | int) -> R | None: ...
+
+    def select(self, kind: type[R], /, **equal: object) -> tuple[R, ...]: ...
+
+
+class StateView:
+    """A `View` of state in memory."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def get(self, kind: type[R], /, *key: str | int) -> R | None:
+        """Return the row with this key, or None."""
+        row = self._state.tables[kind.TABLE].get(key)
+        return row if isinstance(row, kind) else None
+
+    def select(self, kind: type[R], /, **equal: object) -> tuple[R, ...]:
+        """Return the rows whose fields equal the given values, in key order."""
+        rows = (row for row in self._state.tables[kind.TABLE].values() if isinstance(row, kind))
+        found = [row for row in rows if all(getattr(row, name) == value for name, value in equal.items())]
+        return tuple(sorted(found, key=lambda row: row.key))
+
+
+def changes(view: View, event: Event) -> tuple[Row, ...]:
+    """Return the rows that ``event`` writes onto the state ``view``."""
+    handler = _HANDLERS.get(event.type)
+    return tuple(handler(view, event)) if handler else ()
+
+
+def replay(events: Iterable[Event]) -> State:
+    """Fold events from zero."""
+    state = State()
+    view = StateView(state)
+    for event in events:
+        for row in changes(view, event):
+            state.put(row)
+    return state
+
+
+def fingerprint(state: State) -> str:
+    """Return the digest of folded state without what names one installation (see `state.Row.VOLATILE`)."""
+    tables = {}
+    for kind in ROWS:
+        rows = [_plain(row) for _, row in sorted(state.tables[kind.TABLE].items())]
+        tables[kind.TABLE] = [
+            {name: value for name, value in row.items() if name not in kind.VOLATILE} for row in rows
+        ]
+    return digest(tables)
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return {
+        field.name: list(value) if isinstance(value := getattr(row, field.name), tuple) else value
+        for field in fields(row)
+    }
+
+
+def _row(kind: type[R], event: Event, **more: Any) -> R:
+    """Build a row from the payload's fields of the same name."""
+    given: dict[str, Any] = {**event.payload, "sequence": event.sequence, **more}
+    values = {field.name: given[field.name] for field in fields(kind)}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def _actor_added(_: View, event: Event) -> list[Row]:
+    return [_row(ActorRow, event)]
+
+
+def _roles_changed(view: View, event: Event) -> list[Row]:
+    actor = _known(view.get(ActorRow, event.payload["id"]))
+    return [replace(actor, roles=tuple(event.payload["roles"]), sequence=event.sequence)]
+
+
+def _credential_issued(_: View, event: Event) -> list[Row]:
+    return [_row(CredentialRow, event, revoked=False)]
+
+
+def _credential_revoked(view: View, event: Event) -> list[Row]:
+    row = _known(view.get(CredentialRow, event.payload["id"]))
+    return [replace(row, revoked=True, sequence=event.sequence)]
+
+
+def _policy_adopted(view: View, event: Event) -> list[Row]:
+    before = [replace(row, in_force=False) for row in view.select(PolicyRow, in_force=True)]
+    return [*before, _row(PolicyRow, event, in_force=True)]
+
+
+def _batch(_: View, event: Event) -> list[Row]:
+    return [_row(BatchRow, event, occurred_at=event.occurred_at)]
+
+
+def _features_built(view: View, event: Event) -> list[Row]:
+    rows: list[Row] = []
+    for name, built in event.payload["views"].items():
+        before = view.get(FeatureViewRow, name)
+        online = before.online_until if before else ""
+        rows.append(FeatureViewRow(name, built["definition"], built["source"], built["rows"], online, event.sequence))
+    return rows
+
+
+def _features_materialized(view: View, event: Event) -> list[Row]:
+    until = event.payload["until"]
+    known = [_known(view.get(FeatureViewRow, name)) for name in event.payload["rows"]]
+    return [replace(row, online_until=until, sequence=event.sequence) for row in known]
+
+
+def _model_registered(view: View, event: Event) -> list[Row]:
+    before = view.get(ModelRow, event.payload["name"])
+    return [_row(ModelRow, event, promotions=before.promotions if before else 0)]
+
+
+def _training_set_built(_: View, event: Event) -> list[Row]:
+    return [_row(TrainingSetRow, event)]
+
+
+def _version_registered(_: View, event: Event) -> list[Row]:
+    return [_row(VersionRow, event, stage=str(Stage.CANDIDATE), packet="", prod_sequence=0)]
+
+
+def _packet_sealed(view: View, event: Event) -> list[Row]:
+    packet = _row(PacketRow, event)
+    version = _known(view.get(VersionRow, packet.model, packet.version))
+    return [packet, replace(version, packet=packet.digest)]
+
+
+def _promotion_requested(view: View, event: Event) -> list[Row]:
+    promotion = _row(PromotionRow, event, status="open")
+    model = _known(view.get(ModelRow, promotion.model))
+    open_before = view.select(PromotionRow, model=promotion.model, version=promotion.version, status="open")
+    superseded = [replace(row, status="superseded") for row in open_before]
+    return [*superseded, replace(model, promotions=model.promotions + 1), promotion]
+
+
+def _promotion_decided(view: View, event: Event) -> list[Row]:
+    approval = _row(ApprovalRow, event, actor=event.actor, occurred_at=event.occurred_at)
+    if approval.outcome == "approve":
+        return [approval]
+    promotion = _known(view.get(PromotionRow, approval.promotion))
+    return [approval, replace(promotion, status="rejected")]
+
+
+def _promotion_applied(view: View, event: Event) -> list[Row]:
+    promotion = _known(view.get(PromotionRow, event.payload["promotion"]))
+    moved = _moved(view, event, promoted=promotion.version)
+    return [*moved, replace(promotion, status="applied")]
+
+
+def _moves(view: View, event: Event) -> list[Row]:
+    """Moves down or out leave no request of that version open: going up again is asked for again."""
+    rows = _moved(view, event)
+    for move in event.payload["moves"]:
+        open_before = view.select(
+            PromotionRow, model=event.payload["model"], version=move["version"], status="open"
+        )
+        rows += [replace(row, status="superseded") for row in open_before]
+    return rows
+
+
+def _moved(view: View, event: Event, promoted: int = 0) -> list[Row]:
+    rows: list[Row] = []
+    for move in event.payload["moves"]:
+        version = _known(view.get(VersionRow, event.payload["model"], move["version"]))
+        sequence = version.prod_sequence
+        if move["to"] == Stage.PROD and move["version"] == promoted:
+            sequence = event.sequence
+        elif move["from"] == Stage.PROD and move["to"] != Stage.RETIRED:
+            sequence = 0  # rolled back or stopped: no rollback ever restores it without a new approval
+        rows.append(replace(version, stage=move["to"], prod_sequence=sequence))
+    return rows
+
+
+def _scored(_: View, event: Event) -> list[Row]:
+    return [_row(ScoringRow, event)]
+
+
+def _monitor_ran(_: View, event: Event) -> list[Row]:
+    return [_row(MonitorRow, event)]
+
+
+def _review_opened(_: View, event: Event) -> list[Row]:
+    return [_row(ReviewRow, event, status="open", outcome="", decided_by="")]
+
+
+def _review_decided(view: View, event: Event) -> list[Row]:
+    review = _known(view.get(ReviewRow, event.payload["id"]))
+    return [replace(review, status="decided", outcome=event.payload["outcome"], decided_by=event.actor)]
+
+
+def _known(row: R | None) -> R:
+    """Return the row an event speaks of. Its absence means that the chain contradicts itself."""
+    if row is None:
+        raise LookupError("an event speaks of a row that no earlier event wrote")
+    return row
+
+
+_HANDLERS: Mapping[EventType, Callable[[View, Event], Iterable[Row]]] = {
+    EventType.ACTOR_ADDED: _actor_added,
+    EventType.ROLES_CHANGED: _roles_changed,
+    EventType.CREDENTIAL_ISSUED: _credential_issued,
+    EventType.CREDENTIAL_REVOKED: _credential_revoked,
+    EventType.POLICY_ADOPTED: _policy_adopted,
+    EventType.BATCH_ACCEPTED: _batch,
+    EventType.BATCH_REFUSED: _batch,
+    EventType.FEATURES_BUILT: _features_built,
+    EventType.FEATURES_MATERIALIZED: _features_materialized,
+    EventType.MODEL_REGISTERED: _model_registered,
+    EventType.TRAINING_SET_BUILT: _training_set_built,
+    EventType.VERSION_REGISTERED: _version_registered,
+    EventType.PACKET_SEALED: _packet_sealed,
+    EventType.PROMOTION_REQUESTED: _promotion_requested,
+    EventType.PROMOTION_APPROVED: _promotion_decided,
+    EventType.PROMOTION_REJECTED: _promotion_decided,
+    EventType.PROMOTION_APPLIED: _promotion_applied,
+    EventType.MODEL_ROLLED_BACK: _moves,
+    EventType.MODEL_STOPPED: _moves,
+    EventType.VERSION_DEMOTED: _moves,
+    EventType.VERSION_RETIRED: _moves,
+    EventType.DECISIONS_SCORED: _scored,
+    EventType.MONITOR_RAN: _monitor_ran,
+    EventType.REVIEW_OPENED: _review_opened,
+    EventType.REVIEW_DECIDED: _review_decided,
+}

@@ -1,0 +1,125 @@
+"""The nouns of the lifecycle: actions, what is known about a model, reasons, moves and decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from tidegate.domain.policy import Finding, Stage
+from tidegate.domain.state import ActorRow, ModelRow, PromotionRow, VersionRow
+
+
+class Action(StrEnum):
+    """What somebody asks for."""
+
+    PROMOTE = "promote"
+    APPROVE = "approve"
+    REJECT = "reject"
+    ROLL_BACK = "roll_back"
+    STOP = "stop"
+    DEMOTE = "demote"
+    RETIRE = "retire"
+
+
+@dataclass(frozen=True)
+class Act:
+    """An action on one version. ``to`` names the stage where the table leaves a choice."""
+
+    action: Action
+    version: int
+    to: Stage | None = None
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """What prod returns to if this version must go. ``verified`` says that it was tried, not only named."""
+
+    kind: str  # "version" or "fallback"
+    name: str
+    verified: bool
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """The evidence at hand: the sealed packet's digest, what each demand found in it, and the way back."""
+
+    packet: str
+    findings: tuple[Finding, ...]
+    way_back: WayBack | None
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """One model as the ledger has it. ``promotion`` is the version's open request; ``people`` all actors by id.
+
+    ``taken_out`` holds the numbers of the versions that a rollback or a stop took out of prod.
+    """
+
+    model: ModelRow
+    versions: Mapping[int, VersionRow]
+    promotion: PromotionRow | None
+    people: Mapping[str, ActorRow]
+    taken_out: frozenset[int] = frozenset()
+
+    def in_prod(self) -> VersionRow | None:
+        """Return the version in prod, if there is one."""
+        return next((row for row in self.versions.values() if row.stage == Stage.PROD), None)
+
+    def previous(self) -> VersionRow | None:
+        """Return the version a rollback restores: of the replaced ones, the last that was approved into prod."""
+        replaced = [row for row in self.versions.values() if row.stage == Stage.RETIRED and row.prod_sequence]
+        return max(replaced, key=lambda row: row.prod_sequence, default=None)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason: a code for machines, a rule, a sentence for people, and what to do next."""
+
+    code: str
+    rule: str
+    sentence: str
+    next_step: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the reason as a payload."""
+        return {"code": self.code, "rule": self.rule, "sentence": self.sentence, "next_step": self.next_step}
+
+
+@dataclass(frozen=True)
+class Move:
+    """One version's change of stage."""
+
+    version: int
+    source: Stage
+    target: Stage
+
+    def as_dict(self) -> dict[str, str | int]:
+        """Return the move as a payload."""
+        return {"version": self.version, "from": str(self.source), "to": str(self.target)}
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """It may happen, now, as these moves in this order (whoever leaves prod leaves first)."""
+
+    moves: tuple[Move, ...]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """It may happen once people have done what the reasons say."""
+
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """It may not happen; these are all the reasons."""
+
+    reasons: tuple[Reason, ...]
+
+
+Decision = Allowed | Waiting | Refused

@@ -1,0 +1,309 @@
+"""The folded state, as rows.
+
+Each class is one table. ``KEY`` names its primary key. Fields in ``VOLATILE`` name things of one
+installation (a random token's digest, another tool's run id): they are folded and verified like all
+others, but left out of the fingerprint, which two runs of the same story share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of folded state."""
+
+    TABLE: ClassVar[str]
+    KEY: ClassVar[tuple[str, ...]]
+    VOLATILE: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """Return the primary key's values."""
+        return tuple(getattr(self, name) for name in self.KEY)
+
+
+@dataclass(frozen=True)
+class ActorRow(Row):
+    """A person or a service. ``subject`` groups accounts of one person; names live beside the ledger."""
+
+    TABLE: ClassVar[str] = "actors"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    kind: str
+    subject: str
+    roles: tuple[str, ...]
+    sequence: int
+
+
+@dataclass(frozen=True)
+class CredentialRow(Row):
+    """A bearer token, by its digest."""
+
+    TABLE: ClassVar[str] = "credentials"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+    VOLATILE: ClassVar[tuple[str, ...]] = ("token_digest",)
+
+    id: str
+    actor: str
+    token_digest: str
+    revoked: bool
+    sequence: int
+
+
+@dataclass(frozen=True)
+class PolicyRow(Row):
+    """A policy that is or was in force. ``body`` is its whole text."""
+
+    TABLE: ClassVar[str] = "policies"
+    KEY: ClassVar[tuple[str, ...]] = ("digest",)
+
+    digest: str
+    name: str
+    version: str
+    body: str
+    in_force: bool
+    sequence: int
+
+
+@dataclass(frozen=True)
+class BatchRow(Row):
+    """What a gate made of one drop. ``batch`` is empty where the gate held everything back."""
+
+    TABLE: ClassVar[str] = "batches"
+    KEY: ClassVar[tuple[str, ...]] = ("dataset", "drop")
+
+    dataset: str
+    drop: str
+    period: str
+    batch: str
+    verdict: str
+    read: int
+    accepted: int
+    quarantined: int
+    quarantine_root: str
+    contract: str
+    report: Mapping[str, Any]
+    occurred_at: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class FeatureViewRow(Row):
+    """The latest build of a view: its definition, its source table, and up to when it is online."""
+
+    TABLE: ClassVar[str] = "feature_views"
+    KEY: ClassVar[tuple[str, ...]] = ("view",)
+
+    view: str
+    definition: str
+    source: str
+    rows: int
+    online_until: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class TrainingSetRow(Row):
+    """The exact rows a version was fitted, calibrated and judged on, named by full content."""
+
+    TABLE: ClassVar[str] = "training_sets"
+    KEY: ClassVar[tuple[str, ...]] = ("digest",)
+
+    digest: str
+    model: str
+    service: str
+    entities: str
+    rows: int
+    batches: tuple[str, ...]
+    windows: Mapping[str, Any]
+    sequence: int
+
+
+@dataclass(frozen=True)
+class ModelRow(Row):
+    """A registered name."""
+
+    TABLE: ClassVar[str] = "models"
+    KEY: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: str
+    owner: str
+    purpose: str
+    tier: str
+    fallback: str
+    promotions: int
+    sequence: int
+
+
+@dataclass(frozen=True)
+class VersionRow(Row):
+    """One registered artifact of a model, and where it stands.
+
+    ``prod_sequence`` is the sequence of the event that last put it into prod by approval (0: never);
+    a rollback restores the highest one below the version that leaves.
+    """
+
+    TABLE: ClassVar[str] = "versions"
+    KEY: ClassVar[tuple[str, ...]] = ("model", "number")
+    VOLATILE: ClassVar[tuple[str, ...]] = ("links",)
+
+    model: str
+    number: int
+    stage: str
+    artifact: str
+    training_set: str
+    trainer: str
+    registrar: str
+    on_behalf_of: str
+    source: str
+    facts: Mapping[str, Any]
+    packet: str
+    prod_sequence: int
+    links: Mapping[str, Any]
+    sequence: int
+
+
+@dataclass(frozen=True)
+class PacketRow(Row):
+    """A sealed packet: all evidence about a version, under one digest."""
+
+    TABLE: ClassVar[str] = "packets"
+    KEY: ClassVar[tuple[str, ...]] = ("digest",)
+
+    digest: str
+    model: str
+    version: int
+    body: Mapping[str, Any]
+    sequence: int
+
+
+@dataclass(frozen=True)
+class PromotionRow(Row):
+    """A request to move a version one stage up. ``status`` is open, applied, rejected or superseded."""
+
+    TABLE: ClassVar[str] = "promotions"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    model: str
+    version: int
+    source: str
+    target: str
+    requester: str
+    on_behalf_of: str
+    artifact: str
+    packet: str
+    policy: str
+    status: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class ApprovalRow(Row):
+    """A person's recorded decision on a promotion, and exactly what it was about."""
+
+    TABLE: ClassVar[str] = "approvals"
+    KEY: ClassVar[tuple[str, ...]] = ("promotion", "actor")
+
+    promotion: str
+    actor: str
+    role: str
+    outcome: str
+    model: str
+    version: int
+    artifact: str
+    packet: str
+    policy: str
+    occurred_at: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class ScoringRow(Row):
+    """One batch of decisions by one version over one period."""
+
+    TABLE: ClassVar[str] = "scorings"
+    KEY: ClassVar[tuple[str, ...]] = ("model", "period", "version")
+
+    model: str
+    period: str
+    version: int
+    artifact: str
+    entities: str
+    rows: int
+    root: str
+    file: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class MonitorRow(Row):
+    """One run of a monitor over one period's decisions."""
+
+    TABLE: ClassVar[str] = "monitor_runs"
+    KEY: ClassVar[tuple[str, ...]] = ("model", "period", "version")
+
+    model: str
+    period: str
+    version: int
+    verdict: str
+    evidence: Mapping[str, Any]
+    report: str
+    review: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class ReviewRow(Row):
+    """A person is asked to look at something. ``status`` is open or decided."""
+
+    TABLE: ClassVar[str] = "reviews"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    model: str
+    period: str
+    version: int
+    cause: str
+    role: str
+    status: str
+    outcome: str
+    decided_by: str
+    due_at: str
+    sequence: int
+
+
+ROWS: tuple[type[Row], ...] = (
+    ActorRow,
+    CredentialRow,
+    PolicyRow,
+    BatchRow,
+    FeatureViewRow,
+    TrainingSetRow,
+    ModelRow,
+    VersionRow,
+    PacketRow,
+    PromotionRow,
+    ApprovalRow,
+    ScoringRow,
+    MonitorRow,
+    ReviewRow,
+)
+
+
+@dataclass
+class State:
+    """Folded state in memory: what the SQL tables hold, as dictionaries."""
+
+    tables: dict[str, dict[tuple[str | int, ...], Row]] = field(
+        default_factory=lambda: {row.TABLE: {} for row in ROWS}
+    )
+
+    def put(self, row: Row) -> None:
+        """Insert or replace a row."""
+        self.tables[row.TABLE][row.key] = row
