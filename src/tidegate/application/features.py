@@ -1,0 +1,86 @@
+"""Build the feature views from accepted batches, and bring them online."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from tidegate.application.platform import Acting, Platform
+from tidegate.application.ports import StateReader
+from tidegate.application.recording import draft, permit
+from tidegate.domain.actors import Permission
+from tidegate.domain.canonical import utc_text, utc_time
+from tidegate.domain.errors import Refused
+from tidegate.domain.events import EventType
+from tidegate.domain.state import BatchRow, FeatureViewRow
+
+Declared = Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]]
+
+
+def accepted(
+    platform: Platform, state: StateReader, known_by: datetime
+) -> tuple[dict[str, list[Path]], list[str]]:
+    """Return the files of the batches accepted by ``known_by``, by dataset in the order of their periods, and
+    all their digests.
+
+    Raises:
+        DependencyFailed: a batch's file is gone or was altered.
+        Refused: no batch was accepted yet.
+    """
+    rows = [row for row in state.select(BatchRow) if row.batch and utc_time(row.occurred_at) <= known_by]
+    if not rows:
+        raise Refused("no-data", "got no accepted batch, expected at least one", "ingest a drop first")
+    files: dict[str, list[Path]] = {}
+    for row in sorted(rows, key=lambda row: (row.dataset, row.period, row.batch)):
+        files.setdefault(row.dataset, []).append(platform.batches.path(row.dataset, row.batch))
+    return files, sorted(row.batch for row in rows)
+
+
+def declared(platform: Platform) -> Declared:
+    """Return the reference rows that the contracts declare, by dataset and name."""
+    return {name: platform.contracts.load(name).declared for name in platform.contracts.datasets()}
+
+
+def materialize(platform: Platform, acting: Acting, until: datetime | None = None) -> tuple[FeatureViewRow, ...]:
+    """Rebuild every view from accepted batches and bring the online store to what was known at ``until``.
+
+    Doing it again with the same batches and the same moment changes nothing and writes nothing.
+
+    Raises:
+        Refused: rule A1, or no batch was accepted yet.
+    """
+    permit(platform, acting, Permission.MATERIALIZE, "features")
+    moment = until or platform.clock.now()
+    known = platform.ledger.state().select(FeatureViewRow)
+    if known and all(row.online_until and utc_time(row.online_until) >= moment for row in known):
+        return known  # an older moment never replaces what is online
+    files, _ = accepted(platform, platform.ledger.state(), moment)
+    built = platform.features.build(files, declared(platform))
+    definitions = platform.features.apply()
+    views: dict[str, Mapping[str, str | int]] = {
+        name: {"definition": definitions[name], "source": frame.digest, "rows": frame.rows}
+        for name, frame in sorted(built.items())
+    }
+    _record_built(platform, acting, views)
+    online = utc_text(moment)
+    if any(row.online_until != online for row in platform.ledger.state().select(FeatureViewRow)):
+        written = platform.features.materialize(moment)
+        with platform.ledger.transaction() as tx:
+            if any(row.online_until != online for row in tx.select(FeatureViewRow)):
+                payload = {"until": online, "rows": dict(sorted(written.items()))}
+                tx.append(draft(acting, EventType.FEATURES_MATERIALIZED, "features", payload))
+    return platform.ledger.state().select(FeatureViewRow)
+
+
+def _record_built(
+    platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, str | int]]
+) -> None:
+    with platform.ledger.transaction() as tx:
+        known = {
+            row.view: {"definition": row.definition, "source": row.source, "rows": row.rows}
+            for row in tx.select(FeatureViewRow)
+        }
+        changed = {name: view for name, view in views.items() if known.get(name) != view}
+        if changed:
+            tx.append(draft(acting, EventType.FEATURES_BUILT, "features", {"views": changed}))

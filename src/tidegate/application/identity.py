@@ -1,0 +1,133 @@
+"""Who is acting: accounts, tokens, and the opening of a ledger."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tidegate.application.platform import Acting, Platform
+from tidegate.application.ports import StateReader, Transaction
+from tidegate.application.recording import draft, permit
+from tidegate.domain.actors import Permission, check_roles, token_digest, token_matches
+from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.events import Draft, EventType
+from tidegate.domain.state import ActorRow, CredentialRow
+
+_NAME = re.compile(r"[\w .'@-]{1,80}")
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account to be made. ``name`` is personal data; it is kept beside the ledger."""
+
+    name: str
+    kind: str
+    roles: tuple[str, ...]
+
+
+def authenticate(state: StateReader, token: str) -> ActorRow:
+    """Return the actor whose token this is (rule A2).
+
+    Raises:
+        Refused: no valid credential has this token.
+    """
+    for credential in state.select(CredentialRow, token_digest=token_digest(token)):
+        if not credential.revoked and token_matches(token, credential.token_digest):
+            actor = state.get(ActorRow, credential.actor)
+            if actor is not None:
+                return actor
+    raise Refused(
+        "unknown-token",
+        "A2: got a token that belongs to no actor or was revoked, expected a valid one",
+        "set TIDEGATE_TOKEN, or use --as with a local user (see `tidegate user list`)",
+        rule="A2",
+    )
+
+
+def open_ledger(
+    platform: Platform, accounts: Sequence[Account], keep_token: Callable[[str, str], None]
+) -> bool:
+    """Write the genesis: the kind of clock, the first administrator and accounts, the first policy.
+
+    ``keep_token(name, token)`` must keep each token before it returns: tokens exist nowhere else. The
+    first account is the first administrator. Returns False, and writes nothing, if the ledger is open.
+
+    Raises:
+        BadInput: the policy on disk does not load, or an account is malformed; nothing is written.
+    """
+    if platform.ledger.state().select(ActorRow):
+        return False
+    policy = platform.policies.load()
+    with platform.ledger.transaction() as tx:
+        if tx.select(ActorRow):
+            return False
+        first = "p-1"
+        opening = {"clock": platform.clock.kind, "assurance": platform.assurance, "administrator": first}
+        tx.append(Draft(EventType.LEDGER_OPENED, "ledger", first, opening))
+        for account in accounts:
+            _add(tx, Acting(tx.get(ActorRow, first) or _first(first)), account, platform, keep_token)
+        adopted = {"digest": policy.digest, "name": policy.name, "version": policy.version, "body": policy.body}
+        tx.append(Draft(EventType.POLICY_ADOPTED, "policy", first, adopted))
+    return True
+
+
+def add_account(platform: Platform, acting: Acting, account: Account) -> tuple[ActorRow, str]:
+    """Make an account; return it and its token, which is shown once.
+
+    Raises:
+        Refused: rule A1. BadInput: a malformed name, kind or role.
+    """
+    permit(platform, acting, Permission.MANAGE_ACTORS, "actors")
+    tokens: list[str] = []
+    with platform.ledger.transaction() as tx:
+        actor = _add(tx, acting, account, platform, lambda _, token: tokens.append(token))
+    return actor, tokens[0]
+
+
+def revoke(platform: Platform, acting: Acting, actor: str) -> int:
+    """Revoke all tokens of an actor; return how many there were.
+
+    Raises:
+        Refused: rule A1. BadInput: no such actor.
+    """
+    permit(platform, acting, Permission.MANAGE_ACTORS, "actors")
+    with platform.ledger.transaction() as tx:
+        if tx.get(ActorRow, actor) is None:
+            raise BadInput("unknown-actor", f"got the actor `{actor}`, expected one of `tidegate user list`", "")
+        live = tx.select(CredentialRow, actor=actor, revoked=False)
+        for credential in live:
+            tx.append(draft(acting, EventType.CREDENTIAL_REVOKED, "actors", {"id": credential.id}))
+    return len(live)
+
+
+def _first(actor: str) -> ActorRow:
+    """Return the administrator that the genesis itself makes, before there is a row to read."""
+    return ActorRow(actor, "person", actor, ("administrator",), 0)
+
+
+def _add(
+    tx: Transaction,
+    acting: Acting,
+    account: Account,
+    platform: Platform,
+    keep_token: Callable[[str, str], None],
+) -> ActorRow:
+    check_roles(account.kind, account.roles)
+    if not _NAME.fullmatch(account.name):
+        raise BadInput(
+            "bad-name",
+            f"got a name of {len(account.name)} characters, expected 1 to 80 letters, digits, spaces or .'@-",
+            "use a plain name",
+        )
+    number = len(tx.select(ActorRow, kind=account.kind)) + 1
+    actor = f"{account.kind[0]}-{number}"
+    payload = {"id": actor, "kind": account.kind, "subject": actor, "roles": list(account.roles)}
+    tx.append(draft(acting, EventType.ACTOR_ADDED, "actors", payload, {"name": account.name}))
+    token = platform.entropy.token()
+    keep_token(account.name, token)
+    issued = {"id": f"c-{actor}", "actor": actor, "token_digest": token_digest(token)}
+    tx.append(draft(acting, EventType.CREDENTIAL_ISSUED, "actors", issued))
+    row = tx.get(ActorRow, actor)
+    assert row is not None  # noqa: S101  # the fold of the event just appended
+    return row

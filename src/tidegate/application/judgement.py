@@ -1,0 +1,134 @@
+"""Judging a packet by a gate's demands, and a policy by its own tests.
+
+A demand's verdict is
+
+    passed         `passes` holds
+    inconclusive   it does not, and `unclear` holds
+    failed         neither holds
+    error          an expression could not be evaluated; the reason is the finding's sentence
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tidegate.application.ports import Expressions
+from tidegate.domain.errors import BadInput
+from tidegate.domain.evidence import Verdict
+from tidegate.domain.policy import Demand, Finding, Gate, Policy, PolicyTest, Stage, Tier
+
+#: How many of the values that an expression names a finding quotes.
+_QUOTED = 6
+_PATH = re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*(?!\w*\s*\())+")
+
+
+class Uncovered(NamedTuple):
+    """A demand of one gate that no test has seen both pass and not pass."""
+
+    tier: Tier
+    to: Stage
+    demand: str
+    line: int
+    lacks: str
+
+
+def findings(gate: Gate, facts: Mapping[str, object], expressions: Expressions) -> tuple[Finding, ...]:
+    """Return one finding per demand of the gate, in its order.
+
+    ``facts`` are the names that expressions may use: ``{"packet": {…}}``.
+    """
+    return tuple(_finding(demand, facts, expressions) for demand in gate.demands)
+
+
+def run_tests(policy: Policy, expressions: Expressions) -> tuple[tuple[int, str], ...]:
+    """Run the policy's own tests; return the line and a sentence of each difference from what it expects."""
+    return tuple(
+        (test.line, f"test {test.name!r}: {sentence}")
+        for test in policy.tests
+        for sentence in _differences(policy, test, expressions)
+    )
+
+
+def coverage(policy: Policy) -> tuple[Uncovered, ...]:
+    """Return the demands that the tests do not exercise: seen to pass, and seen not to.
+
+    Tests count by what they expect, so ask only once they agree with the policy.
+    """
+    seen: dict[tuple[Tier, Stage, str], set[bool]] = {}
+    for test in policy.tests:
+        for demand, verdict in test.expect.items():
+            seen.setdefault((test.tier, test.to, demand), set()).add(verdict is Verdict.PASSED)
+    return tuple(
+        Uncovered(tier, to, demand.id, demand.line, lacks)
+        for tier, gates in policy.gates.items()
+        for to, gate in gates.items()
+        for demand in gate.demands
+        if (lacks := _lacks(seen.get((tier, to, demand.id), set())))
+    )
+
+
+def _finding(demand: Demand, facts: Mapping[str, object], expressions: Expressions) -> Finding:
+    try:
+        if expressions.holds(demand.passes, facts):
+            verdict = Verdict.PASSED
+        elif demand.unclear and expressions.holds(demand.unclear, facts):
+            verdict = Verdict.INCONCLUSIVE
+        else:
+            verdict = Verdict.FAILED
+    except BadInput as error:
+        return Finding(
+            demand.id, Verdict.ERROR, f"could not be evaluated: {error.sentence}; demanded: {demand.sentence}"
+        )
+    seen = _quoted(f"{demand.passes} {demand.unclear}" if demand.unclear else demand.passes, facts)
+    return Finding(
+        demand.id, verdict, f"got {seen}; demanded: {demand.sentence}" if seen else demand.sentence
+    )
+
+
+def _quoted(expression: str, facts: Mapping[str, object]) -> str:
+    """Quote the values behind the dotted names of an expression, so that a refusal shows both numbers."""
+    quoted: dict[str, str] = {}
+    for path in _PATH.findall(expression):
+        value: object = facts
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        if value is not None:
+            quoted[path] = f"{path} = {_text(value)}"
+    return ", ".join(list(quoted.values())[:_QUOTED])
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return "{" + f"{len(value)} entries" + "}"
+    return str(value)
+
+
+def _differences(policy: Policy, test: PolicyTest, expressions: Expressions) -> list[str]:
+    gate = policy.gate(test.tier, test.to)
+    if gate is None:
+        return [f"got a test for a gate into {test.to} in tier {test.tier}, which the policy does not have"]
+    found = {finding.demand: finding for finding in findings(gate, test.facts, expressions)}
+    sentences = [
+        f"got a verdict expected for {demand!r}, which this gate does not demand"
+        for demand in test.expect
+        if demand not in found
+    ]
+    for demand, finding in found.items():
+        expected = test.expect.get(demand, Verdict.PASSED)
+        if finding.verdict is not expected:
+            sentences.append(
+                f"got {finding.verdict} for {demand!r}, expected {expected} ({finding.sentence})"
+            )
+    return sentences
+
+
+def _lacks(seen: set[bool]) -> str:
+    """Say what no test has shown of a demand, or nothing."""
+    missing = [word for word, shown in (("pass", True), ("refuse", False)) if shown not in seen]
+    return f"no test sees {' or '.join(missing)}" if missing else ""

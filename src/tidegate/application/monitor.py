@@ -1,0 +1,99 @@
+"""Compare a period's decisions with what came of them, and ask a person where the verdict says so."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from tidegate.application.features import accepted, declared
+from tidegate.application.ingest import period_window
+from tidegate.application.platform import Acting, Platform
+from tidegate.application.ports import MonitorResult
+from tidegate.application.promote import lifecycle, policy_in_force
+from tidegate.application.recording import draft, permit
+from tidegate.domain.actors import Permission
+from tidegate.domain.canonical import utc_text
+from tidegate.domain.errors import Refused
+from tidegate.domain.events import EventType
+from tidegate.domain.evidence import Verdict
+from tidegate.domain.state import MonitorRow, ReviewRow, ScoringRow
+
+
+def monitor(platform: Platform, acting: Acting, model: str, period: str) -> MonitorRow:
+    """Run the model's monitor on a scored period; open a review where the policy's rule asks for one.
+
+    A period that was monitored is not monitored again.
+
+    Raises:
+        Refused: rule A1, or the period was not scored. BadInput: no such model, a malformed monitor file.
+    """
+    permit(platform, acting, Permission.MONITOR, f"model/{model}")
+    state = platform.ledger.state()
+    life = lifecycle(state, model)
+    scorings = state.select(ScoringRow, model=model, period=period)
+    if not scorings:
+        raise Refused(
+            "not-scored", f"got no decisions of `{model}` in {period}, expected some", "score the period first"
+        )
+    scoring = max(scorings, key=lambda row: row.sequence)
+    known = state.get(MonitorRow, model, period, scoring.version)
+    if known is not None:
+        return known
+    spec = platform.models.spec(model)
+    version = life.versions[scoring.version]
+    files, _ = accepted(platform, state, platform.clock.now())
+    outcomes = platform.entities.frame(spec, files, declared(platform), period_window(period))
+    result = platform.monitors.run(
+        spec,
+        platform.frames / "scores" / scoring.file,
+        platform.frames / "models" / version.artifact.removeprefix("sha256:") / str(version.links["reference"]),
+        outcomes,
+        platform.clock.now(),
+        f"{model}-{period}-v{scoring.version}",
+    )
+    payload = {
+        "model": model,
+        "period": period,
+        "version": scoring.version,
+        "verdict": str(result.verdict),
+        "evidence": evidence_facts(result, platform.monitors.tool),
+        "report": result.report_digest,
+    }
+    with platform.ledger.transaction() as tx:
+        if tx.get(MonitorRow, model, period, scoring.version) is None:
+            rule = policy_in_force(platform, tx).review
+            review = f"R-{len(tx.select(ReviewRow)) + 1}" if result.verdict in rule.on else ""
+            ran = tx.append(
+                draft(acting, EventType.MONITOR_RAN, f"model/{model}", {**payload, "review": review})
+            )
+            if review:
+                opened = {
+                    "id": review,
+                    "model": model,
+                    "period": period,
+                    "version": scoring.version,
+                    "cause": cause(result),
+                    "role": rule.role,
+                    "due_at": utc_text(platform.clock.now() + timedelta(days=rule.due_days)),
+                }
+                tx.append(
+                    draft(acting, EventType.REVIEW_OPENED, f"model/{model}", opened, causation=ran.sequence)
+                )
+        row = tx.get(MonitorRow, model, period, scoring.version)
+    assert row is not None  # noqa: S101  # the fold of the event just appended
+    return row
+
+
+def cause(result: MonitorResult) -> str:
+    """Return what a review is about: every binding piece of evidence that did not pass, in one line."""
+    open_points = [each for each in result.evidence if each.verdict is not Verdict.PASSED]
+    return "; ".join(f"{each.kind} {each.verdict}: {each.sentence}" for each in open_points)
+
+
+def evidence_facts(result: MonitorResult, tool: str) -> dict[str, Any]:
+    """Return what the ledger keeps of a monitor run."""
+    return {
+        "tool": tool,
+        "binding": [each.as_dict() for each in result.evidence],
+        "information": [each.as_dict() for each in result.information],
+    }

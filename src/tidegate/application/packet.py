@@ -1,0 +1,130 @@
+"""Seal the packet: everything known about a version, under one digest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tidegate.application.platform import Platform
+from tidegate.application.ports import StateReader
+from tidegate.domain.canonical import digest
+from tidegate.domain.errors import TidegateError
+from tidegate.domain.lifecycle import Lifecycle, WayBack
+from tidegate.domain.state import BatchRow, TrainingSetRow, VersionRow
+
+SCHEMA = "tg.packet/1"
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What was fetched and measured about one version, and the lifecycle it was measured against."""
+
+    life: Lifecycle
+    facts: dict[str, Any]
+    way_back: WayBack
+
+    def fits(self, life: Lifecycle) -> bool:
+        """Say whether ``life`` is still what the facts rest on: the same tier, fallback, champion and way back."""
+        return _basis(self.life) == _basis(life)
+
+
+def gather(platform: Platform, state: StateReader, life: Lifecycle, version: VersionRow) -> Gathered:
+    """Measure what a promotion rests on. It reads other tools, so it is done before the transaction.
+
+    Raises:
+        DependencyFailed: the champion's artifact cannot be had or no longer has its digest.
+    """
+    facts = packet_facts(platform, state, life, version)
+    return Gathered(life, facts, tried(platform, life, version))
+
+
+def _basis(life: Lifecycle) -> tuple[str, str, VersionRow | None, VersionRow | None]:
+    return life.model.tier, life.model.fallback, life.in_prod(), life.previous()
+
+
+def packet_facts(platform: Platform, state: StateReader, life: Lifecycle, version: VersionRow) -> dict[str, Any]:
+    """Return the packet of a version as things stand: evidence, lineage, champion, way back.
+
+    Raises:
+        DependencyFailed: the champion's artifact cannot be had or no longer has its digest.
+    """
+    training_set = state.get(TrainingSetRow, version.training_set)
+    batches = training_set.batches if training_set else ()
+    # By batch, not by drop: a second drop with the same rows is the same batch and changes no packet.
+    gates = {row.batch: row.verdict for row in state.select(BatchRow) if row.batch in batches}
+    verdicts = list(gates.values())
+    facts = version.facts
+    way_back = way_back_of(life, version)
+    return {
+        "schema": SCHEMA,
+        "model": version.model,
+        "version": version.number,
+        "tier": life.model.tier,
+        "artifact": {"digest": version.artifact, "format": "onnx"},
+        "data": {
+            "training_set": version.training_set,
+            "rows": facts["rows"],
+            "batches": list(batches),
+            "windows": training_set.windows if training_set else {},
+            "gates": {verdict: verdicts.count(verdict) for verdict in ("passed", "failed", "error")},
+        },
+        "features": facts["features"],
+        "metrics": facts["metrics"],
+        "slices": facts["slices"],
+        "coverage": facts["coverage"],
+        "parity": _parity(facts["parity"]),
+        "champion": champion_facts(platform, life, version),
+        "way_back": {"kind": way_back.kind, "declared": way_back.name},
+        "code": facts["code"],
+        "environment": facts["environment"],
+    }
+
+
+def packet_digest(facts: dict[str, Any]) -> str:
+    """Return a packet's identity."""
+    return digest(facts)
+
+
+def way_back_of(life: Lifecycle, version: VersionRow) -> WayBack:
+    """Return what prod returns to if this version must go: the version now in prod, else the declared fallback."""
+    earlier = _earlier(life, version)
+    if earlier is not None:
+        return WayBack("version", f"version {earlier.number}", verified=False)
+    return WayBack("fallback", life.model.fallback, verified=False)
+
+
+def tried(platform: Platform, life: Lifecycle, version: VersionRow) -> WayBack:
+    """Try the way back: an earlier version must load by its digest, a fallback must be declared.
+
+    What goes wrong is an answer, not an error: an untried way back blocks prod (rule P8).
+    """
+    way_back, earlier = way_back_of(life, version), _earlier(life, version)
+    if earlier is None:
+        return replace(way_back, verified=bool(way_back.name.strip()))
+    try:
+        platform.registry.fetch(earlier.model, earlier.number, earlier.artifact)
+    except TidegateError:
+        return way_back
+    return replace(way_back, verified=True)
+
+
+def _earlier(life: Lifecycle, version: VersionRow) -> VersionRow | None:
+    """Return the version that takes over if this one must go."""
+    current = life.in_prod()
+    return current if current is not None and current.number != version.number else life.previous()
+
+
+def champion_facts(platform: Platform, life: Lifecycle, version: VersionRow) -> dict[str, Any]:
+    """Compare a version with the one in prod on the version's own validation rows; version 0 means there is none."""
+    champion = life.in_prod()
+    if champion is None or champion.number == version.number:
+        return {"version": 0}
+    spec = platform.models.spec(version.model)
+    artifact = platform.registry.fetch(champion.model, champion.number, champion.artifact)
+    gain = platform.trainer.compare(spec, version.artifact, artifact, champion.artifact)
+    return {"version": champion.number, "brier_gain": gain.as_dict()}
+
+
+def _parity(evidence: dict[str, Any]) -> dict[str, Any]:
+    measured = evidence["values"].get("max_abs_difference", {})
+    return {"verdict": evidence["verdict"], "max_abs_difference": measured.get("value"), "n": measured.get("n", 0)}

@@ -1,0 +1,84 @@
+"""One plain sentence per event, for the log, the desk and the auditor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tidegate.domain.events import Event, EventType
+
+Payload = Mapping[str, Any]
+
+
+def sentence(event: Event, name_of: Callable[[str], str] = str) -> str:
+    """Return what happened, in one sentence. ``name_of`` turns an actor id into what may be shown of it."""
+    tell = _SENTENCES[event.type]
+    who = name_of(event.actor)
+    if event.on_behalf_of:
+        who += f" for {name_of(event.on_behalf_of)}"
+    return f"{who} {tell(event.payload)}"
+
+
+def _short(digest: str) -> str:
+    return digest.split(":")[-1][:10]
+
+
+def _moves(payload: Payload) -> str:
+    return ", ".join(f"version {move['version']}: {move['from']} → {move['to']}" for move in payload["moves"])
+
+
+def _gated(payload: Payload) -> str:
+    name = f"{payload['dataset']} {payload['period']}"
+    if not payload["batch"]:
+        stops = "; ".join(stop["sentence"] for stop in payload["report"]["stops"])
+        return f"held back {name} whole ({payload['read']} rows): {stops}"
+    held = payload["quarantined"]
+    return f"accepted {name}: {payload['read']} rows in, {payload['accepted']} on, {held} quarantined"
+
+
+def _monitored(payload: Payload) -> str:
+    tail = f"; opened {payload['review']}" if payload["review"] else ""
+    return f"monitored {payload['model']} {payload['period']} (version {payload['version']}): {payload['verdict']}{tail}"
+
+
+def _denied(payload: Payload) -> str:
+    reasons = "; ".join(f"{reason['rule']}: {reason['sentence']}" for reason in payload["reasons"])
+    return f"was refused {payload['action']}: {reasons}"
+
+
+_SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
+    EventType.LEDGER_OPENED: lambda p: f"opened the ledger on a {p['clock']} clock, assurance {p['assurance']}",
+    EventType.ACTOR_ADDED: lambda p: f"added the {p['kind']} {p['id']} as {', '.join(p['roles'])}",
+    EventType.ROLES_CHANGED: lambda p: f"changed the roles of {p['id']} to {', '.join(p['roles'])}",
+    EventType.CREDENTIAL_ISSUED: lambda p: f"issued a token to {p['actor']}",
+    EventType.CREDENTIAL_REVOKED: lambda p: f"revoked the token {p['id']}",
+    EventType.POLICY_ADOPTED: lambda p: f"put policy {p['name']} {p['version']} in force ({_short(p['digest'])})",
+    EventType.DROP_REFUSED: lambda p: f"turned away a drop of {p['dataset']} {p['period']}: {p['code']}",
+    EventType.BATCH_ACCEPTED: _gated,
+    EventType.BATCH_REFUSED: _gated,
+    EventType.FEATURES_BUILT: lambda p: f"built the feature views {', '.join(p['views'])}",
+    EventType.FEATURES_MATERIALIZED: lambda p: f"brought features online as known at {p['until']}",
+    EventType.MODEL_REGISTERED: lambda p: f"registered the model {p['name']}, tier {p['tier']}",
+    EventType.TRAINING_SET_BUILT: lambda p: f"built training set {_short(p['digest'])} of {p['rows']} rows",
+    EventType.VERSION_REGISTERED: lambda p: (
+        f"registered {p['model']} version {p['number']}, artifact {_short(p['artifact'])}"
+    ),
+    EventType.PACKET_SEALED: lambda p: f"sealed the evidence of version {p['version']} as packet {_short(p['digest'])}",
+    EventType.PROMOTION_REQUESTED: lambda p: (
+        f"requested {p['id']}: {p['model']} version {p['version']} from {p['source']} to {p['target']}"
+    ),
+    EventType.PROMOTION_APPROVED: lambda p: f"approved {p['promotion']}",
+    EventType.PROMOTION_REJECTED: lambda p: f"rejected {p['promotion']}",
+    EventType.PROMOTION_APPLIED: lambda p: f"applied {p['promotion']}: {_moves(p)}",
+    EventType.MODEL_ROLLED_BACK: lambda p: f"rolled {p['model']} back: {_moves(p)}",
+    EventType.MODEL_STOPPED: lambda p: f"stopped {p['model']}: {_moves(p)}",
+    EventType.VERSION_DEMOTED: lambda p: f"demoted {p['model']}: {_moves(p)}",
+    EventType.VERSION_RETIRED: lambda p: f"retired {p['model']}: {_moves(p)}",
+    EventType.ACTION_REFUSED: _denied,
+    EventType.DECISIONS_SCORED: lambda p: (
+        f"scored {p['rows']} rows of {p['model']} {p['period']} with version {p['version']}"
+    ),
+    EventType.MONITOR_RAN: _monitored,
+    EventType.REVIEW_OPENED: lambda p: f"asked for review {p['id']} by a {p['role']}: {p['cause']}",
+    EventType.REVIEW_DECIDED: lambda p: f"decided {p['id']}: {p['outcome']}",
+}

@@ -1,0 +1,162 @@
+"""Train a version on what was known at a moment, and register it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from tidegate.application.features import accepted, declared
+from tidegate.application.platform import Acting, Platform
+from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
+from tidegate.application.recording import draft, permit
+from tidegate.domain.actors import Permission
+from tidegate.domain.canonical import digest, utc_text
+from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.events import EventType
+from tidegate.domain.state import FeatureViewRow, ModelRow, TrainingSetRow, VersionRow
+
+
+def windows(spec: ModelSpec, known_by: datetime) -> Windows:
+    """Lay the model's train, calibrate and validate windows back from ``known_by``, each behind the other.
+
+    Raises:
+        BadInput: the model's file does not say how many days each has.
+    """
+    days = {}
+    for name in ("train_days", "calibrate_days", "validate_days"):
+        value = spec.parameters.get(name)
+        if not isinstance(value, int) or value < 1:
+            raise BadInput(
+                "bad-windows",
+                f"got parameters.{name} = {value!r} in the model `{spec.name}`, expected a whole number of days",
+                "mend model.yaml",
+            )
+        days[name] = timedelta(days=value)
+    validate = (known_by - days["validate_days"], known_by)
+    calibrate = (validate[0] - days["calibrate_days"], validate[0])
+    return Windows((calibrate[0] - days["train_days"], calibrate[0]), calibrate, validate, known_by)
+
+
+def train(platform: Platform, acting: Acting, model: str, known_by: datetime | None = None) -> VersionRow:
+    """Train, measure, convert and register a version; the same inputs again return the same version.
+
+    Raises:
+        Refused: rule A1; no data or no features yet. BadInput: an unknown model, or windows without labels.
+    """
+    permit(platform, acting, Permission.REGISTER, f"model/{model}")
+    spec = platform.models.spec(model)
+    known = windows(spec, known_by or platform.clock.now())
+    files, batches = accepted(platform, platform.ledger.state(), platform.clock.now())
+    views = platform.ledger.state().select(FeatureViewRow)
+    if not views:
+        raise Refused("no-features", "got no feature view, expected them built", "run `tidegate run materialize`")
+    entities = platform.entities.frame(spec, files, declared(platform), (known.train[0], known.validate[1]))
+    frame = platform.features.training_frame(entities, spec.service, keep=entities.columns)
+    _record_inputs(platform, acting, spec, known, entities, frame, batches)
+    key = digest(
+        {
+            "model": model,
+            "training_set": frame.digest,
+            "source": spec.source_digest,
+            "windows": window_facts(known),
+            "features": {row.view: row.definition for row in views},
+        }
+    )
+    for row in platform.ledger.state().select(VersionRow, model=model):
+        if row.facts["training_key"] == key:
+            return row
+    trained = platform.trainer.train(spec, frame, known)
+    facts = version_facts(platform, spec, trained, frame, key, views)
+    registered = platform.registry.register(
+        spec, trained, key, {"training_set": frame.digest, "commit": facts["code"]["commit"]}
+    )
+    links = {"run_id": registered.run_id, "uri": registered.uri, "reference": trained.reference.name}
+    payload = {
+        "model": model,
+        "number": registered.number,
+        "artifact": trained.artifact_digest,
+        "training_set": frame.digest,
+        "trainer": acting.actor.id,
+        "registrar": acting.actor.id,
+        "on_behalf_of": acting.on_behalf_of or "",
+        "source": spec.source_digest,
+        "facts": facts,
+        "links": links,
+    }
+    with platform.ledger.transaction() as tx:
+        row_now = tx.get(VersionRow, model, registered.number)
+        if row_now is None:
+            tx.append(draft(acting, EventType.VERSION_REGISTERED, f"model/{model}", payload))
+            row_now = tx.get(VersionRow, model, registered.number)
+    assert row_now is not None  # noqa: S101  # the fold of the event just appended
+    return row_now
+
+
+def _record_inputs(
+    platform: Platform,
+    acting: Acting,
+    spec: ModelSpec,
+    known: Windows,
+    entities: Frame,
+    frame: Frame,
+    batches: list[str],
+) -> None:
+    about = {
+        "name": spec.name,
+        "owner": spec.owner,
+        "purpose": spec.purpose,
+        "tier": spec.tier,
+        "fallback": spec.fallback,
+    }
+    training_set = {
+        "digest": frame.digest,
+        "model": spec.name,
+        "service": spec.service,
+        "entities": entities.digest,
+        "rows": frame.rows,
+        "batches": batches,
+        "windows": window_facts(known),
+    }
+    with platform.ledger.transaction() as tx:
+        row = tx.get(ModelRow, spec.name)
+        if row is None or any(getattr(row, name) != value for name, value in about.items()):
+            tx.append(draft(acting, EventType.MODEL_REGISTERED, f"model/{spec.name}", about))
+        if tx.get(TrainingSetRow, frame.digest) is None:
+            tx.append(draft(acting, EventType.TRAINING_SET_BUILT, f"model/{spec.name}", training_set))
+
+
+def window_facts(known: Windows) -> Mapping[str, Any]:
+    """Return windows as a payload."""
+    return {
+        "train": [utc_text(moment) for moment in known.train],
+        "calibrate": [utc_text(moment) for moment in known.calibrate],
+        "validate": [utc_text(moment) for moment in known.validate],
+        "known_by": utc_text(known.known_by),
+    }
+
+
+def version_facts(
+    platform: Platform,
+    spec: ModelSpec,
+    trained: Trained,
+    frame: Frame,
+    key: str,
+    views: tuple[FeatureViewRow, ...],
+) -> dict[str, Any]:
+    """Return everything measured about a version: what its packet is sealed from."""
+    return {
+        "training_key": key,
+        "metrics": {name: measure.as_dict() for name, measure in sorted(trained.metrics.items())},
+        "slices": {
+            name: {metric: measure.as_dict() for metric, measure in sorted(measures.items())}
+            for name, measures in sorted(trained.slices.items())
+        },
+        "coverage": dict(sorted(trained.coverage.items())),
+        "parity": trained.parity.as_dict(),
+        "features": {"service": spec.service, "definitions": {row.view: row.definition for row in views}},
+        "rows": frame.rows,
+        "code": dict(platform.code()) | {"source": spec.source_digest},
+        "environment": dict(sorted(trained.environment.items())),
+        "signature": {name: list(columns) for name, columns in sorted(trained.signature.items())},
+    }

@@ -1,0 +1,249 @@
+"""The composition root: the only place that names concrete adapters.
+
+Each adapter is imported when it is first used, so that a command pays only for the tools it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from tidegate.application import ports
+from tidegate.application.identity import Account, authenticate, open_ledger
+from tidegate.application.platform import Acting
+from tidegate.domain.canonical import sha256
+from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.state import ActorRow
+from tidegate.settings import Settings
+
+#: No tool phones home, and none fills the terminal. Set before any of them is imported.
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "FEAST_USAGE": "False",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",
+}
+
+
+def quiet_tools(home: Path) -> None:
+    """Switch off every tool's telemetry and noise, and keep Prefect's files with ours."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("PREFECT_HOME", str(home / "prefect"))
+    os.environ.setdefault("TIDEGATE_HOME", str(home))
+
+
+class Tidegate:
+    """Every port of one project, opened when it is first used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        quiet_tools(settings.home)
+        settings.home.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def clock(self) -> ports.Clock:
+        """Return the simulated clock where one is set or the ledger was opened with one, else the system's."""
+        from tidegate.adapters.clocks import SimulatedClock, SystemClock
+        from tidegate.adapters.sql_record import resumable
+
+        moment = self.settings.now or resumable(self.settings.profile.ledger)
+        return SimulatedClock(moment) if moment else SystemClock()
+
+    @cached_property
+    def entropy(self) -> ports.Entropy:
+        """Return the operating system's randomness."""
+        from tidegate.adapters.system_entropy import SystemEntropy
+
+        return SystemEntropy()
+
+    @cached_property
+    def signer(self) -> ports.Signer:
+        """Return the ledger's signing key, from the environment or its file."""
+        from tidegate.adapters.ed25519_signer import Ed25519Signer
+
+        return Ed25519Signer(self.settings.home / "keys" / "ledger.pem", os.environ.get("TIDEGATE_LEDGER_KEY"))
+
+    @cached_property
+    def ledger(self) -> ports.Ledger:
+        """Return the record, its schema up to date and its genesis written."""
+        from tidegate.adapters.sql_record import SqlLedger
+
+        return SqlLedger(self.settings.profile.ledger, self.clock, self.entropy)
+
+    @cached_property
+    def contracts(self) -> ports.Contracts:
+        """Return the contracts of ``expectations/``."""
+        from tidegate.adapters.contract_files import ContractFiles
+
+        return ContractFiles(self.settings.folder("expectations"))
+
+    @cached_property
+    def gate(self) -> ports.DataGate:
+        """Return Great Expectations."""
+        from tidegate.adapters.gx_gate import GxGate
+
+        return GxGate(self.settings.folder("expectations") / "suites")
+
+    @cached_property
+    def batches(self) -> ports.Batches:
+        """Return the batch files."""
+        from tidegate.adapters.arrow_batches import ArrowBatches
+
+        return ArrowBatches(self.settings.home)
+
+    @cached_property
+    def models(self) -> ports.Models:
+        """Return the folders of ``models/``."""
+        from tidegate.adapters.model_folders import ModelFolders
+
+        return ModelFolders(self.settings.folder("models"))
+
+    @cached_property
+    def features(self) -> ports.Features:
+        """Return Feast."""
+        from tidegate.adapters.feast_store import FeastStore
+
+        return FeastStore(self.settings.folder("features"), self.settings.home)
+
+    @cached_property
+    def entities(self) -> ports.Entities:
+        """Return the models' row queries, on DuckDB."""
+        from tidegate.adapters.sql_entities import SqlEntities
+
+        return SqlEntities(self.settings.home)
+
+    @cached_property
+    def trainer(self) -> ports.Trainer:
+        """Return scikit-learn with ONNX conversion."""
+        from tidegate.adapters.sklearn_trainer import SklearnTrainer
+
+        return SklearnTrainer(self.settings.home)
+
+    @cached_property
+    def registry(self) -> ports.Registry:
+        """Return MLflow."""
+        from tidegate.adapters.mlflow_registry import MlflowRegistry
+
+        return MlflowRegistry(self.settings.profile.registry, self.settings.profile.artifacts)
+
+    @cached_property
+    def scorer(self) -> ports.Scorer:
+        """Return ONNX Runtime."""
+        from tidegate.adapters.onnx_scorer import OnnxScorer
+
+        return OnnxScorer()
+
+    @cached_property
+    def monitors(self) -> ports.Monitors:
+        """Return Evidently."""
+        from tidegate.adapters.evidently_monitor import EvidentlyMonitors
+
+        return EvidentlyMonitors(self.settings.folder("monitoring"), self.settings.home)
+
+    @cached_property
+    def policies(self) -> ports.Policies:
+        """Return the policy files."""
+        from tidegate.adapters.policy_files import PolicyFiles
+
+        return PolicyFiles(self.settings.folder("models") / "policy", self.expressions)
+
+    @cached_property
+    def expressions(self) -> ports.Expressions:
+        """Return CEL."""
+        from tidegate.adapters.cel_expressions import CelExpressions
+
+        return CelExpressions()
+
+    @property
+    def frames(self) -> Path:
+        """Return the folder for what use cases write by content."""
+        return self.settings.home
+
+    @property
+    def assurance(self) -> str:
+        """Return the profile's assurance."""
+        return self.settings.profile.assurance
+
+    def code(self) -> Mapping[str, str]:
+        """Return the project's commit, whether files were changed since, and the lock's digest."""
+        lock = self.settings.project / "requirements.lock"
+        return {
+            "commit": self._git("rev-parse", "HEAD") or "unknown",
+            "changed": str(bool(self._git("status", "--porcelain", "--untracked-files=no"))).lower(),
+            "lock": sha256(lock.read_bytes()) if lock.is_file() else "unknown",
+        }
+
+    def _git(self, *arguments: str) -> str:
+        command = ["git", "-C", str(self.settings.project), *arguments]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603  # fixed words
+        except OSError:
+            return ""  # no git on this machine: the packet then says that the commit is unknown
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    def open(self, keep_token: Callable[[str, str], None] | None = None) -> bool:
+        """Write the genesis if there is none: the profile's accounts, the policy on disk. Say whether it was."""
+        accounts = [Account(row.name, row.kind, row.roles) for row in self.settings.profile.accounts]
+        return open_ledger(self, accounts, keep_token or self.keep_token)
+
+    def keep_token(self, name: str, token: str) -> None:
+        """Keep a local account's token in a file that only this machine account reads."""
+        folder = self.settings.home / "tokens"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            out.write(token)
+            out.flush()
+            os.fsync(out.fileno())
+
+    def local_token(self, name: str) -> str:
+        """Return a local account's token.
+
+        Raises:
+            Refused: there is no such local account here.
+        """
+        folder = self.settings.home / "tokens"
+        known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        if name not in known:
+            raise Refused(
+                "unknown-user",
+                f"A2: got the local user `{name}`, expected one of: {', '.join(known) or 'none yet'}",
+                "see `tidegate user list`, or set TIDEGATE_TOKEN",
+                rule="A2",
+            )
+        return (folder / name).read_text().strip()
+
+    def opened(self) -> bool:
+        """Say whether there is a ledger to read."""
+        return bool(self.ledger.state().select(ActorRow))
+
+    def act(
+        self, name: str | None = None, *, key: str | None = None, on_behalf_of: str | None = None, story: str | None = None
+    ) -> Acting:
+        """Authenticate: by a local user's name, or by ``TIDEGATE_TOKEN``.
+
+        Raises:
+            Refused: rule A2. BadInput: nobody said who is acting.
+        """
+        if self.assurance == "local":
+            self.open()
+        elif not self.opened():
+            raise Refused(
+                "no-ledger", "got no open ledger, expected one", "`tidegate open` opens it and shows the first token"
+            )
+        token = self.local_token(name) if name else os.environ.get("TIDEGATE_TOKEN", "")
+        if not token:
+            raise BadInput(
+                "nobody",
+                "got nobody to act as, expected --as USER or TIDEGATE_TOKEN",
+                "see `tidegate user list`; acting commands never guess who you are",
+            )
+        return Acting(authenticate(self.ledger.state(), token), on_behalf_of, story, key)

@@ -1,0 +1,128 @@
+"""The one settings object: profile, folders, addresses, local accounts.
+
+Read from three places, each overriding the one before: ``[tool.tidegate]`` in the project's
+pyproject.toml, the profile's file, and the environment (``TIDEGATE_HOME``, ``TIDEGATE_PROFILE``,
+``TIDEGATE_PROJECT``, ``TIDEGATE_NOW``). A profile names secrets as ``${VARIABLE}``; they are read when
+needed and never written anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tidegate.domain.canonical import utc_time
+from tidegate.domain.errors import BadInput
+
+FOLDERS = ("pipelines", "features", "models", "expectations", "monitoring", "profiles")
+
+
+@dataclass(frozen=True)
+class LocalAccount:
+    """An account that the embedded profile makes for itself."""
+
+    name: str
+    kind: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One file of ``infra/profiles/``."""
+
+    ledger: str
+    registry: str
+    artifacts: str
+    assurance: str
+    reader: str
+    accounts: tuple[LocalAccount, ...]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where everything is. ``now`` is the simulated moment, None on the system's clock."""
+
+    project: Path
+    home: Path
+    folders: Mapping[str, Path]
+    profile_name: str
+    profile: Profile
+    now: datetime | None
+
+    def folder(self, name: str) -> Path:
+        """Return one of the project's content folders."""
+        return self.folders[name]
+
+
+def load(start: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of the project around ``start`` (default: the current folder).
+
+    Raises:
+        BadInput: no project here, an unknown key, folder or profile, a variable that is not set.
+    """
+    env = os.environ if environment is None else environment
+    project = _project(Path(env.get("TIDEGATE_PROJECT") or start or Path.cwd()))
+    table = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["tidegate"]
+    unknown = sorted(set(table) - {"folders", "profile"})
+    unknown += [f"folders.{name}" for name in sorted(set(table.get("folders", {})) - set(FOLDERS))]
+    if unknown:
+        raise BadInput(
+            "bad-settings",
+            f"got {', '.join(unknown)} in [tool.tidegate], expected only profile and folders.{{{', '.join(FOLDERS)}}}",
+            "mend pyproject.toml",
+        )
+    folders = {name: project / table.get("folders", {}).get(name, name) for name in FOLDERS}
+    home = Path(env.get("TIDEGATE_HOME") or project / ".tidegate").absolute()
+    name = env.get("TIDEGATE_PROFILE") or table.get("profile", "embedded")
+    profile = _profile(folders["profiles"], name, home, env)
+    moment = env.get("TIDEGATE_NOW")
+    return Settings(project, home, folders, name, profile, utc_time(moment) if moment else None)
+
+
+def _project(start: Path) -> Path:
+    for folder in (start.absolute(), *start.absolute().parents):
+        file = folder / "pyproject.toml"
+        if file.is_file() and "tidegate" in tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}):
+            return folder
+    raise BadInput(
+        "no-project",
+        "got a folder outside any Tidegate project, expected a pyproject.toml with [tool.tidegate] here or above",
+        "change into your project, or set TIDEGATE_PROJECT",
+    )
+
+
+def _profile(folder: Path, name: str, home: Path, env: Mapping[str, str]) -> Profile:
+    file = folder / f"{name}.toml"
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", name) or not file.is_file():
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.toml"))) or "none"
+        raise BadInput("no-profile", f"got the profile `{name}`, expected one of: {known}", "set TIDEGATE_PROFILE")
+    table = tomllib.loads(file.read_text(encoding="utf-8"))
+    expected = {field.name for field in fields(Profile)}
+    if set(table) != expected:
+        off = sorted(set(table) ^ expected)
+        raise BadInput(
+            "bad-profile",
+            f"got unknown or missing {', '.join(off)} in {file.name}, expected exactly {', '.join(sorted(expected))}",
+            "mend the profile",
+        )
+    accounts = tuple(LocalAccount(row["name"], row["kind"], tuple(row["roles"])) for row in table.pop("accounts"))
+    return Profile(accounts=accounts, **{key: _expand(value, home, env) for key, value in table.items()})
+
+
+def _expand(value: Any, home: Path, env: Mapping[str, str]) -> str:
+    def variable(match: re.Match[str]) -> str:
+        if match.group(1) not in env:
+            raise BadInput(
+                "no-variable",
+                f"got no environment variable {match.group(1)}, which the profile needs",
+                "set it, or choose another profile with TIDEGATE_PROFILE",
+            )
+        return env[match.group(1)]
+
+    return re.sub(r"\$\{([A-Z][A-Z0-9_]*)\}", variable, str(value)).replace("{home}", str(home))
