@@ -1,0 +1,196 @@
+"""Reads a drop's CSV in the contract's types, and says where and why it cannot."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidegate.adapters._drop import open_drop
+from tidegate.domain.contract import Contract
+from tidegate.domain.errors import BadInput
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_MAX_HEADER = 64 * 1024
+_SHOWN = 10  # columns named in a message; `data` has them all
+_PLACE = re.compile(
+    r"In CSV column #(?P<column>\d+): (?:Row #(?P<row>\d+): )?.*?error to (?P<type>[^:]+): (?P<why>.*)",
+    re.DOTALL,
+)
+_RAGGED = re.compile(r"(?:Row #(?P<row>\d+): )?Expected (?P<expected>\d+) columns, got (?P<got>\d+)")
+
+
+def read_csv(drop: Path, contract: Contract, nulls: Sequence[str], max_bytes: int) -> pa.Table:
+    """Read a drop in its own row order, columns in the contract's order and types.
+
+    ``nulls`` are the spellings of null, in every column. Texts in quotes are never null.
+
+    Raises:
+        BadInput: see `tidegate.application.ports.Batches.read`.
+    """
+    import pyarrow as pa
+
+    with open_drop(drop, max_bytes) as stream:
+        header = _header(stream, drop.name)
+    if not header:
+        raise _empty(drop.name, "without even a header")
+    _check_columns(header, contract, drop.name)
+    try:
+        table = _parse(drop, contract, nulls, max_bytes, threads=True)
+    except pa.ArrowInvalid:
+        # Only the single-threaded reader knows the line; read again for the message's sake.
+        try:
+            table = _parse(drop, contract, nulls, max_bytes, threads=False)
+        except pa.ArrowInvalid as error:
+            raise _explain(str(error), header, contract, drop.name) from error
+    if not table.num_rows:
+        raise BadInput(
+            "empty-drop",
+            f"got {drop.name} with a header and no row, expected rows",
+            "have it delivered again",
+        )
+    _check_finite(table, drop.name)
+    return table
+
+
+def arrow_type(logical: str) -> pa.DataType:
+    """Return the Arrow type of a contract's column type. Times are UTC, in microseconds."""
+    import pyarrow as pa
+
+    types = {
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "string": pa.string(),
+        "timestamp": pa.timestamp("us", "UTC"),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+    }
+    return types[logical]
+
+
+def _parse(drop: Path, contract: Contract, nulls: Sequence[str], max_bytes: int, threads: bool) -> pa.Table:
+    import pyarrow.csv as arrow_csv
+
+    convert = arrow_csv.ConvertOptions(
+        column_types={column.name: arrow_type(column.type) for column in contract.columns},
+        include_columns=[column.name for column in contract.columns],
+        null_values=list(nulls),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    with open_drop(drop, max_bytes) as stream:
+        return arrow_csv.read_csv(
+            stream,
+            read_options=arrow_csv.ReadOptions(use_threads=threads),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=convert,
+        )
+
+
+def _header(stream: io.RawIOBase, name: str) -> list[str]:
+    line = stream.readline(_MAX_HEADER)
+    try:
+        text = line.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _encoding(name, 1) from error
+    if "\0" in text:  # UTF-16 without a mark decodes as UTF-8 full of zero bytes
+        raise _encoding(name, 1)
+    try:
+        return next(csv.reader([text], strict=True), [])
+    except csv.Error as error:
+        raise BadInput(
+            "malformed-csv",
+            f"got a header in {name} that is no CSV, expected column names",
+            "have it delivered again",
+        ) from error
+
+
+def _check_columns(header: Sequence[str], contract: Contract, name: str) -> None:
+    expected = [column.name for column in contract.columns]
+    missing = [column for column in expected if column not in header]
+    extra = sorted({column for column in header if column not in expected})
+    twice = sorted({column for column in header if header.count(column) > 1})
+    if missing or extra or twice:
+        found = [
+            f"{what} {', '.join(repr(column[:40]) for column in columns[:_SHOWN])}"
+            f"{' …' if len(columns) > _SHOWN else ''}"
+            for what, columns in (("no", missing), ("the extra", extra), ("twice", twice))
+            if columns
+        ]
+        raise BadInput(
+            "columns",
+            f"got {name} with {'; '.join(found)}, "
+            f"expected the {len(expected)} columns of the contract {contract.dataset}",
+            "have the drop corrected, or change the contract first",
+            missing=missing,
+            extra=extra,
+            twice=twice,
+        )
+
+
+def _explain(message: str, header: Sequence[str], contract: Contract, name: str) -> BadInput:
+    """Turn Arrow's message into a sentence. The bad value is quoted from public columns only."""
+    if place := _PLACE.search(message):
+        wrong = header[int(place["column"])]  # Arrow counts columns as the file has them
+        column = next(column for column in contract.columns if column.name == wrong)
+        line = int(place["row"] or 0)
+        if "UTF8" in place["why"]:
+            return _encoding(name, line)
+        quoted = re.search(r"'(.*)'", place["why"], re.DOTALL)
+        value = f"{quoted[1][:40]!r}" if quoted and column.classification == "public" else "a value"
+        at = f" on line {line}" if line else ""
+        hint = "have the drop corrected; one mistyped value makes its whole column doubtful"
+        sentence = f"got {value} in `{column.name}`{at} of {name}, expected type {column.type}"
+        return BadInput("mistyped-column", sentence, hint, column=column.name, line=line, type=column.type)
+    if ragged := _RAGGED.search(message):
+        line = int(ragged["row"] or 0)
+        at = f" on line {line}" if line else ""
+        return BadInput(
+            "malformed-csv",
+            f"got {ragged['got']} fields{at} of {name}, expected {len(header)}",
+            "the file may be cut short; have it delivered again",
+            line=line,
+        )
+    return BadInput(
+        "malformed-csv", f"got {name}, which cannot be read as CSV, expected rows of {len(header)} fields",
+        "have it delivered again",
+    )  # fmt: skip
+
+
+def _check_finite(table: pa.Table, name: str) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for field in table.schema:
+        if not pa.types.is_floating(field.type):
+            continue
+        odd = pc.fill_null(pc.invert(pc.is_finite(table.column(field.name))), False)
+        if pc.any(odd).as_py():
+            line = pc.index(odd, True).as_py() + 2
+            raise BadInput(
+                "mistyped-column",
+                f"got no finite number in `{field.name}` on line {line} of {name}, expected type number",
+                "leave the field empty where nothing could be measured",
+                column=field.name,
+                line=line,
+                type="number",
+            )
+
+
+def _empty(name: str, what: str) -> BadInput:
+    return BadInput("empty-drop", f"got {name} {what}, expected rows", "have it delivered again")
+
+
+def _encoding(name: str, line: int) -> BadInput:
+    at = f" on line {line}" if line else ""
+    return BadInput(
+        "wrong-encoding",
+        f"got bytes that are not UTF-8{at} of {name}, expected UTF-8",
+        "have it delivered as UTF-8",
+        line=line,
+    )

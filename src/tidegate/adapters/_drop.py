@@ -1,0 +1,113 @@
+"""Opens drops: a CSV, or a zip with exactly one CSV. Nothing is ever extracted to disk.
+
+A zip is input from outside. Its member's name is not used as a path, its size is bounded by what it
+declares and again by what comes out, and its checksum is verified when the last byte has been read.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from tidegate.domain.errors import BadInput
+
+_ZIP_MAGIC = b"PK"
+
+
+@contextmanager
+def open_drop(drop: Path, max_bytes: int) -> Iterator[io.RawIOBase]:
+    """Open the CSV of a drop as a stream of at most ``max_bytes``.
+
+    Raises:
+        BadInput: there is no file, it is empty, a broken zip, or not a zip of one CSV. Also while reading.
+    """
+    try:
+        with drop.open("rb") as file:
+            magic = file.read(2)
+            file.seek(0)
+            if not magic:
+                raise BadInput(
+                    "empty-drop", f"got {drop.name} with 0 bytes, expected a CSV", "have it delivered again"
+                )
+            if magic != _ZIP_MAGIC and drop.suffix.lower() != ".zip":
+                yield _Bounded(file, drop.name, max_bytes)
+                return
+            with (
+                zipfile.ZipFile(file) as archive,
+                archive.open(_member(archive, drop.name, max_bytes)) as member,
+            ):
+                yield _Bounded(member, drop.name, max_bytes)
+    except FileNotFoundError as error:
+        raise BadInput("no-drop", f"got no file {drop.name}, expected a drop", "check the path") from error
+    except OSError as error:
+        raise BadInput(
+            "no-drop",
+            f"got {drop.name}, which cannot be read ({error.strerror}), expected a file",
+            "check the path",
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise BadInput(
+            "broken-zip",
+            f"got {drop.name}, which is cut short or damaged, expected a whole zip",
+            "have it delivered again; nothing was taken from it",
+        ) from error
+    except (NotImplementedError, RuntimeError) as error:
+        raise BadInput(
+            "unusual-zip",
+            f"got {drop.name}, which is encrypted or compressed in an unusual way, expected a plain zip",
+            "have it delivered as a stored or deflated zip",
+        ) from error
+
+
+def _member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> zipfile.ZipInfo:
+    members = archive.infolist()
+    if len(members) != 1:
+        raise BadInput(
+            "zip-members",
+            f"got {name} with {len(members)} members, expected exactly one CSV",
+            "have every file delivered as a drop of its own",
+            members=len(members),
+        )
+    (member,) = members
+    parts = member.filename.replace("\\", "/").split("/")
+    if member.is_dir() or not member.filename.lower().endswith(".csv") or len(parts) > 1 or ":" in parts[0]:
+        raise BadInput(
+            "zip-member-name",
+            f"got {name} with a member that is no plain CSV file name, expected one like flights.csv",
+            "have it delivered without folders",
+        )
+    if member.file_size > max_bytes:
+        raise _too_large(name, max_bytes)
+    return member
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that refuses to yield more than it may, whatever the zip declared."""
+
+    def __init__(self, stream: IO[bytes], name: str, max_bytes: int) -> None:
+        self._stream, self._name, self._max, self._left = stream, name, max_bytes, max_bytes
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        chunk = self._stream.read(len(buffer))
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise _too_large(self._name, self._max)
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+
+def _too_large(name: str, max_bytes: int) -> BadInput:
+    return BadInput(
+        "drop-too-large",
+        f"got {name}, which unpacks to more than {max_bytes:,} bytes, expected at most that",
+        "split the drop, or raise the limit if this size is real",
+        max_bytes=max_bytes,
+    )

@@ -1,0 +1,129 @@
+"""ONNX models: what goes in, and the probability that comes out.
+
+Every declared input is a tensor of its own name and shape (rows, 1): numeric ones float32, where null is
+NaN; categorical ones strings, where null is the empty string. The estimator is fitted on exactly these
+values, so nothing is left between training and serving to differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tidegate.application.ports import ModelSpec
+from tidegate.domain.errors import BadInput, DependencyFailed
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnxruntime
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+#: Rows scored at once: large enough to be fast, small enough to stay in the cache.
+CHUNK = 8192
+OUTPUT = "probabilities"
+
+
+def require_columns(table: pa.Table, columns: Sequence[str], what: str) -> None:
+    """Refuse a table that lacks any of ``columns``.
+
+    Raises:
+        BadInput: naming every missing column.
+    """
+    missing = [name for name in columns if name not in table.column_names]
+    if missing:
+        raise BadInput(
+            "missing-column",
+            f"got {what} without {', '.join(missing)}, expected the columns that the model declares",
+            "build the frame again with the model's feature service",
+            missing=missing,
+        )
+
+
+def input_arrays(table: pa.Table, model: ModelSpec) -> Mapping[str, NDArray[Any]]:
+    """Return one (rows, 1) array per declared input.
+
+    Raises:
+        BadInput: a numeric input holds something that is no number.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in model.numeric:
+        try:
+            column = pc.cast(table.column(name), pa.float64())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise BadInput(
+                "not-a-number",
+                f"got the input {name} as {table.column(name).type}, expected numbers",
+                "declare it as categorical, or correct the view that makes it",
+            ) from error
+        arrays[name] = np.asarray(column.to_numpy(), dtype=np.float32).reshape(-1, 1)
+    for name in model.categorical:
+        column = pc.fill_null(pc.cast(table.column(name), pa.string()), "")
+        arrays[name] = np.asarray(column.to_numpy(zero_copy_only=False), dtype=object).reshape(-1, 1)
+    return arrays
+
+
+def open_session(body: bytes, what: str) -> onnxruntime.InferenceSession:
+    """Open a model from bytes that were verified, never from a path that may change under us.
+
+    One thread: a request is one row, and a second thread only costs.
+
+    Raises:
+        DependencyFailed: the bytes are no ONNX model that this runtime can run.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # its errors come back as exceptions; they need not be printed too
+    try:
+        return onnxruntime.InferenceSession(body, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime raises classes of its own, one per status code
+        raise DependencyFailed(
+            "artifact-not-loadable",
+            f"got {what} which ONNX Runtime {onnxruntime.__version__} cannot load, expected an ONNX model",
+            "register the version again from its training set",
+        ) from error
+
+
+def probabilities(
+    session: onnxruntime.InferenceSession, arrays: Mapping[str, NDArray[Any]], rows: int
+) -> NDArray[np.float64]:
+    """Return the probability of the label being true, shape (rows,).
+
+    Raises:
+        DependencyFailed: the model wants other inputs than it is given, or yields no probability.
+    """
+    import numpy as np
+
+    wanted = {item.name for item in session.get_inputs()}
+    if wanted != set(arrays):
+        raise DependencyFailed(
+            "artifact-signature",
+            f"got an artifact with the inputs {', '.join(sorted(wanted))}, "
+            f"expected {', '.join(sorted(arrays))}",
+            "the model's declaration changed since this version was trained",
+        )
+    scores = np.empty(rows, dtype=np.float64)
+    for start in range(0, rows, CHUNK):
+        part = {name: array[start : start + CHUNK] for name, array in arrays.items()}
+        try:
+            scores[start : start + CHUNK] = session.run([OUTPUT], part)[0][:, 1]
+        except Exception as error:  # as above
+            raise DependencyFailed(
+                "scoring-failed",
+                f"got {type(error).__name__} from ONNX Runtime at row {start}, expected probabilities",
+                "compare the frame's column types with the version's signature",
+            ) from error
+    if not np.isfinite(scores).all():
+        raise DependencyFailed(
+            "scoring-failed",
+            "got a score that is no finite number, expected probabilities",
+            "retrain the version",
+        )
+    return scores

@@ -1,0 +1,186 @@
+"""Drops in, batches kept, bad rows held back: Arrow in memory, Parquet and JSON lines on disk.
+
+    HOME/batches/DATASET/<64 hex>.parquet      an accepted batch, named by its ``tg1:`` digest
+    HOME/quarantine/DATASET/<64 hex>.jsonl     one drop's held-back rows, named by the drop's SHA-256
+
+A batch's digest is taken over its values in the order of the contract's key (`tidegate.adapters._arrow`
+states the bytes), so it does not depend on how the drop was ordered, packed or written to Parquet. A
+quarantine file holds one RFC 8785 line a row, ``{"reasons", "row", "values"}``, in the drop's order; the
+Merkle root of those lines goes into the chain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from tidegate.adapters._arrow import PREFIX, table_digest, write_bytes, write_parquet
+from tidegate.adapters._csv import read_csv
+from tidegate.application.ports import Segment, Table
+from tidegate.domain.canonical import canonical, utc_text
+from tidegate.domain.contract import Contract, GateReport
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.merkle import merkle_root
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_HEX = re.compile("[0-9a-f]{64}")
+_EXACT = 2**53  # above this a JSON number is no longer exact, so the integer becomes a text
+
+
+class ArrowBatches:
+    """Keeps batches and quarantined rows below one folder."""
+
+    def __init__(self, home: Path, nulls: Sequence[str] = ("", "NA"), max_bytes: int = 2**30) -> None:
+        """Keep files below ``home``.
+
+        ``nulls`` are the unquoted spellings of null in a CSV; ``max_bytes`` bounds a drop once unpacked.
+        """
+        self._home, self._nulls, self._max_bytes = home, tuple(nulls), max_bytes
+
+    def drop_digest(self, drop: Path) -> str:
+        """Return ``sha256:<hex>`` of the drop's raw bytes.
+
+        Raises:
+            BadInput: there is no such file.
+        """
+        try:
+            with drop.open("rb") as file:
+                return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise BadInput(
+                "no-drop",
+                f"got no readable file {drop.name} ({error.strerror}), expected a drop",
+                "check the path",
+            ) from error
+
+    def read(self, drop: Path, contract: Contract) -> Table:
+        """Read a drop (CSV, or one CSV in a zip) in its own row order and the contract's types.
+
+        Raises:
+            BadInput: empty, truncated, wrongly encoded, too large; a column missing, extra or mistyped.
+        """
+        return cast(Table, read_csv(drop, contract, self._nulls, self._max_bytes))
+
+    def accept(
+        self, contract: Contract, table: Table, held: Mapping[int, tuple[str, ...]]
+    ) -> tuple[str, Path]:
+        """Keep the rows not in ``held``, ordered by the contract's key; return batch digest and file."""
+        import numpy as np
+        import pyarrow as pa
+
+        keep = np.ones(table.num_rows, dtype=bool)
+        keep[np.fromiter(held, dtype=np.int64, count=len(held))] = False
+        rows = cast("pa.Table", table).filter(pa.array(keep)).replace_schema_metadata(None)
+        # Beyond the key, all columns: where a key is not unique the drop's own order must not show.
+        order = [
+            *contract.key,
+            *(column.name for column in contract.columns if column.name not in contract.key),
+        ]
+        rows = rows.sort_by([(name, "ascending") for name in order]).combine_chunks()
+        digest = table_digest(rows)
+        path = self._batch_path(contract.dataset, digest)
+        if not self._sound(path, digest):
+            write_parquet(rows, path)
+        return digest, path
+
+    def quarantine(self, contract: Contract, drop_digest: str, table: Table, report: GateReport) -> Segment:
+        """Keep every held-back row with all its reasons. A clean drop leaves an empty file."""
+        lines = list(_lines(cast("pa.Table", table), report.reasons))
+        path = self._quarantine_path(contract.dataset, drop_digest)
+        write_bytes(b"".join(line + b"\n" for line in lines), path)
+        return Segment(merkle_root(lines), path, len(lines))
+
+    def quarantined(self, dataset: str, drop_digest: str) -> tuple[Mapping[str, object], ...]:
+        """Return the held-back rows of one drop: ``row`` (its position), ``reasons`` and ``values`` of each.
+
+        Raises:
+            DependencyFailed: the file is gone: no drop that was judged is without one.
+        """
+        path = self._quarantine_path(dataset, drop_digest)
+        try:
+            return tuple(json.loads(line) for line in path.read_bytes().splitlines())
+        except (OSError, ValueError) as error:
+            raise DependencyFailed(
+                "quarantine-gone",
+                f"got no readable quarantine of the drop {drop_digest}, expected {path.name}",
+                "restore the file from a backup, or ingest the drop again",
+            ) from error
+
+    def path(self, dataset: str, batch: str) -> Path:
+        """Return the Parquet file of an accepted batch, after reading it back and comparing its digest.
+
+        Raises:
+            DependencyFailed: the file is gone or no longer has this digest.
+        """
+        path = self._batch_path(dataset, batch)
+        if not path.is_file():
+            raise DependencyFailed(
+                "batch-gone",
+                f"got no file for the batch {batch}, expected {path.name}",
+                "restore it from a backup",
+            )
+        if not self._sound(path, batch):
+            raise DependencyFailed(
+                "batch-altered",
+                f"got {path.name} with other content, expected the batch {batch}",
+                "restore it from a backup, or ingest its drop again",
+            )
+        return path
+
+    def _sound(self, path: Path, digest: str) -> bool:
+        """Say whether the file holds the batch of this digest; a broken file is simply not sound."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not path.is_file():
+            return False
+        try:
+            return table_digest(pq.read_table(path, partitioning=None)) == digest
+        except (OSError, pa.ArrowException, BadInput):
+            return False
+
+    def _batch_path(self, dataset: str, digest: str) -> Path:
+        return self._home / "batches" / dataset / f"{_hex(digest, PREFIX)}.parquet"
+
+    def _quarantine_path(self, dataset: str, digest: str) -> Path:
+        return self._home / "quarantine" / dataset / f"{_hex(digest, 'sha256:')}.jsonl"
+
+
+def _hex(digest: str, prefix: str) -> str:
+    text = digest.removeprefix(prefix)
+    if not digest.startswith(prefix) or not _HEX.fullmatch(text):
+        raise BadInput(
+            "not-a-digest",
+            f"got {digest[:80]!r}, expected {prefix} and 64 hex digits",
+            "copy the whole digest",
+        )
+    return text
+
+
+def _lines(table: pa.Table, reasons: Mapping[int, tuple[str, ...]]) -> Iterator[bytes]:
+    positions = sorted(reasons)
+    rows = table.take(positions).to_pylist() if positions else []
+    for position, values in zip(positions, rows, strict=True):
+        plain = {name: _plain(value) for name, value in values.items()}
+        yield canonical({"row": position, "reasons": list(reasons[position]), "values": plain})
+
+
+def _plain(value: object) -> object:
+    """Return a value as canonical JSON can carry it."""
+    if isinstance(value, datetime):
+        return utc_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, int) and abs(value) > _EXACT:
+        return str(value)
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value

@@ -1,0 +1,90 @@
+"""Data contracts as files: Open Data Contract Standard (ODCS) 3, with native Great Expectations suites.
+
+    FOLDER/contracts/NAME.yaml    the contract, in ODCS's own fields
+    FOLDER/suites/NAME.json       its suite, as GX writes it
+
+Where ODCS has a field it is used: ``team.name`` (owner), ``schema`` (columns, types, classification, primary
+key), ``quality`` with the metric ``rowCount`` (volume, both bounds included), ``slaProperties`` with the
+property ``freshness``. What it has no field for are ``customProperties``: ``periodColumns``,
+``quarantineLimit`` and ``declared``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tidegate.adapters._gx_suite import SuiteFile
+from tidegate.adapters._odcs import OdcsFile
+from tidegate.adapters._yaml import Reader, read_text
+from tidegate.domain.canonical import digest, sha256
+from tidegate.domain.contract import Contract
+from tidegate.domain.errors import BadInput
+
+
+class ContractFiles:
+    """Reads the contracts of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read below ``folder``, the one that holds ``contracts/`` and ``suites/``."""
+        self._folder = folder
+
+    def datasets(self) -> tuple[str, ...]:
+        """Return the names of all datasets under contract."""
+        return tuple(sorted(path.stem for path in (self._folder / "contracts").glob("*.yaml")))
+
+    def load(self, dataset: str) -> Contract:
+        """Return one contract. Its digest covers the bytes of the contract and of the suite.
+
+        Raises:
+            BadInput: no such dataset, or a file breaks the format. ``faults`` lists everything found in
+                both files, each as {file, line, sentence}.
+        """
+        if dataset not in self.datasets():
+            known = ", ".join(self.datasets()) or "none at all"
+            raise BadInput(
+                "contract",
+                f"got the dataset `{dataset}`, expected one under contract: {known}",
+                "write contracts/NAME.yaml for it",
+                faults=[],
+            )
+        name, suite_name = f"contracts/{dataset}.yaml", f"suites/{dataset}.json"
+        suite, suite_text = None, ""
+        try:
+            text = read_text(self._folder / name, "contract", "a data contract")
+            reader = Reader(text, name, "contract")
+        except BadInput as error:
+            raise _breaks(dataset, [{"file": name, **fault} for fault in _faults_of(error)]) from error
+        odcs = OdcsFile(reader, dataset)
+        if odcs.suite is not None:
+            try:
+                suite_text = read_text(self._folder / suite_name, "contract", "a suite")
+                suite = SuiteFile(suite_text, suite_name, dataset, odcs.columns)
+            except BadInput as error:
+                odcs.suite.fault(f"no readable {suite_name} ({error.sentence})", "the suite as GX writes it")
+        if suite is not None and not suite.faults:
+            odcs.guard(suite.not_null)
+        if (
+            not reader.faults
+        ):  # what our own reading lets through; where it does not, its sentences are clearer
+            odcs.conform()
+        faults = [{"file": name, **fault._asdict()} for fault in sorted(reader.faults)]
+        if suite is None or faults or suite.faults:
+            raise _breaks(dataset, faults + (suite.faults if suite else []))
+        both = {"contract": sha256(text.encode()), "suite": sha256(suite_text.encode())}
+        return odcs.contract(suite.checks, digest(both))
+
+
+def _faults_of(error: BadInput) -> list[dict[str, object]]:
+    faults = error.data["faults"]
+    return list(faults) if isinstance(faults, list) else []
+
+
+def _breaks(dataset: str, faults: list[dict[str, object]]) -> BadInput:
+    count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
+    lines = "; ".join(f"{fault['file']} line {fault['line']}: {fault['sentence']}" for fault in faults)
+    return BadInput(
+        "contract",
+        f"the contract of `{dataset}` has {count}: {lines}",
+        "correct every line named; nothing was loaded",
+        faults=faults,
+    )

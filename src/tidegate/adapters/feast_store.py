@@ -1,0 +1,290 @@
+"""Features in Feast: sources built by DuckDB, point-in-time joins, the online store.
+
+Three things that Feast leaves to its caller are done here.
+
+* A row counts from its ``created_timestamp``, offline and online. Feast's own materialization goes by
+  event time alone, so the latest row known at a moment is chosen here and handed to Feast.
+* An older moment never overwrites a newer one online, and a value past its view's ttl is not served.
+* Offline reads share one DuckDB connection in the process: one lock for all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidegate.adapters import _feast_repo as repository
+from tidegate.adapters import _feast_tables as tables
+from tidegate.adapters._arrow import write_bytes
+from tidegate.adapters._duckdb import Declared, run_sql, write_frame
+from tidegate.adapters._feast_repo import tool_errors
+from tidegate.application.ports import Frame
+from tidegate.domain.canonical import utc_text, utc_time
+from tidegate.domain.errors import BadInput, DependencyFailed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Feast's DuckDB store reads through one connection per process, and loading definitions sets a variable.
+_PROCESS = threading.RLock()
+_PATIENCE_SECONDS = 600
+_KEYS_PER_READ = 1000
+
+
+class FeastStore:
+    """A Feast repository under ``repo``, with its data under ``home``.
+
+    ``home/features`` holds each view's source, by content and under the path its definition names;
+    ``home/feast`` the registry, the online store and the overlay configuration; ``home/frames`` what
+    was joined for training.
+    """
+
+    def __init__(self, repo: Path, home: Path) -> None:
+        self._repo = repo.resolve()
+        self._home = home.resolve()
+        self._opened: Any = None
+        self._lock: Any = None
+
+    @property
+    def tool(self) -> str:
+        """Return ``feast`` and its version."""
+        from importlib.metadata import version
+
+        return f"feast {version('feast')}"
+
+    # ── sources ───────────────────────────────────────────────────────────────────────────────────
+
+    def build(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> Mapping[str, Frame]:
+        """Run ``sources/<view>.sql`` for every view; keep the rows by content and swap the view's source.
+
+        Raises:
+            BadInput: a view has no SQL, the SQL does not run, or its rows break the view's definition.
+        """
+        with self._alone(), tool_errors("building sources"):
+            views, frames = self._defined_views(), {}
+            for view in views:
+                rows = tables.as_defined(view, run_sql(self._sql(view.name), batches, declared))
+                frames[view.name] = write_frame(rows, self._home / "features" / view.name, (view.event,))
+            # Noted before it is done: a source that was not swapped is then noticed, and built again.
+            self._note("built", {name: frame.digest for name, frame in frames.items()})
+            for view in views:
+                write_bytes(frames[view.name].path.read_bytes(), view.source)
+            return frames
+
+    # ── registry ──────────────────────────────────────────────────────────────────────────────────
+
+    def apply(self) -> Mapping[str, str]:
+        """Register the definitions and drop what they no longer name; return digests by view and service.
+
+        Raises:
+            BadInput: the definitions do not load.
+            DependencyFailed: the registry or a store cannot be written.
+        """
+        with self._alone(), tool_errors("registering definitions"):
+            from feast.repo_operations import extract_objects_for_apply_delete
+
+            store, contents = self._store(), self._definitions()
+            objects, gone, _, _ = extract_objects_for_apply_delete(store.project, store.registry, contents)
+            store.apply(objects, objects_to_delete=gone, partial=False)
+            digests: dict[str, str] = {}
+            for view in (*contents.feature_views, *contents.on_demand_feature_views):
+                registered = store.registry.get_any_feature_view(view.name, store.project)
+                sql = self._sql(view.name) if view in contents.feature_views else ""
+                digests[view.name] = repository.view_digest(registered, sql)
+            for service in contents.feature_services:
+                registered = store.registry.get_feature_service(service.name, store.project)
+                digests[service.name] = repository.service_digest(registered, digests)
+            return digests
+
+    # ── reading and writing ───────────────────────────────────────────────────────────────────────
+
+    def training_frame(self, entities: Frame, service: str, keep: Sequence[str]) -> Frame:
+        """Join a service's features onto ``entities`` as they were known; rows and order stay as they are.
+
+        Columns: event_timestamp, the join keys, ``keep``, the features. A feature is null where nothing
+        was known within its view's ttl.
+
+        Raises:
+            BadInput: no such service, or a column is missing or would be there twice.
+            DependencyFailed: the entity frame or a source no longer has its digest.
+        """
+        import pyarrow as pa
+
+        with self._alone(), tool_errors("joining features"):
+            store = self._store(fresh=True)
+            selected, views = self._service(store, service)
+            for view in views:
+                self._source(view)
+            keys = sorted({key for view in views for key in view.keys})
+            kept = [name for name in dict.fromkeys(keep) if name not in ("event_timestamp", *keys)]
+            rows = tables.entity_rows(
+                entities, keys, kept, [name for view in views for name in view.features]
+            )
+            positions = pa.array(range(rows.num_rows), pa.int64())
+            asked = rows.select(["event_timestamp", *keys]).append_column(tables.ROW, positions)
+            with warnings.catch_warnings():  # Feast's ibis still calls DuckDB by an old name
+                warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
+                job = store.get_historical_features(
+                    entity_df=asked.to_pandas(), features=selected, filter_by_created_timestamp=True
+                )
+                joined = job.to_arrow()
+            features = tables.in_order(joined, rows.num_rows, views)
+            columns = {name: rows.column(name) for name in ("event_timestamp", *keys, *kept)}
+            columns |= {name: features.column(name) for name in features.column_names}
+            return write_frame(pa.table(columns), self._home / "frames")
+
+    def materialize(self, until: datetime) -> Mapping[str, int]:
+        """Write each key's latest row known at ``until`` to the online store; return rows by view.
+
+        A moment before the last one writes nothing: what is online is newer already.
+
+        Raises:
+            BadInput: ``until`` has no zone.
+            DependencyFailed: a source is missing or was altered, or the online store cannot be written.
+        """
+        with self._alone(), tool_errors("materializing"):
+            moment, last = utc_time(utc_text(until)), self._materialized()
+            views = self._defined_views()
+            if last is not None and moment < last:
+                return {view.name: 0 for view in views}
+            store, written = self._store(fresh=True), {}
+            for view in views:
+                rows = tables.known_at(self._source(view), view, moment)
+                if rows.num_rows:
+                    store.provider.ingest_df(store.get_feature_view(view.name), tables.for_feast(rows))
+                written[view.name] = rows.num_rows
+            self._note("materialized", {"until": utc_text(moment)})
+            return written
+
+    def online(self, service: str, keys: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
+        """Return each key's features by name, as of the last materialization.
+
+        Raises:
+            BadInput: no such service, or a key lacks a part.
+        """
+        with tool_errors("reading online features"):
+            store, now = self._store(), self._materialized()
+            selected, views = self._service(store, service)
+            rows = tables.key_rows(keys, sorted({key for view in views for key in view.keys}))
+            if now is None:
+                return [{name: None for view in views for name in view.features} for _ in rows]
+            answers: list[Mapping[str, object]] = []
+            for start in range(0, len(rows), _KEYS_PER_READ):
+                asked = rows[start : start + _KEYS_PER_READ]
+                found = store.get_online_features(features=selected, entity_rows=asked)
+                columns = found.to_dict(include_event_timestamps=True)
+                answers += [tables.still_valid(columns, row, views, now) for row in range(len(asked))]
+            return answers
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────────
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the store for this thread and this process: stores are created once, sources swapped whole."""
+        import filelock
+
+        folder = self._home / "feast"
+        folder.mkdir(parents=True, exist_ok=True)
+        with _PROCESS:
+            # One lock object: it may be taken again by the thread that holds it, a second one would wait.
+            self._lock = self._lock or filelock.FileLock(folder / ".lock", timeout=_PATIENCE_SECONDS)
+            try:
+                with self._lock:
+                    yield
+            except filelock.Timeout as error:
+                raise DependencyFailed(
+                    "features-busy",
+                    f"got no turn at the feature store in {_PATIENCE_SECONDS} s, expected another to finish",
+                    "see which process holds the home's feast/.lock",
+                ) from error
+
+    def _store(self, fresh: bool = False) -> Any:
+        if self._opened is None:
+            with self._alone():
+                if self._opened is None:
+                    overlay = repository.write_overlay(self._repo, self._home)
+                    feast = repository.import_feast()
+                    opened = feast.FeatureStore(repo_path=str(self._repo), fs_yaml_file=overlay)
+                    _ = opened.registry  # creates its tables, under the lock
+                    self._opened = opened
+        if fresh:
+            self._opened.refresh_registry()
+        return self._opened
+
+    def _definitions(self) -> Any:
+        return repository.load_definitions(self._repo, self._home, self._store().project)
+
+    def _defined_views(self) -> list[tables.View]:
+        contents = self._definitions()
+        join_keys = {entity.name: entity.join_key for entity in contents.entities}
+        views = [tables.View.of(view, join_keys) for view in contents.feature_views]
+        for view in views:
+            expected = self._home / "features" / f"{view.name}.parquet"
+            if view.source.resolve() != expected:
+                raise BadInput(
+                    "source-path",
+                    f"got a source called {view.source.name} for {view.name}, "
+                    f"expected features/{view.name}.parquet under ${repository.HOME_VARIABLE}",
+                    "see features/definitions.py",
+                )
+        return views
+
+    def _service(self, store: Any, service: str) -> tuple[Any, list[tables.View]]:
+        from feast.errors import FeatureServiceNotFoundException
+
+        try:
+            selected = store.registry.get_feature_service(service, store.project, allow_cache=True)
+        except FeatureServiceNotFoundException as error:
+            store.refresh_registry()  # another process may just have registered it: the next call sees it
+            known = ", ".join(sorted(known.name for known in store.list_feature_services())) or "none"
+            raise BadInput(
+                "no-such-service",
+                f"got the feature service {service}, expected one that is registered: {known}",
+                "define it in features/ and apply",
+            ) from error
+        entities = store.registry.list_entities(store.project, allow_cache=True)
+        join_keys, views = {entity.name: entity.join_key for entity in entities}, []
+        for projection in selected.feature_view_projections:
+            view = store.registry.get_feature_view(projection.name, store.project, allow_cache=True)
+            views.append(tables.View.of(view, join_keys, [field.name for field in projection.features]))
+        return selected, views
+
+    def _sql(self, view: str) -> str:
+        file = self._repo / "sources" / f"{view}.sql"
+        try:
+            return file.read_text()
+        except OSError as error:
+            raise BadInput(
+                "no-source-sql",
+                f"got no sources/{view}.sql, expected one for each view",
+                f"write {file.name}",
+            ) from error
+
+    def _source(self, view: tables.View) -> pa.Table:
+        """Read a view's source, verified: what was written behind our back is not joined."""
+        digest = self._noted("built").get(view.name)
+        if digest is None:
+            raise DependencyFailed(
+                "features-not-built",
+                f"got no source for {view.name}, expected it to be built",
+                "build features first",
+            )
+        return tables.read_verified(view.source, digest, f"the source of {view.name}")
+
+    def _materialized(self) -> datetime | None:
+        until = self._noted("materialized").get("until")
+        return utc_time(until) if until else None
+
+    def _note(self, name: str, values: Mapping[str, str]) -> None:
+        text = json.dumps(dict(values), indent=1, sort_keys=True) + "\n"
+        write_bytes(text.encode(), self._home / "feast" / f"{name}.json")
+
+    def _noted(self, name: str) -> dict[str, str]:
+        file = self._home / "feast" / f"{name}.json"
+        return dict(json.loads(file.read_text())) if file.exists() else {}

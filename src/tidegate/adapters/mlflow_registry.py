@@ -1,0 +1,246 @@
+"""The model registry: MLflow, through its client alone.
+
+Nothing global is touched: no active run, no tracking URI, no autolog. What MLflow holds is a projection
+of the ledger. Run and version carry ``tidegate.training_key``, by which a registration that was cut
+short is found again; the version is created last, so a version that exists is whole.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from pathlib import Path
+from shutil import copyfile
+from typing import TYPE_CHECKING, Any
+
+from tidegate.adapters._files import read_artifact
+from tidegate.adapters._mlflow import MlflowStore
+from tidegate.application.ports import ModelSpec, Registered, Trained
+from tidegate.domain.errors import DependencyFailed
+from tidegate.domain.evidence import Measure
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+KEY, ARTIFACT, STAGE = "tidegate.training_key", "tidegate.artifact", "tidegate.stage"
+#: MLflow takes at most this many parameters or tags in one call.
+_AT_ONCE = 100
+
+
+class MlflowRegistry:
+    """Keeps versions in MLflow at ``tracking_uri``, their artifacts below ``artifact_root``.
+
+    ``aliases`` are the stages that one version at a time is found under (``models:/NAME@prod``); every
+    other stage is only a tag.
+    """
+
+    def __init__(
+        self,
+        tracking_uri: str,
+        artifact_root: str | Path,
+        aliases: tuple[str, ...] = ("staging", "canary", "prod"),
+    ) -> None:
+        root = artifact_root.resolve().as_uri() if isinstance(artifact_root, Path) else artifact_root
+        self._root, self._aliases = root.rstrip("/"), aliases
+        self._store = MlflowStore(tracking_uri, self._root)
+
+    @property
+    def tool(self) -> str:
+        """Return MLflow's name and version."""
+        from importlib.metadata import version
+
+        return f"MLflow {version('mlflow')}"
+
+    def register(
+        self, model: ModelSpec, trained: Trained, training_key: str, facts: Mapping[str, str]
+    ) -> Registered:
+        """Log run and artifact, create the version; the same ``training_key`` again returns the same version.
+
+        Raises:
+            DependencyFailed: MLflow cannot be used, or the artifact no longer has its digest.
+        """
+        with self._store.lock(), self._store.client(create=True) as client:
+            version = _version(client, model.name, training_key)
+            if version is None:
+                read_artifact(trained.artifact, trained.artifact_digest)
+                run = self._run(client, model, training_key)
+                _log(client, run, model, trained, facts)
+                source = f"{run.info.artifact_uri}/model"
+                tags = {KEY: training_key, ARTIFACT: trained.artifact_digest, **_tags(facts)}
+                _ensure_model(client, model)
+                version = client.create_model_version(model.name, source, run.info.run_id, tags=tags)
+            number = int(version.version)
+            return Registered(number=number, run_id=str(version.run_id), uri=f"models:/{model.name}/{number}")
+
+    def fetch(self, model: str, number: int, artifact_digest: str) -> Path:
+        """Return the version's artifact, verified.
+
+        Raises:
+            DependencyFailed: the registry is down, or what it holds no longer has this digest.
+        """
+        with self._store.client() as client:
+            from mlflow.artifacts import download_artifacts
+
+            uri = client.get_model_version_download_uri(model, str(number))
+            path = Path(download_artifacts(artifact_uri=f"{uri}/model.onnx", tracking_uri=self._store.uri))
+            read_artifact(path, artifact_digest)
+            return path
+
+    def project(self, model: str, stages: Mapping[int, str]) -> tuple[str, ...]:
+        """Make aliases and stage tags say what ``stages`` says; return a sentence per difference found.
+
+        Aliases that are none of ours are left alone.
+
+        Raises:
+            DependencyFailed: MLflow cannot be used, or lacks a version that ``stages`` names.
+        """
+        if not stages and self._store.database is not None and not self._store.database.exists():
+            return ()
+        with self._store.lock(), self._store.client() as client:
+            versions = {int(version.version): version for version in _versions(client, model)}
+            if missing := sorted(set(stages) - set(versions)):
+                raise DependencyFailed(
+                    "registry-version-missing",
+                    f"got no version {', '.join(map(str, missing))} of {model} in MLflow, "
+                    "expected what the ledger holds",
+                    "somebody deleted it there: restore MLflow's store from a backup",
+                    model=model,
+                )
+            found = [
+                _set_tag(client, model, versions[number], stages.get(number)) for number in sorted(versions)
+            ]
+            if versions:
+                held = client.get_registered_model(model).aliases
+                found += [self._set_alias(client, model, alias, held, stages) for alias in self._aliases]
+            return tuple(sentence for sentence in found if sentence)
+
+    def _set_alias(
+        self, client: MlflowClient, model: str, alias: str, held: Mapping[str, Any], stages: Mapping[int, str]
+    ) -> str:
+        wanted = max((number for number, stage in stages.items() if stage == alias), default=None)
+        got = int(held[alias]) if alias in held else None
+        if got == wanted:
+            return ""
+        if wanted is None:
+            client.delete_registered_model_alias(model, alias)
+            return f"the alias {alias} of {model} pointed at version {got}, now it is removed"
+        client.set_registered_model_alias(model, alias, str(wanted))
+        pointed = "was absent" if got is None else f"pointed at version {got}"
+        return f"the alias {alias} of {model} {pointed}, now it points at version {wanted}"
+
+    def _run(self, client: MlflowClient, model: ModelSpec, training_key: str) -> Run:
+        """Return the run of this training: the one begun before, or a new one."""
+        experiment = client.get_experiment_by_name(model.name)
+        if experiment is None:
+            number = client.create_experiment(model.name, artifact_location=f"{self._root}/{model.name}")
+        else:
+            number = experiment.experiment_id
+        begun = client.search_runs(
+            [number], f"tags.\"{KEY}\" = '{training_key}'", order_by=["start_time ASC"]
+        )
+        if begun:
+            return begun[0]
+        name = f"{model.name} {training_key.rpartition(':')[2][:12]}"
+        return client.create_run(number, tags={KEY: training_key}, run_name=name)
+
+
+def _log(
+    client: MlflowClient, run: Run, model: ModelSpec, trained: Trained, facts: Mapping[str, str]
+) -> None:
+    """Log everything of a run; doing it twice leaves the same run."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    number = run.info.run_id
+    environment = {f"environment.{name}": value for name, value in trained.environment.items()}
+    tags = {ARTIFACT: trained.artifact_digest, **_tags({**facts, **environment})}
+    params = [Param(name, str(value)) for name, value in sorted(model.parameters.items())]
+    # The run's own start as time: a metric logged again is then the same point, not a second one.
+    metrics = [Metric(name, value, run.info.start_time, 0) for name, value in _metrics(trained)]
+    run_tags = [RunTag(name, value) for name, value in sorted(tags.items())]
+    for start in range(0, max(len(metrics), len(params), len(run_tags)), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        client.log_batch(number, metrics[part], params[part], run_tags[part])
+    with tempfile.TemporaryDirectory(prefix="tidegate-") as folder:
+        path = Path(folder) / "model"
+        _save(path, model, trained)
+        client.log_artifacts(number, str(path), "model")
+    client.set_terminated(number)
+
+
+def _save(path: Path, model: ModelSpec, trained: Trained) -> None:
+    """Write MLflow's model folder, so that any of its clients loads ``models:/NAME/NUMBER``."""
+    import mlflow.onnx
+    import numpy as np
+    import onnx
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    needed = [name for name in ("onnx", "onnxruntime", "numpy") if name in trained.environment]
+    kinds = {"float": np.dtype(np.float32), "string": np.dtype(str)}
+
+    def schema(side: str, width: int) -> Any:
+        named = (text.split(": ") for text in trained.signature[side])
+        return Schema([TensorSpec(kinds[kind], (-1, width), name) for name, kind in named])
+
+    mlflow.onnx.save_model(
+        onnx.load_model_from_string(trained.artifact.read_bytes()),
+        str(path),
+        signature=ModelSignature(schema("inputs", 1), schema("outputs", 2)),
+        # Given, not inferred: inferring starts a process that loads the model again.
+        pip_requirements=[f"{name}=={trained.environment[name]}" for name in needed],
+        onnx_execution_providers=["CPUExecutionProvider"],
+        save_as_external_data=False,
+        metadata={"model": model.name, "artifact": trained.artifact_digest},
+    )
+    # MLflow writes the graph anew; what is registered is the file that was digested.
+    copyfile(trained.artifact, path / "model.onnx")
+
+
+def _metrics(trained: Trained) -> Iterator[tuple[str, float]]:
+    """Yield every measured number; an interval's ends and n beside its value."""
+    groups: dict[str, Mapping[str, Measure]] = {"": trained.metrics, "parity/": trained.parity.values}
+    groups |= {f"slice/{name.replace('=', '/')}/": measures for name, measures in trained.slices.items()}
+    for prefix, measures in groups.items():
+        for name, measure in measures.items():
+            numbers = {"": measure.value, "_low": measure.low, "_high": measure.high, "_n": float(measure.n)}
+            for suffix, number in numbers.items():
+                if number is not None and isfinite(number):
+                    yield f"{prefix}{name}{suffix}", number
+    for name, count in trained.coverage.items():
+        yield f"coverage/{name}", float(count)
+
+
+def _tags(facts: Mapping[str, str]) -> dict[str, str]:
+    return {f"tidegate.{name}": value for name, value in facts.items()}
+
+
+def _ensure_model(client: MlflowClient, model: ModelSpec) -> None:
+    if not client.search_registered_models(f"name = '{model.name}'"):
+        client.create_registered_model(
+            model.name, {"tidegate.owner": model.owner, "tidegate.tier": model.tier}, model.purpose
+        )
+
+
+def _versions(client: MlflowClient, model: str) -> list[ModelVersion]:
+    return list(client.search_model_versions(f"name = '{model}'", max_results=10_000))
+
+
+def _version(client: MlflowClient, model: str, training_key: str) -> ModelVersion | None:
+    """Return the first version of this training."""
+    same = [version for version in _versions(client, model) if version.tags.get(KEY) == training_key]
+    return min(same, key=lambda version: int(version.version), default=None)
+
+
+def _set_tag(client: MlflowClient, model: str, version: ModelVersion, stage: str | None) -> str:
+    got, number = version.tags.get(STAGE), version.version
+    if got == stage:
+        return ""
+    if stage is None:
+        client.delete_model_version_tag(model, str(number), STAGE)
+        return f"version {number} of {model} was tagged {got}, now it carries no stage"
+    client.set_model_version_tag(model, str(number), STAGE, stage)
+    was = f"tagged {got}" if got else "not tagged"
+    return f"version {number} of {model} was {was}, now it is tagged {stage}"

@@ -1,0 +1,44 @@
+"""Scores frames with ONNX Runtime from verified bytes, and keeps the decisions as a segment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tidegate.adapters._arrow import write_parquet
+from tidegate.adapters._decisions import decision_records
+from tidegate.adapters._files import read_artifact, read_frame
+from tidegate.adapters._onnx import input_arrays, open_session, probabilities, require_columns
+from tidegate.application.ports import Frame, ModelSpec, Segment
+from tidegate.domain.merkle import merkle_root
+
+
+class OnnxScorer:
+    """Loads no pickle and runs no code of the model's: an ONNX graph is data."""
+
+    def score(
+        self, artifact: Path, artifact_digest: str, model: ModelSpec, frame: Frame, into: Path
+    ) -> Segment:
+        """Write one decision per row of ``frame`` (in its order) as ``into/<root>.parquet``.
+
+        Columns: entity time, keys, inputs as the store gave them, ``score``.
+
+        Raises:
+            BadInput: the frame lacks a declared column, or one is of another type.
+            DependencyFailed: the artifact's bytes do not have this digest, it cannot be loaded, or the
+                frame cannot be read.
+        """
+        import pyarrow as pa
+
+        # Read once: what is verified is what is loaded, whatever happens to the file meanwhile.
+        session = open_session(read_artifact(artifact, artifact_digest), f"artifact {artifact_digest}")
+        table = read_frame(frame)
+        names = list(dict.fromkeys((model.entity_time, *model.keys, *model.numeric, *model.categorical)))
+        require_columns(table, names, f"a frame of {model.name}")
+        scores = probabilities(session, input_arrays(table, model), table.num_rows)
+        decisions = table.select(names).replace_schema_metadata(None).append_column("score", pa.array(scores))
+        inputs = (*model.numeric, *model.categorical)
+        root = merkle_root(decision_records(decisions, model.entity_time, model.keys, inputs))
+        path = into / f"{root.removeprefix('sha256:')}.parquet"
+        if not path.exists():
+            write_parquet(decisions, path)
+        return Segment(root=root, path=path, records=decisions.num_rows)

@@ -1,0 +1,86 @@
+"""Entity frames: a model's ``rows.sql`` run by DuckDB over accepted batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidegate.adapters._duckdb import run_sql, write_frame
+from tidegate.application.ports import Frame, ModelSpec
+from tidegate.domain.errors import BadInput
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class SqlEntities:
+    """Writes frames under ``home/entities``."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "entities"
+
+    def frame(
+        self,
+        model: ModelSpec,
+        batches: Mapping[str, Sequence[Path]],
+        declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]],
+        window: tuple[datetime, datetime],
+    ) -> Frame:
+        """Return the rows whose entity time lies in [from, until), ordered by time and key.
+
+        Raises:
+            BadInput: ``rows.sql`` is missing or does not run, lacks a declared column, or yields a row
+                without a time, or one key twice at the same time.
+            DependencyFailed: a batch cannot be read.
+        """
+        import pyarrow.compute as pc
+
+        source = model.folder / "rows.sql"
+        if not source.is_file():
+            raise BadInput(
+                "no-rows", f"got no rows.sql in models/{model.name}, expected one SELECT", "write it"
+            )
+        given = {name: batches[name] for name in model.datasets if name in batches}
+        stated = {name: declared[name] for name in model.datasets if name in declared}
+        table = run_sql(source.read_text("utf-8"), given, stated, {})
+        order = (model.entity_time, *model.keys)
+        _require(model, table, (*order, model.label, model.label_time))
+        start, until = (moment.astimezone(UTC) for moment in window)
+        time = table.column(model.entity_time)
+        if time.null_count:
+            raise BadInput(
+                "row-without-time",
+                f"got {time.null_count} rows of {model.name} without {model.entity_time}, expected none",
+                "see models/" + model.name + "/rows.sql",
+            )
+        table = table.filter(pc.and_(pc.greater_equal(time, start), pc.less(time, until)))
+        _require_unique(model, table, order)
+        return write_frame(table, self._folder, order)
+
+
+def _require(model: ModelSpec, table: pa.Table, columns: Sequence[str]) -> None:
+    missing = [name for name in columns if name not in table.column_names]
+    if missing:
+        raise BadInput(
+            "missing-column",
+            f"got rows of {model.name} without {', '.join(missing)}, expected every declared column",
+            f"select them in models/{model.name}/rows.sql",
+            missing=missing,
+        )
+
+
+def _require_unique(model: ModelSpec, table: pa.Table, order: Sequence[str]) -> None:
+    """A key that occurs twice at one time would be scored twice and joined to two outcomes."""
+    import pyarrow.compute as pc
+
+    counts = table.group_by(list(order)).aggregate([([], "count_all")])
+    repeated = pc.sum(pc.greater(counts.column("count_all"), 1)).as_py() or 0
+    if repeated:
+        raise BadInput(
+            "repeated-key",
+            f"got {repeated} keys of {model.name} more than once at the same {model.entity_time}, "
+            f"expected {', '.join(order)} to name a row",
+            "add a column to `keys`, or accept each drop once",
+        )

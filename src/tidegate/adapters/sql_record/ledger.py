@@ -1,0 +1,261 @@
+"""The ledger port on a SQL database."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from tidegate.adapters.sql_record import tables
+from tidegate.adapters.sql_record.engine import BUSY_SECONDS, connect, explained, migrate, revision
+from tidegate.application.ports import Clock, Entropy
+from tidegate.domain.canonical import utc_time
+from tidegate.domain.errors import DependencyFailed, Refused
+from tidegate.domain.events import Draft, Event, Head, commitment, open_body, seal
+from tidegate.domain.fold import changes
+from tidegate.domain.state import PolicyRow, Row
+
+R = TypeVar("R", bound=Row)
+
+#: How many events are read at a time.
+PAGE = 1000
+
+
+class SqlState:
+    """Folded state as one connection sees it, or, with an engine, as the last commit left it."""
+
+    def __init__(self, bind: sa.Connection | sa.Engine) -> None:
+        self._bind = bind
+
+    def get(self, kind: type[R], /, *key: str | int) -> R | None:
+        """Return the row with this primary key, or None."""
+        found = self.select(kind, **dict(zip(kind.KEY, key, strict=True)))
+        return found[0] if found else None
+
+    def select(self, kind: type[R], /, **equal: object) -> tuple[R, ...]:
+        """Return the rows whose fields equal the given values, in key order."""
+        table = tables.STATE[kind]
+        query = sa.select(table).where(
+            *(table.c[name] == tables.stored(kind, name, value) for name, value in equal.items())
+        )
+        with explained("read the state"):
+            if isinstance(self._bind, sa.Engine):
+                with self._bind.connect() as connection:
+                    found = connection.execute(query).mappings().all()
+            else:
+                found = self._bind.execute(query).mappings().all()
+        rows = [tables.decode(kind, dict(row)) for row in found]
+        return tuple(sorted(rows, key=lambda row: row.key))  # a database has its own collation
+
+
+class SqlTransaction(SqlState):
+    """One unit of work; it holds the write lock from its first statement."""
+
+    def __init__(self, connection: sa.Connection, clock: Clock, entropy: Entropy) -> None:
+        super().__init__(connection)
+        self._connection = connection
+        self._clock = clock
+        self._entropy = entropy
+        # FOR UPDATE is what serialises writers on PostgreSQL; SQLite has begun IMMEDIATE already.
+        row = connection.execute(sa.select(tables.head).with_for_update()).mappings().one_or_none()
+        if row is None:
+            raise DependencyFailed(
+                "ledger-headless",
+                "got a ledger without the row that says where its chain ends, expected one",
+                "run `tidegate audit verify`; restore the latest backup",
+            )
+        self._head = Head(row["sequence"], row["hash"])
+        self._opened_with: str = row["clock"]
+        self.whole = True
+
+    def append(self, draft: Draft) -> Event:
+        """Seal ``draft`` onto the chain, fold it, keep its texts.
+
+        Raises:
+            Refused: the ledger was opened for another kind of clock.
+        """
+        if self._opened_with and self._opened_with != self._clock.kind:
+            raise Refused(
+                "clock-kind",
+                f"got a {self._clock.kind} clock, expected the {self._opened_with} one this ledger was opened with",
+                "simulated and real time never share a ledger: use another TIDEGATE_HOME",
+            )
+        salted = {name: (self._entropy.salt(), text) for name, text in draft.texts.items()}
+        commitments = {name: commitment(salt, text) for name, (salt, text) in salted.items()}
+        in_force = self.select(PolicyRow, in_force=True)
+        event = seal(
+            draft,
+            self._head,
+            self._next_of(draft.stream),
+            commitments,
+            in_force[0].digest if in_force else None,
+            self._clock.now(),
+            self._clock.recorded(),
+            self._clock.kind,
+        )
+        self.whole = False
+        self._connection.execute(sa.insert(tables.events).values(copies(event)))
+        for name, (salt, text) in salted.items():
+            kept = {"commitment": commitments[name], "salt": salt, "body": text}
+            self._connection.execute(sa.insert(tables.texts).values(kept))
+        for row in changes(self, event):
+            put(self._connection, row)
+        self._head = Head(event.sequence, event.hash)
+        self._opened_with = event.clock if event.sequence == 1 else self._opened_with
+        head = {"sequence": event.sequence, "hash": event.hash, "clock": self._opened_with}
+        self._connection.execute(sa.update(tables.head).values(head))
+        self.whole = True
+        return event
+
+    def recorded(self, idempotency_key: str) -> Event | None:
+        """Return the event already written under this key, or None."""
+        query = sa.select(tables.events.c.body).where(tables.events.c.idempotency_key == idempotency_key)
+        body = self._connection.execute(query).scalar()
+        return open_body(body) if body else None
+
+    def _next_of(self, stream: str) -> int:
+        query = sa.select(sa.func.max(tables.events.c.stream_sequence)).where(
+            tables.events.c.stream == stream
+        )
+        return int(self._connection.execute(query).scalar() or 0) + 1
+
+
+class SqlLedger:
+    """The chain, its state and its texts in one database, SQLite or PostgreSQL."""
+
+    def __init__(self, url: str, clock: Clock, entropy: Entropy, busy_seconds: float = BUSY_SECONDS) -> None:
+        self.engine = connect(url, busy_seconds)
+        weakref.finalize(self, self.engine.dispose)  # a driver complains of connections it has to find itself
+        self._clock = clock
+        self._entropy = entropy
+        migrate(self.engine)
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlTransaction]:
+        """Take the one write lock; commit on leaving, undo on any exception.
+
+        Raises:
+            DependencyFailed: the database is locked, unreachable, or refuses what was written.
+            RuntimeError: an append failed and its caller went on: half of it must not be committed.
+        """
+        with (
+            explained("write to the ledger"),
+            self.engine.connect().execution_options(tidegate_write=True) as connection,
+            connection.begin(),
+        ):
+            transaction = SqlTransaction(connection, self._clock, self._entropy)
+            yield transaction
+            if not transaction.whole:
+                raise RuntimeError("an append failed and its error was swallowed; nothing is committed")
+
+    def state(self) -> SqlState:
+        """Return a reader of committed state."""
+        return SqlState(self.engine)
+
+    def events(self, after: int = 0, stream: str | None = None) -> Iterator[Event]:
+        """Yield committed events in sequence order, a page at a time."""
+        while True:
+            query = sa.select(tables.events.c.sequence, tables.events.c.body)
+            query = query.where(tables.events.c.sequence > after).order_by(tables.events.c.sequence)
+            if stream is not None:
+                query = query.where(tables.events.c.stream == stream)
+            with explained("read the ledger"), self.engine.connect() as connection:
+                page = connection.execute(query.limit(PAGE)).all()
+            for row in page:
+                yield open_body(row.body)
+            if len(page) < PAGE:
+                return
+            after = page[-1].sequence  # the column's: a tampered body must not turn pages back
+
+    def text(self, commitment: str) -> str | None:
+        """Return the personal text behind a commitment, or None where it was erased."""
+        query = sa.select(tables.texts.c.body).where(tables.texts.c.commitment == commitment)
+        with explained("read a text"), self.engine.connect() as connection:
+            return connection.execute(query).scalar()
+
+    def cursor(self, sink: str) -> int:
+        """Return the sequence up to which ``sink`` has had its effects."""
+        query = sa.select(tables.cursors.c.sequence).where(tables.cursors.c.sink == sink)
+        with explained("read a cursor"), self.engine.connect() as connection:
+            return int(connection.execute(query).scalar() or 0)
+
+    def advance(self, sink: str, sequence: int) -> None:
+        """Note that ``sink`` has had its effects up to ``sequence``; never moves back."""
+        with (
+            explained("move a cursor"),
+            self.engine.connect().execution_options(tidegate_write=True) as connection,
+            connection.begin(),
+        ):
+            upsert(
+                connection,
+                tables.cursors,
+                {"sink": sink, "sequence": sequence},
+                where=tables.cursors.c.sequence < sequence,
+            )
+
+    def verify(self) -> tuple[str, ...]:
+        """Return one sentence per fault found; empty means sound."""
+        from tidegate.adapters.sql_record.verify import faults
+
+        with explained("verify the ledger"):
+            return tuple(faults(self.engine))
+
+
+def resumable(url: str) -> datetime | None:
+    """Return where a ledger's simulated clock stands: at its last event. None for any other ledger, or none."""
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        return None
+    engine = connect(url)
+    try:
+        with explained("read the ledger"):
+            if revision(engine) is None:
+                return None
+            with engine.connect() as connection:
+                query = sa.select(tables.head.c.clock, tables.events.c.occurred_at)
+                row = connection.execute(
+                    query.where(tables.events.c.sequence == tables.head.c.sequence)
+                ).first()
+        return utc_time(row[1]) if row is not None and row[0] == "simulated" else None
+    finally:
+        engine.dispose()
+
+
+def put(connection: sa.Connection, row: Row) -> None:
+    """Insert or replace one row of state."""
+    upsert(connection, tables.STATE[type(row)], tables.encode(row))
+
+
+def upsert(
+    connection: sa.Connection,
+    table: sa.Table,
+    values: Mapping[str, object],
+    where: sa.ColumnElement[bool] | None = None,
+) -> None:
+    """Insert, or update where the primary key is there already (and ``where`` holds)."""
+    insert = _insert(connection.dialect.name)
+    keys = [column.name for column in table.primary_key]
+    rest = {name: value for name, value in values.items() if name not in keys}
+    statement = insert(table).values(values)
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest, where=where))
+
+
+def _insert(dialect: str) -> Callable[[sa.Table], Any]:
+    """Return the dialect's own insert; the other dialect is not even imported."""
+    if dialect == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        return sqlite_insert
+    from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+    return postgresql_insert
+
+
+def copies(event: Event) -> dict[str, object]:
+    """Return the column values beside the body: copies, for queries and constraints."""
+    values = {column.name: getattr(event, column.name) for column in tables.events.columns}
+    return {**values, "type": str(event.type)}  # an enumeration is not what a driver expects

@@ -1,0 +1,175 @@
+"""Verification: the chain rehashed, the copies compared, the state refolded in a fresh database.
+
+It trusts nothing it reads: a value of the wrong type is a fault like any other, and never ends the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from tidegate.adapters.sql_record import tables
+from tidegate.adapters.sql_record.engine import connect
+from tidegate.adapters.sql_record.ledger import PAGE, SqlState, copies, put
+from tidegate.domain.canonical import NO_DIGEST, canonical, parse
+from tidegate.domain.errors import TidegateError
+from tidegate.domain.events import Event, commitment, open_body
+from tidegate.domain.fold import changes
+
+#: What a body that no writer of ours wrote may raise while it is read or folded.
+_UNFIT = (TidegateError, sa.exc.SQLAlchemyError, LookupError, ValueError, TypeError, AttributeError)
+
+#: How each database names the triggers that refuse to change or remove events.
+_GUARDS = {
+    "sqlite": (
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'events'",
+        {"events_refuse_update", "events_refuse_delete"},
+    ),
+    "postgresql": (
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'events'::regclass AND tgenabled <> 'D'",
+        {"events_refuse_change", "events_refuse_truncate"},
+    ),
+}
+
+
+def faults(engine: sa.Engine) -> Iterator[str]:
+    """Yield one sentence per fault."""
+    fresh = connect("sqlite://")
+    try:
+        tables.metadata.create_all(fresh)
+        with _snapshot(engine) as stored, fresh.connect() as folded:
+            yield from _guard_faults(stored)
+            yield from _faults(stored, folded)
+    finally:
+        fresh.dispose()
+
+
+@contextmanager
+def _snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Read everything as of one moment: to a reader between two moments, writers look like tampering."""
+    # SQLite's readers have such a snapshot anyway.
+    options = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
+    with engine.connect().execution_options(**options) as connection:
+        yield connection
+
+
+def _faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
+    committed: set[str] = set()
+    streams: dict[str, int] = {}
+    last: Event | None = None
+    whole = True
+    query = _raw(tables.events).order_by(tables.events.c.sequence).execution_options(yield_per=PAGE)
+    for row in stored.execute(query).mappings():
+        try:
+            event = open_body(row["body"])
+            if canonical(parse(event.body)).decode() != event.body:
+                yield f"event {row['sequence']}: its body is not in canonical form"
+        except _UNFIT as error:
+            yield f"event {row['sequence']}: its body cannot be read ({_first_line(error)})"
+            whole = False
+            continue
+        yield from _event_faults(dict(row), event, last)
+        if event.stream_sequence != streams.get(event.stream, 0) + 1:
+            yield f"event {event.sequence}: it is not the next of its stream {event.stream!r}"
+        streams[event.stream] = event.stream_sequence
+        try:
+            committed |= set(event.payload.get("texts", {}).values())
+            for change in changes(SqlState(folded), event):
+                put(folded, change)
+        except _UNFIT as error:
+            yield f"event {event.sequence}: it cannot be folded ({_first_line(error)})"
+            whole = False
+        last = event
+    yield from _head_faults(stored, last)
+    yield from _text_faults(stored, committed)
+    if whole:
+        yield from _state_faults(stored, folded)
+
+
+def _event_faults(row: Mapping[str, Any], event: Event, last: Event | None) -> Iterator[str]:
+    expected = (last.sequence if last else 0) + 1
+    if event.sequence != expected:
+        yield f"event {event.sequence}: expected sequence {expected}; events are missing or out of order"
+    if event.previous != (last.hash if last else NO_DIGEST):
+        yield f"event {event.sequence}: it does not follow the hash of event {expected - 1}"
+    if event.hash != row["hash"]:
+        yield f"event {event.sequence}: its bytes no longer have the hash they were recorded with"
+    for name, value in copies(event).items():
+        if name != "hash" and row[name] != value:
+            yield f"event {event.sequence}: column {name} says {row[name]!r}, the hashed body says {value!r}"
+
+
+def _guard_faults(stored: sa.Connection) -> Iterator[str]:
+    query, expected = _GUARDS[stored.dialect.name]
+    for missing in sorted(expected - set(stored.scalars(sa.text(query)))):
+        yield f"guard {missing}: the database no longer refuses to change events; the trigger is gone or off"
+
+
+def _head_faults(stored: sa.Connection, last: Event | None) -> Iterator[str]:
+    length = last.sequence if last else 0
+    first = {"hash": NO_DIGEST, "clock": ""}
+    ends = {"hash": last.hash, "clock": last.clock} if last else first
+    end: dict[str, object] = {"id": 1, "sequence": length, **ends}
+    heads = stored.execute(_raw(tables.head)).mappings().all()
+    if len(heads) != 1:
+        yield f"head: there are {len(heads)} of them, expected one"
+    for head in heads:
+        for name, value in end.items():
+            if head[name] != value:
+                yield f"head: column {name} says {head[name]!r}, the chain says {value!r}"
+    for cursor in stored.execute(_raw(tables.cursors)).mappings():
+        if cursor["sequence"] not in range(length + 1):
+            yield f"cursors {cursor['sink']}: column sequence says {cursor['sequence']!r}, off the chain"
+
+
+def _text_faults(stored: sa.Connection, committed: set[str]) -> Iterator[str]:
+    kept = set()
+    for row in stored.execute(_raw(tables.texts)).mappings():
+        kept.add(row["commitment"])
+        try:
+            salted = bytes.fromhex(row["salt"]).hex() == row["salt"]
+            holds = salted and commitment(row["salt"], row["body"]) == row["commitment"]
+        except _UNFIT:
+            holds = False
+        if not holds:
+            yield f"texts {_short(row['commitment'])}: it is not the text that was committed to"
+    for missing in sorted(committed - kept):
+        yield f"texts {_short(missing)}: an event commits to it, but it is gone"
+    for extra in sorted(kept - committed, key=str):
+        yield f"texts {_short(extra)}: no event commits to it"
+
+
+def _state_faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
+    for kind, table in tables.STATE.items():
+        rows = stored.execute(_raw(table)).mappings().all()
+        found = {tuple(row[name] for name in kind.KEY): row for row in rows}
+        right = {tuple(row[name] for name in kind.KEY): row for row in folded.execute(_raw(table)).mappings()}
+        if len(found) != len(rows):
+            yield f"{kind.TABLE}: {len(rows) - len(found)} rows repeat the key of another"
+        for key in sorted(found.keys() | right.keys(), key=str):
+            label = f"{kind.TABLE} {'/'.join(map(str, key))}"
+            if key not in right:
+                yield f"{label}: no event wrote this row"
+            elif key not in found:
+                yield f"{label}: the events wrote this row, but it is gone"
+            else:
+                for name, value in right[key].items():
+                    if found[key][name] != value:
+                        yield f"{label}: column {name} says {found[key][name]!r}, the ledger says {value!r}"
+
+
+def _raw(table: sa.Table) -> sa.Select[*tuple[Any, ...]]:
+    """Select what is stored, not what a column type makes of it: SQLite keeps a 2 where True is meant."""
+    raw = sa.types.NullType()
+    return sa.select(*[sa.type_coerce(column, raw).label(column.name) for column in table.columns])
+
+
+def _short(digest: object) -> str:
+    return f"{str(digest)[:19]}…"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
