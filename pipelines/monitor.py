@@ -1,0 +1,27 @@
+"""Compare a period's decisions with what came of them; ask a person where the verdict says so."""
+
+from prefect import flow, task
+
+from tidegate.application.monitor import monitor as compare
+from tidegate.entrypoints.flows import RETRIES, RETRY_SECONDS, service, worth_retrying
+
+
+@task(retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=worth_retrying)
+def watch(model: str, period: str) -> dict:
+    """Run the model's monitor; a failed, inconclusive or errored verdict opens a review."""
+    here = service("svc-monitor")
+    row = compare(here.platform, here.acting, model, period)
+    return {
+        "period": row.period,
+        "version": row.version,
+        "verdict": row.verdict,
+        "review": row.review,
+        "binding": row.evidence["binding"],
+        "information": row.evidence["information"],
+    }
+
+
+@flow(name="monitor")
+def monitor(model: str, period: str) -> dict:
+    """Monitor ``period``, like 2013-04."""
+    return watch(model, period)
