@@ -1,0 +1,86 @@
+"""The commands, put together, and the one place where errors become sentences and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import click
+import typer
+
+from tidegate.domain.errors import TidegateError
+from tidegate.entrypoints.cli import audit, data, models, people, work
+from tidegate.entrypoints.cli.common import err
+
+app = typer.Typer(
+    name="tidegate",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Models rise through gates that open on evidence, policy and people.",
+    epilog="Exit codes: 0 done, 1 refused by a rule, 2 usage or bad input, 3 a dependency failed.",
+)
+
+app.command(rich_help_panel="See")(work.status)
+app.command(rich_help_panel="See")(models.why)
+app.command(rich_help_panel="See")(work.log)
+app.command(rich_help_panel="See")(work.doctor)
+app.command(rich_help_panel="Data")(data.ingest)
+app.command(rich_help_panel="Data")(data.quarantine)
+app.command(rich_help_panel="Models")(models.train)
+app.command(rich_help_panel="Models")(models.versions)
+app.command(rich_help_panel="Models")(models.promote)
+app.command(rich_help_panel="Models")(models.rollback)
+app.command(rich_help_panel="People")(people.approve)
+app.command(rich_help_panel="People")(people.reject)
+app.command(rich_help_panel="People")(people.review)
+app.add_typer(people.user, name="user", rich_help_panel="People")
+app.add_typer(audit.audit, name="audit", rich_help_panel="See")
+app.command("open", rich_help_panel="Work")(work.open_)
+app.command(rich_help_panel="Work")(work.run)
+app.command(rich_help_panel="Work")(work.demo)
+
+
+def main() -> None:
+    """Run a command; print one sentence for whatever goes wrong."""
+    try:
+        app(standalone_mode=False)
+    except TidegateError as error:
+        _explain(error)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as usage:
+        usage.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        err.print("stopped; what was committed stays, run the command again to go on")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing more to say
+        sys.exit(0)
+    except Exception as error:  # the last door: a fault of ours is a sentence too, with the way to its traceback
+        if os.environ.get("TIDEGATE_DEBUG"):
+            raise
+        err.print(f"error: {type(error).__name__}: {error}", markup=False)
+        err.print("  next: this is a fault in Tidegate; run again with TIDEGATE_DEBUG=1 for its traceback")
+        sys.exit(3)
+
+
+def _explain(error: TidegateError) -> None:
+    if "--json" in sys.argv:
+        sys.stdout.write(json.dumps(error.as_dict(), indent=2, ensure_ascii=False, default=str) + "\n")
+        return
+    word = {1: "refused", 2: "not usable", 3: "failed"}[error.exit_code]
+    reasons = error.data.get("reasons")
+    if isinstance(reasons, list) and reasons:
+        err.print(f"{word}:")
+        for reason in reasons:
+            err.print(f"  {reason['rule']}  {reason['sentence']}", markup=False)
+            err.print(f"      next: {reason['next_step']}", markup=False)
+        return
+    err.print(f"{word}: {error.sentence}", markup=False)
+    if error.hint:
+        err.print(f"  next: {error.hint}", markup=False)

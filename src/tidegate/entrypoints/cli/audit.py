@@ -1,0 +1,85 @@
+"""Commands for auditors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegate.application import audit as use_case
+from tidegate.domain.errors import BadInput, Refused
+from tidegate.entrypoints.cli.common import As, AsJson, acting, out, platform, reading, say
+
+audit = typer.Typer(no_args_is_help=True, help="Verify the record, anchor it outside, fingerprint the state.")
+
+
+@audit.command()
+def verify(
+    anchor: Annotated[Path | None, typer.Option(help="A signed head, kept outside the state folder.")] = None,
+    key: Annotated[Path | None, typer.Option(help="The ledger's public key.")] = None,
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rehash the chain, refold the state in a fresh database, and hold the chain against a signed head."""
+    here = platform()
+    reading(here, as_user)
+    for given in (anchor, key):
+        if given is not None and given.absolute().is_relative_to(here.settings.home):
+            raise BadInput(
+                "anchor-inside",
+                f"got {given.name} inside TIDEGATE_HOME, expected a file kept elsewhere",
+                "whoever can rewrite the ledger could rewrite it too: keep anchor and key outside",
+            )
+    events, faults = use_case.verify(here, anchor, key)
+
+    def render() -> None:
+        for fault in faults:
+            out.print(f"  {fault}", markup=False)
+        if not faults:
+            held = "held against its anchor" if anchor else "no anchor given: a full rewrite would not show"
+            out.print(f"sound: {events} events rehashed, the state refolded and equal; {held}")
+
+    say({"events": events, "faults": list(faults), "anchored": anchor is not None}, as_json, render)
+    if faults:
+        raise Refused(
+            "ledger-unsound", f"the ledger is not sound: {len(faults)} fault(s), the first: {faults[0]}",
+            "restore the record from a backup taken before, and compare",
+        )
+
+
+@audit.command()
+def fingerprint(as_user: As = None, as_json: AsJson = False) -> None:
+    """Print the digest of the folded state."""
+    here = platform()
+    reading(here, as_user)
+    found = use_case.fingerprint_now(here)
+    say({"fingerprint": found}, as_json, lambda: out.print(found))
+
+
+@audit.command()
+def anchor(
+    to: Annotated[Path, typer.Option(help="A folder outside the state folder, for head.json and ledger.pub.")] = Path(
+        "anchors"
+    ),
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign where the chain ends now, and write it outside."""
+    here = platform()
+    who = acting(here, as_user)
+    if to.absolute().is_relative_to(here.settings.home):
+        raise BadInput(
+            "anchor-inside",
+            f"got {to}, inside TIDEGATE_HOME, expected a folder elsewhere",
+            "whoever can rewrite the ledger could rewrite it too",
+        )
+    signed = use_case.anchor(here, who)
+    to.mkdir(parents=True, exist_ok=True)
+    for name, text in (("head.json", json.dumps(signed, indent=2) + "\n"), ("ledger.pub", here.signer.public_key)):
+        part = to / f".{name}.part"
+        part.write_text(text)
+        part.replace(to / name)
+    at = signed["statement"]["sequence"]
+    say(signed, as_json, lambda: out.print(f"anchored event {at} in {to / 'head.json'}; key: {to / 'ledger.pub'}"))

@@ -1,0 +1,83 @@
+"""What every command shares: its options, its platform, and how it speaks."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tidegate.application.platform import Acting
+from tidegate.application.projection import drain
+from tidegate.bootstrap import Tidegate
+from tidegate.domain.errors import DependencyFailed, Refused
+from tidegate.settings import load
+
+As = Annotated[
+    str | None, typer.Option("--as", metavar="USER", help="A local user to act as; else TIDEGATE_TOKEN says who.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Key = Annotated[
+    str | None,
+    typer.Option("--idempotency-key", metavar="KEY", help="The same act under the same key happens once."),
+]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, in a sentence; kept beside the ledger.")]
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def platform() -> Tidegate:
+    """Open the project around the current folder."""
+    return Tidegate(load())
+
+
+def acting(here: Tidegate, name: str | None, key: str | None = None, on_behalf_of: str | None = None) -> Acting:
+    """Authenticate whoever acts, and have outstanding effects first."""
+    who = here.act(name, key=key, on_behalf_of=on_behalf_of)
+    after(here)
+    return who
+
+
+def reading(here: Tidegate, name: str | None) -> Acting:
+    """Authenticate whoever reads; the embedded profile names a local reader. Reading never opens a ledger.
+
+    Raises:
+        Refused: there is no ledger yet.
+    """
+    if not here.opened():
+        raise Refused(
+            "no-ledger",
+            f"got no ledger in {here.settings.home}, expected one",
+            "`tidegate demo` plays the reference project; the first acting command opens a ledger of your own",
+        )
+    return here.act(name or (None if os.environ.get("TIDEGATE_TOKEN") else here.settings.profile.reader or None))
+
+
+def after(here: Tidegate) -> None:
+    """Have the effects of what was committed; a tool that is down delays nothing and is told later."""
+    try:
+        drain(here)
+    except DependencyFailed as failed:
+        err.print(f"recorded, but not told to the registry yet: {failed.sentence}; the next command tries again")
+
+
+def say(data: Any, as_json: bool, render: Callable[[], None]) -> None:
+    """Print ``data`` as JSON, or let ``render`` print it for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+    else:
+        render()
+
+
+def table(*columns: str) -> Table:
+    """Return a plain table whose columns wrap rather than vanish."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made

@@ -1,0 +1,204 @@
+"""Commands for models."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from tidegate.application import promote as use_case
+from tidegate.application import train as training
+from tidegate.domain.canonical import utc_time
+from tidegate.domain.events import EventType
+from tidegate.domain.lifecycle import Action, Allowed
+from tidegate.domain.policy import Stage
+from tidegate.domain.state import VersionRow
+from tidegate.entrypoints.cli.common import (
+    As,
+    AsJson,
+    Key,
+    Reason,
+    acting,
+    after,
+    err,
+    out,
+    platform,
+    reading,
+    say,
+    table,
+)
+
+Model = Annotated[str, typer.Argument(help="A model's name.")]
+Version = Annotated[int, typer.Argument(help="A version's number.")]
+
+
+def train(
+    model: Model,
+    known_by: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Train on what was known by then; default: now.")
+    ] = None,
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train, measure, convert to ONNX and register a version. The same inputs give the same version."""
+    here = platform()
+    who = acting(here, as_user)
+    moment: datetime | None = utc_time(known_by) if known_by else None
+    err.print(f"training {model} on what was known by {known_by or 'now'} …")
+    row = training.train(here, who, model, moment)
+    after(here)
+    say(_shown(row), as_json, lambda: _render_version(row))
+
+
+def versions(model: Model, as_user: As = None, as_json: AsJson = False) -> None:
+    """List a model's versions: stage, metrics, identity."""
+    here = platform()
+    reading(here, as_user)
+    rows = use_case.lifecycle(here.ledger.state(), model).versions.values()
+
+    def render() -> None:
+        shown = table("version", "stage", "artifact", "training set", *_metric_names(rows))
+        for row in rows:
+            metrics = [_measure(row.facts["metrics"].get(name)) for name in _metric_names(rows)]
+            shown.add_row(str(row.number), row.stage, _short(row.artifact), _short(row.training_set), *metrics)
+        out.print(shown)
+
+    say([_shown(row) for row in rows], as_json, render)
+
+
+def promote(
+    model: Model,
+    version: Version,
+    to: Annotated[Stage, typer.Option(help="How far up, stage by stage.")] = Stage.PROD,
+    as_user: As = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for the stages above, one after the other, until one waits for people."""
+    here = platform()
+    outcome = use_case.climb(here, acting(here, as_user, key), model, version, to)
+    after(here)
+    _say_outcome(outcome, as_json)
+
+
+def rollback(
+    model: Model,
+    reason: Reason,
+    stop: Annotated[bool, typer.Option("--stop", help="Take prod out of service without a replacement.")] = False,
+    as_user: As = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Restore the previous approved version at once. It waits for nobody."""
+    here = platform()
+    action = Action.STOP if stop else Action.ROLL_BACK
+    outcome = use_case.lower(here, acting(here, as_user, key), model, action, reason)
+    after(here)
+    _say_outcome(outcome, as_json)
+
+
+def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = False) -> None:
+    """Explain where a version stands: what opens its next gate, what blocks it, and what was refused."""
+    here = platform()
+    who = reading(here, as_user)
+    decision, dossier, policy = use_case.preview(here, who, model, version)
+    row = here.ledger.state().get(VersionRow, model, version)
+    stage = row.stage if row else ""
+    # The reader need not be the one who may ask: whether they are is not what blocks the version.
+    found = [] if isinstance(decision, Allowed) else [each for each in decision.reasons if each.rule != "A1"]
+    refused = [
+        {"sequence": event.sequence, "actor": event.actor, "action": event.payload["action"], "reasons": event.payload["reasons"]}
+        for event in here.ledger.events(stream=f"model/{model}")
+        if event.type is EventType.ACTION_REFUSED and event.payload["subject"].get("version") == version
+    ]
+    data: dict[str, Any] = {
+        "model": model,
+        "version": version,
+        "stage": stage,
+        "policy": {"name": policy.name, "version": policy.version, "digest": policy.digest},
+        "packet": dossier.packet,
+        "findings": [
+            {"demand": each.demand, "verdict": str(each.verdict), "sentence": each.sentence}
+            for each in dossier.findings
+        ],
+        "reasons": [each.as_dict() for each in found],
+        "refused": refused,
+    }
+
+    def render() -> None:
+        out.print(f"{model} version {version} stands in [bold]{stage}[/bold]")
+        out.print(f"policy {policy.name} {policy.version} ({_short(policy.digest)}), packet {_short(dossier.packet)}")
+        findings = table("demand", "verdict", "what was found")
+        for each in dossier.findings:
+            findings.add_row(each.demand, str(each.verdict), each.sentence)
+        if findings.row_count:
+            out.print(findings)
+        for reason in found:
+            out.print(f"  {reason.rule}  {reason.sentence}", markup=False)
+            out.print(f"      next: {reason.next_step}", markup=False)
+        if not found:
+            out.print("nothing blocks the next stage")
+        for event in refused:
+            out.print(f"refused before (event {event['sequence']}, {event['actor']}, {event['action']}):", markup=False)
+            for told in event["reasons"]:
+                out.print(f"  {told['rule']}  {told['sentence']}", markup=False)
+
+    say(data, as_json, render)
+
+
+def _say_outcome(outcome: use_case.Outcome, as_json: bool) -> None:
+    data = {
+        "model": outcome.model,
+        "version": outcome.version,
+        "stage": outcome.stage,
+        "promotion": outcome.promotion,
+        "waits": [each.as_dict() for each in outcome.waits],
+    }
+
+    def render() -> None:
+        out.print(f"{outcome.model} version {outcome.version} stands in [bold]{outcome.stage}[/bold]")
+        for each in outcome.waits:
+            out.print(f"  {outcome.promotion} waits: {each.rule}  {each.sentence}", markup=False)
+            out.print(f"      next: {each.next_step}", markup=False)
+
+    say(data, as_json, render)
+
+
+def _shown(row: VersionRow) -> dict[str, Any]:
+    return {
+        "model": row.model,
+        "version": row.number,
+        "stage": row.stage,
+        "artifact": row.artifact,
+        "training_set": row.training_set,
+        "packet": row.packet,
+        "metrics": row.facts["metrics"],
+        "coverage": row.facts["coverage"],
+        "parity": row.facts["parity"],
+        "uri": row.links["uri"],
+    }
+
+
+def _render_version(row: VersionRow) -> None:
+    out.print(f"{row.model} version {row.number} is a {row.stage}; artifact {_short(row.artifact)} (ONNX)")
+    for name, measure in sorted(row.facts["metrics"].items()):
+        out.print(f"  {name}: {_measure(measure)} (n = {measure['n']})")
+    out.print(f"  parity: {row.facts['parity']['sentence']}", markup=False)
+    out.print(f"  MLflow: {row.links['uri']}", markup=False)
+
+
+def _metric_names(rows: Any) -> list[str]:
+    return sorted({name for row in rows for name in row.facts["metrics"]})
+
+
+def _measure(measure: Any) -> str:
+    if not measure or measure["value"] is None:
+        return "—"
+    if measure["low"] is None:
+        return f"{measure['value']:.4f}"
+    return f"{measure['value']:.4f} [{measure['low']:.4f}, {measure['high']:.4f}]"
+
+
+def _short(digest: str) -> str:
+    return digest.split(":")[-1][:12]

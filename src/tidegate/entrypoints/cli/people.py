@@ -1,0 +1,157 @@
+"""Commands for people: deciding, reviewing, accounts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tidegate.application import identity
+from tidegate.application.people import names
+from tidegate.application.promote import resolve
+from tidegate.application.review import ReviewOutcome, decide_review
+from tidegate.domain.actors import ROLES
+from tidegate.domain.errors import BadInput
+from tidegate.domain.lifecycle import Action
+from tidegate.domain.state import ActorRow, ReviewRow
+from tidegate.entrypoints.cli.common import (
+    As,
+    AsJson,
+    Key,
+    Reason,
+    acting,
+    after,
+    out,
+    platform,
+    reading,
+    say,
+    table,
+)
+from tidegate.entrypoints.cli.models import Model, Version, _say_outcome
+
+user = typer.Typer(no_args_is_help=True, help="Accounts: people and services, their roles and tokens.")
+
+
+def approve(
+    model: Model, version: Version, reason: Reason, as_user: As = None, key: Key = None, as_json: AsJson = False
+) -> None:
+    """Approve the open promotion of a version; where it was the last approval needed, it takes effect."""
+    here = platform()
+    outcome = resolve(here, acting(here, as_user, key), model, version, Action.APPROVE, reason)
+    after(here)
+    _say_outcome(outcome, as_json)
+
+
+def reject(
+    model: Model, version: Version, reason: Reason, as_user: As = None, key: Key = None, as_json: AsJson = False
+) -> None:
+    """Reject the open promotion of a version."""
+    here = platform()
+    outcome = resolve(here, acting(here, as_user, key), model, version, Action.REJECT, reason)
+    after(here)
+    _say_outcome(outcome, as_json)
+
+
+def review(
+    item: Annotated[str | None, typer.Argument(help="A review's id; without one, list the open ones.")] = None,
+    outcome: Annotated[ReviewOutcome | None, typer.Option(help="What you conclude.")] = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, in a sentence.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="List decided ones too.")] = False,
+    as_user: As = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go through what monitors ask people to look at; decide one with --outcome and --reason."""
+    here = platform()
+    if item is not None and outcome is not None:
+        rows: tuple[ReviewRow, ...] = (decide_review(here, acting(here, as_user, key), item, outcome, reason),)
+    elif outcome is not None:
+        raise BadInput("no-review", "got an outcome but no review, expected its id", "see `tidegate review`")
+    else:
+        reading(here, as_user)
+        every = here.ledger.state().select(ReviewRow)
+        rows = tuple(row for row in every if item in (None, row.id) and (item or everything or row.status == "open"))
+        if item is not None and not rows:
+            known = ", ".join(row.id for row in every) or "none yet"
+            raise BadInput("unknown-review", f"got the review `{item}`, expected one of: {known}", "")
+
+    def render() -> None:
+        for row in rows:
+            state = f"decided: {row.outcome}" if row.status == "decided" else f"open, due {row.due_at}"
+            out.print(f"[bold]{row.id}[/bold] {row.model} version {row.version}, {row.period}: {state}")
+            for part in row.cause.split("; "):
+                out.print(f"  {part}", markup=False)
+        if not rows:
+            out.print("nothing waits for review")
+
+    say([row.__dict__ for row in rows], as_json, render)
+
+
+@user.command("list")
+def list_users(as_user: As = None, as_json: AsJson = False) -> None:
+    """List all accounts."""
+    here = platform()
+    reading(here, as_user)
+    called = names(here.ledger)
+    rows = [
+        {"id": row.id, "name": called.get(row.id, row.id), "kind": row.kind, "roles": list(row.roles)}
+        for row in here.ledger.state().select(ActorRow)
+    ]
+
+    def render() -> None:
+        shown = table("id", "name", "kind", "roles")
+        for row in rows:
+            shown.add_row(str(row["id"]), str(row["name"]), str(row["kind"]), ", ".join(row["roles"]))
+        out.print(shown)
+
+    say(rows, as_json, render)
+
+
+@user.command("roles")
+def list_roles(as_json: AsJson = False) -> None:
+    """List all roles and what each permits."""
+    rows = {role: sorted(map(str, granted)) for role, granted in ROLES.items()}
+
+    def render() -> None:
+        shown = table("role", "permits")
+        for role, granted in rows.items():
+            shown.add_row(role, ", ".join(granted))
+        out.print(shown)
+
+    say(rows, as_json, render)
+
+
+@user.command("add")
+def add_user(
+    name: Annotated[str, typer.Argument(help="A name; kept beside the ledger, erasable.")],
+    role: Annotated[list[str], typer.Option("--role", help="A role; may be given several times.")],
+    service: Annotated[bool, typer.Option("--service", help="A service, not a person.")] = False,
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an account. In the embedded profile its token is kept for --as; elsewhere it is printed once."""
+    here = platform()
+    account = identity.Account(name, "service" if service else "person", tuple(role))
+    row, token = identity.add_account(here, acting(here, as_user), account)
+    local = here.assurance == "local"
+    if local:
+        here.keep_token(name, token)
+    data = {"id": row.id, "roles": list(row.roles)} | ({} if local else {"token": token})
+
+    def render() -> None:
+        out.print(f"{row.id} holds {', '.join(row.roles)}")
+        out.print(f"act as them with --as {name}" if local else f"their token, shown once: {token}", markup=False)
+
+    say(data, as_json, render)
+
+
+@user.command("revoke")
+def revoke_user(
+    actor: Annotated[str, typer.Argument(help="An account's id, like p-2.")],
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Revoke all tokens of an account."""
+    here = platform()
+    count = identity.revoke(here, acting(here, as_user), actor)
+    say({"actor": actor, "revoked": count}, as_json, lambda: out.print(f"revoked {count} token(s) of {actor}"))

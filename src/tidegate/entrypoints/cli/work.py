@@ -1,0 +1,151 @@
+"""Commands for the whole: where everything stands, what happened, what is broken, running flows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from tidegate.application.people import names
+from tidegate.application.status import status as read_status
+from tidegate.application.timeline import sentence
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.entrypoints.cli.common import As, AsJson, out, platform, reading, say, table
+
+
+def open_(as_json: AsJson = False) -> None:
+    """Open the ledger: its clock, its accounts and the first policy. Acting commands do it where people are local."""
+    here = platform()
+    tokens: dict[str, str] = {}
+
+    def keep(name: str, token: str) -> None:
+        if here.assurance == "local":
+            here.keep_token(name, token)
+        else:
+            tokens[name] = token
+
+    fresh = here.open(keep)
+    found = {"opened": fresh, "policy": read_status(here.ledger)["policy"], "tokens": tokens}
+
+    def render() -> None:
+        out.print("the ledger is open" if fresh else "the ledger was open already; nothing changed")
+        out.print(f"policy in force: {found['policy']}")
+        for name, token in tokens.items():
+            out.print(f"token of {name}, shown once: {token}", markup=False)
+
+    say(found, as_json, render)
+
+
+def status(as_user: As = None, as_json: AsJson = False) -> None:
+    """Show what stands where, and what waits for whom."""
+    here = platform()
+    reading(here, as_user)
+    found = read_status(here.ledger)
+
+    def render() -> None:
+        out.print(f"policy in force: {found['policy']} ({found['policy_digest'].split(':')[-1][:12]})")
+        counts = found["batches"]
+        out.print(
+            f"data: {counts['accepted']} batches, {counts['rows']} rows; {counts['quarantined']} rows quarantined, "
+            f"{counts['held_back']} drops held back"
+        )
+        models = table("model", "tier", "versions", "staging", "canary", "prod")
+        for name, model in found["models"].items():
+            stages = [str(model["stages"].get(stage, "—")) for stage in ("staging", "canary", "prod")]
+            models.add_row(name, model["tier"], str(model["versions"]), *stages)
+        if models.row_count:
+            out.print(models)
+        waiting = found["waiting"]
+        for item in waiting["approvals"]:
+            out.print(f"waits for an approver: {item['promotion']}, {item['model']} version {item['version']} to {item['to']}")
+        for item in waiting["reviews"]:
+            out.print(f"waits for a reviewer: {item['review']}, {item['model']} {item['period']}, due {item['due_at']}")
+        if not waiting["approvals"] and not waiting["reviews"]:
+            out.print("nothing waits for anybody")
+
+    say(found, as_json, render)
+
+
+def log(
+    model: Annotated[str | None, typer.Option(help="Only what happened to this model.")] = None,
+    last: Annotated[int, typer.Option(help="Only the last N events; 0 prints all.")] = 0,
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the timeline: one sentence per event, with who and when."""
+    here = platform()
+    reading(here, as_user)
+    called = names(here.ledger)
+    events = list(here.ledger.events(stream=f"model/{model}" if model else None))[-last:]
+    rows: list[dict[str, Any]] = [
+        {
+            "sequence": event.sequence,
+            "occurred_at": event.occurred_at,
+            "type": str(event.type),
+            "actor": event.actor,
+            "sentence": sentence(event, lambda actor: called.get(actor, actor)),
+            "reason": here.ledger.text(event.payload.get("texts", {}).get("reason", "")),
+            "hash": event.hash,
+        }
+        for event in events
+    ]
+
+    def render() -> None:
+        for row in rows:
+            out.print(f"{row['sequence']:>4}  {row['occurred_at'][:16].replace('T', ' ')}  {row['sentence']}", markup=False)
+            if row["reason"]:
+                out.print(f"{'':24}“{row['reason']}”", markup=False)
+
+    say(rows, as_json, render)
+
+
+def doctor(as_user: As = None, as_json: AsJson = False) -> None:
+    """Examine everything Tidegate stands on, and say what is wrong and what to do."""
+    from tidegate.entrypoints.examination import examine
+
+    here = platform()
+    reading(here, as_user)
+    findings = examine(here)
+
+    def render() -> None:
+        for finding in findings:
+            out.print(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}: {finding.sentence}", markup=False)
+            if finding.hint:
+                out.print(f"      next: {finding.hint}", markup=False)
+
+    say([finding.__dict__ for finding in findings], as_json, render)
+    bad = [finding for finding in findings if not finding.ok]
+    if bad:
+        raise DependencyFailed("unwell", f"{len(bad)} of {len(findings)} examinations found a fault", bad[0].hint)
+
+
+def run(
+    flow: Annotated[str, typer.Argument(help="A flow of pipelines/: ingest, materialize, train, …")],
+    parameters: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE]…", help="Its parameters.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a flow of pipelines/ in this process, under Prefect and the flow's own service account."""
+    from tidegate.entrypoints.flows import run_flow
+
+    given: dict[str, Any] = {}
+    for pair in parameters or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise BadInput("bad-parameters", f"got `{pair}`, expected NAME=VALUE", "like model=flight_delay")
+        given[name] = value
+    here = platform()
+    here.open()
+    found = run_flow(here.settings, flow, given)
+
+    def render() -> None:
+        for name, value in found.items():
+            out.print(f"{name}: {value}", markup=False)
+
+    say(found, as_json, render)
+
+
+def demo(as_json: AsJson = False) -> None:
+    """Play the reference project from January to April 2013, on real data. Safe to stop and run again."""
+    from tidegate.entrypoints.demo import play
+
+    play(as_json=as_json)

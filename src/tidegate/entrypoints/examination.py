@@ -1,0 +1,115 @@
+"""What ``tidegate doctor`` looks at."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+from tidegate.application.projection import SINK
+from tidegate.bootstrap import Tidegate
+from tidegate.domain.errors import TidegateError
+from tidegate.domain.state import BatchRow, ModelRow, PolicyRow, VersionRow
+
+TOOLS = ("prefect", "great-expectations", "feast", "mlflow", "evidently")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was examined."""
+
+    what: str
+    ok: bool
+    sentence: str
+    hint: str = ""
+
+
+def examine(here: Tidegate) -> list[Finding]:
+    """Examine everything; what cannot be examined is a finding too, and stops nothing."""
+    findings = []
+    for what, look in _LOOKS.items():
+        try:
+            findings += [Finding(what, ok, sentence, hint) for ok, sentence, hint in look(here)]
+        except TidegateError as error:
+            findings.append(Finding(what, False, error.sentence, error.hint))
+    return findings
+
+
+Look = Iterator[tuple[bool, str, str]]
+
+
+def _tools(_: Tidegate) -> Look:
+    required = {
+        line.split("==")[0].split("[")[0]: line.split("==")[1].split(";")[0].strip()
+        for line in metadata.requires("tidegate") or []
+        if "==" in line
+    }
+    for tool in TOOLS:
+        found, wanted = metadata.version(tool), required.get(tool, "")
+        yield found == wanted, f"{tool} {found}, tried with {wanted}", "" if found == wanted else "run make demo again"
+
+
+def _keys(here: Tidegate) -> Look:
+    _ = here.signer.public_key
+    private = [here.settings.home / "keys" / "ledger.pem", *(here.settings.home / "tokens").glob("*")]
+    loose = [path.name for path in private if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
+    hint = f"chmod 600 {' '.join(loose)}" if loose else ""
+    yield not loose, f"{', '.join(loose)} readable by others" if loose else "readable by this account only", hint
+
+
+def _ledger(here: Tidegate) -> Look:
+    faults = here.ledger.verify()
+    hint = "run `tidegate audit verify` and restore a backup" if faults else ""
+    yield not faults, faults[0] if faults else "chain and state are sound", hint
+
+
+def _policy(here: Tidegate) -> Look:
+    on_disk = here.policies.load()
+    in_force = here.ledger.state().select(PolicyRow, in_force=True)[0]
+    same = on_disk.digest == in_force.digest
+    sentence = f"{in_force.name} {in_force.version} is in force" + ("" if same else "; the file on disk differs")
+    hint = "" if same else "what is in force is what the ledger says; changing it needs a promotion of policies (P6)"
+    yield same, sentence, hint
+
+
+def _contracts(here: Tidegate) -> Look:
+    for dataset in here.contracts.datasets():
+        contract = here.contracts.load(dataset)
+        yield True, f"{dataset} {contract.version}: {len(contract.checks)} checks", ""
+
+
+def _batches(here: Tidegate) -> Look:
+    rows = [row for row in here.ledger.state().select(BatchRow) if row.batch]
+    for row in rows:
+        here.batches.path(row.dataset, row.batch)
+    yield True, f"{len(rows)} accepted batches have their digests", ""
+
+
+def _registry(here: Tidegate) -> Look:
+    state = here.ledger.state()
+    moved = [
+        sentence
+        for model in state.select(ModelRow)
+        for sentence in here.registry.project(
+            model.name, {row.number: row.stage for row in state.select(VersionRow, model=model.name)}
+        )
+    ]
+    for row in state.select(VersionRow):
+        here.registry.fetch(row.model, row.number, row.artifact)
+    if moved:
+        yield False, f"repaired: {'; '.join(moved)}", "find out who moved aliases by hand: the ledger decides, they follow"
+    else:
+        yield True, f"aliases follow the ledger (projected to event {here.ledger.cursor(SINK)})", ""
+
+
+_LOOKS: dict[str, Callable[[Tidegate], Look]] = {
+    "tools": _tools,
+    "keys": _keys,
+    "ledger": _ledger,
+    "policy": _policy,
+    "contracts": _contracts,
+    "batches": _batches,
+    "registry": _registry,
+}
+

@@ -1,0 +1,109 @@
+"""What the flows of ``pipelines/`` stand on: an authenticated service, and running them in process.
+
+Prefect runs and retries; it has no identities (principle 6). Each flow therefore acts under the service
+account it names, whose token it reads where every other command does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tidegate.application.platform import Acting
+from tidegate.application.projection import drain
+from tidegate.bootstrap import Tidegate
+from tidegate.domain.canonical import utc_time
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.settings import Settings, load
+
+#: How often a flow's step is tried again when a tool was down, and how many seconds lie between.
+RETRIES, RETRY_SECONDS = 2, [1, 5]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A platform, and the service that acts on it."""
+
+    platform: Tidegate
+    acting: Acting
+
+    def done(self) -> None:
+        """Have the effects of what was committed."""
+        drain(self.platform)
+
+
+def service(name: str, on_behalf_of: str | None = None, key: str | None = None) -> Service:
+    """Authenticate as a service; ``on_behalf_of`` is the id of the person whose work it does, if any."""
+    here = Tidegate(load())
+    local = here.assurance == "local"
+    return Service(here, here.act(name if local else None, key=key, on_behalf_of=on_behalf_of))
+
+
+def when(moment: str | None) -> datetime | None:
+    """Read an optional time parameter."""
+    return utc_time(moment) if moment else None
+
+
+def worth_retrying(_task: object, _run: object, state: Any) -> bool:
+    """Say whether a failed step may be tried again: only where a tool failed. A refusal stays a refusal."""
+    try:
+        state.result()
+    except DependencyFailed:
+        return True
+    except Exception:  # whatever else it was, the same input would fail the same way
+        return False
+    return False
+
+
+def flow_names(settings: Settings) -> tuple[str, ...]:
+    """Return the names of all flows: the files of ``pipelines/`` that define a function of their own name."""
+    folder = settings.folder("pipelines")
+    return tuple(
+        sorted(path.stem for path in folder.glob("*.py") if f"\ndef {path.stem}(" in path.read_text(encoding="utf-8"))
+    )
+
+
+def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any]) -> Any:
+    """Run one flow in this process, under Prefect.
+
+    Raises:
+        BadInput: no such flow, or a parameter it does not take.
+        TidegateError: whatever its steps raise.
+    """
+    known = flow_names(settings)
+    if name not in known:
+        raise BadInput("unknown-flow", f"got the flow `{name}`, expected one of: {', '.join(known)}", "")
+    from prefect.exceptions import ParameterTypeError, SignatureMismatchError
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    flow = getattr(_load(settings.folder("pipelines") / f"{name}.py"), name)
+    # A run in this process needs no heartbeat, and the heartbeat's thread costs every run a second.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        try:
+            return flow(**parameters)
+        except (SignatureMismatchError, ParameterTypeError) as error:
+            raise BadInput(
+                "bad-parameters",
+                f"got parameters that the flow `{name}` does not take: {' '.join(str(error).split())}",
+                f"see pipelines/{name}.py",
+            ) from error
+
+
+def _load(file: Path) -> ModuleType:
+    """Import a flow's file under a name no package can have."""
+    name = f"tidegate_flow_{file.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise BadInput("unknown-flow", f"got {file.name}, which cannot be imported", "see pipelines/")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,1 @@
+"""The desk: what waits for people, and what led there, on one page."""

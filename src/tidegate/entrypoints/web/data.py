@@ -1,0 +1,119 @@
+"""What came through the gates of each dataset, what was held back, and the feature views built from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.domain.events import Event, EventType
+from tidegate.domain.state import BatchRow, FeatureViewRow
+from tidegate.entrypoints.web.record import Note, Record
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A check that did not pass."""
+
+    id: str
+    verdict: str
+    severity: str
+    on_row: str
+    failing: int
+    evaluated: int
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a gate made of one drop. ``batch`` is empty where all of it was held back."""
+
+    period: str
+    verdict: str
+    read: int
+    accepted: int
+    quarantined: int
+    share: float
+    passed: int
+    findings: tuple[Finding, ...]
+    stops: tuple[Mapping[str, str], ...]
+    drop: str
+    batch: str
+    contract: str
+    contract_version: str
+    tool: str
+    ran: Note | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset's batches by period, and the drops that could not even be read."""
+
+    name: str
+    batches: tuple[Batch, ...]
+    turned_away: tuple[tuple[str, str, Note], ...]
+
+    @property
+    def read(self) -> int:
+        """Count the rows read."""
+        return sum(batch.read for batch in self.batches)
+
+    @property
+    def accepted(self) -> int:
+        """Count the rows that went on."""
+        return sum(batch.accepted for batch in self.batches)
+
+    @property
+    def quarantined(self) -> int:
+        """Count the rows held back."""
+        return sum(batch.quarantined for batch in self.batches)
+
+
+def datasets(record: Record) -> tuple[Dataset, ...]:
+    """Return every dataset that something came of, by name."""
+    rows = sorted(record.state.select(BatchRow), key=lambda row: (row.period, row.sequence))
+    away = record.of(EventType.DROP_REFUSED)
+    every = sorted({row.dataset for row in rows} | {event.payload["dataset"] for event in away})
+    return tuple(
+        Dataset(
+            name,
+            tuple(_batch(record, row) for row in rows if row.dataset == name),
+            tuple(_turned_away(record, event) for event in away if event.payload["dataset"] == name),
+        )
+        for name in every
+    )
+
+
+def views(record: Record) -> tuple[FeatureViewRow, ...]:
+    """Return the feature views as last built."""
+    return record.state.select(FeatureViewRow)
+
+
+def _batch(record: Record, row: BatchRow) -> Batch:
+    report: Mapping[str, Any] = row.report
+    ran = record.at(row.sequence)
+    return Batch(
+        period=row.period,
+        verdict=row.verdict,
+        read=row.read,
+        accepted=row.accepted,
+        quarantined=row.quarantined,
+        share=row.quarantined / row.read if row.read else 0.0,
+        passed=sum(check["verdict"] == "passed" for check in report["checks"]),
+        findings=tuple(
+            Finding(**{name: check[name] for name in Finding.__dataclass_fields__})
+            for check in report["checks"]
+            if check["verdict"] != "passed"
+        ),
+        stops=tuple(report["stops"]),
+        drop=row.drop,
+        batch=row.batch,
+        contract=row.contract,
+        contract_version=str(report.get("contract_version", "")),
+        tool=str(report.get("tool", "")),
+        ran=record.note(ran) if ran else None,
+    )
+
+
+def _turned_away(record: Record, event: Event) -> tuple[str, str, Note]:
+    return event.payload["period"], event.payload["code"], record.note(event)

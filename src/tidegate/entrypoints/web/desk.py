@@ -1,0 +1,81 @@
+"""Write the desk: one self-contained page without scripts that works from a file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidegate.bootstrap import Tidegate
+from tidegate.entrypoints.web.view import Desk, build
+from tidegate.settings import Settings
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HERE = Path(__file__).parent
+
+
+def write(settings: Settings) -> Path:
+    """Write ``home/desk/index.html`` whole, as the ledger stands, and return its absolute path.
+
+    Raises:
+        DependencyFailed: the ledger cannot be read.
+    """
+    here = Tidegate(settings)
+    desk = build(here.ledger, here.policies, here.expressions, here.clock, settings.home / "reports", "../reports")
+    path = (settings.home / "desk" / "index.html").absolute()
+    _write_whole(path, render(desk).encode())
+    return path
+
+
+def render(desk: Desk) -> str:
+    """Return the page. Whatever people or data wrote is escaped and shown as plain text."""
+    return environment().get_template("desk.html.j2").render(desk=desk)
+
+
+def environment() -> Environment:
+    """Return the templates' environment: escaping is on everywhere, and a missing name is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"day": lambda at: at[:10], "minute": lambda at: at[11:16], "thousands": lambda n: f"{n:,}"}
+    made.filters |= {"short": lambda digest: digest.rpartition(":")[2][:10]}
+    return made
+
+
+def plain(value: Any) -> Any:
+    """Return text as it may be shown: whatever is invisible or turns the reading direction becomes visible.
+
+    Escaping alone does not stop U+202E from showing “approved” where “devorppa” was written.
+    """
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return "".join(char if char.isprintable() or char == "\n" else _visible(char) for char in value)
+
+
+def _visible(char: str) -> str:
+    return " " if char.isspace() else f"⟨U+{ord(char):04X}⟩"
+
+
+def _write_whole(path: Path, body: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        part.chmod(0o644)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

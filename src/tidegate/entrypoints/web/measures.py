@@ -1,0 +1,92 @@
+"""Measured numbers as people read them: rounded alike, aligned, each interval drawn on its metric's own scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: What a drawing is wide, in its own units; the style sheet says how wide that is on the page.
+WIDTH = 100.0
+_EDGE = 4.0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """An interval on a scale from 0 to `WIDTH`. ``zero`` is where zero lies, None where it is out of sight."""
+
+    low: float
+    value: float
+    high: float
+    zero: float | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One measure: its number, its 95 % interval and n as text, and the interval drawn."""
+
+    version: int
+    value: str
+    interval: str
+    n: int
+    method: str
+    drawing: Drawing | None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric of several versions, side by side."""
+
+    name: str
+    rows: tuple[Shown, ...]
+
+
+def side_by_side(metrics: Mapping[int, Mapping[str, Any]]) -> tuple[Metric, ...]:
+    """Lay the metrics of several versions (by number) side by side, one scale per metric."""
+    every = sorted({name for measured in metrics.values() for name in measured})
+    return tuple(_metric(name, {number: found[name] for number, found in metrics.items() if name in found}) for name in every)
+
+
+def number(value: float | None) -> str:
+    """Return a number with four decimals and a true minus sign; a dash where it could not be measured."""
+    if value is None:
+        return "—"
+    text = f"{value:.4f}"
+    return text.replace("-", "−") if float(text) else text.removeprefix("-")
+
+
+def interval(measure: Mapping[str, Any]) -> str:
+    """Return a 95 % interval as text, or nothing where the measure has none."""
+    if measure.get("low") is None or measure.get("high") is None:
+        return ""
+    return f"{number(measure['low'])} to {number(measure['high'])}"
+
+
+def _metric(name: str, measures: Mapping[int, Mapping[str, Any]]) -> Metric:
+    ends = [end for each in measures.values() for end in _ends(each)]
+    rows = [
+        Shown(
+            version=version,
+            value=number(each.get("value")),
+            interval=interval(each),
+            n=int(each.get("n", 0)),
+            method=str(each.get("method", "")),
+            drawing=_drawing(each, ends),
+        )
+        for version, each in measures.items()
+    ]
+    return Metric(name, tuple(rows))
+
+
+def _ends(measure: Mapping[str, Any]) -> Iterable[float]:
+    return [float(measure[end]) for end in ("low", "value", "high") if measure.get(end) is not None]
+
+
+def _drawing(measure: Mapping[str, Any], ends: Sequence[float]) -> Drawing | None:
+    own = list(_ends(measure))
+    least, span = min(ends, default=0.0), max(ends, default=0.0) - min(ends, default=0.0)
+    if len(own) != len(("low", "value", "high")) or span == 0.0:
+        return None
+    places = [_EDGE + (end - least) / span * (WIDTH - 2 * _EDGE) for end in (*own, 0.0)]
+    low, value, high, zero = (round(place, 2) for place in places)
+    return Drawing(low, value, high, zero if 0.0 <= zero <= WIDTH else None)

@@ -1,0 +1,223 @@
+"""Models with their versions: where each stands, what was measured, who did what, and which rule refused what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.domain.events import Event, EventType
+from tidegate.domain.policy import Stage
+from tidegate.domain.state import ModelRow, PromotionRow, TrainingSetRow, VersionRow
+from tidegate.entrypoints.web.measures import Metric, side_by_side
+from tidegate.entrypoints.web.record import Note, Record
+from tidegate.entrypoints.web.waiting import Demanded, split_finding
+
+#: How many versions are laid side by side: the newest, and the one in prod.
+SIDE_BY_SIDE = 4
+LADDER = (Stage.CANDIDATE, Stage.STAGING, Stage.CANARY, Stage.PROD)
+_MOVED = (
+    EventType.PROMOTION_APPLIED,
+    EventType.MODEL_ROLLED_BACK,
+    EventType.MODEL_STOPPED,
+    EventType.VERSION_DEMOTED,
+    EventType.VERSION_RETIRED,
+)
+_DECIDED = (EventType.PROMOTION_APPROVED, EventType.PROMOTION_REJECTED)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One change of stage, and the event that made it."""
+
+    source: str
+    target: str
+    note: Note
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A person's decision on a promotion into ``target``, and the digests it was bound to."""
+
+    outcome: str
+    role: str
+    target: str
+    packet: str
+    policy: str
+    note: Note
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A gate that opened: into which stage, and what each demand found."""
+
+    target: str
+    promotion: str
+    packet: str
+    way_back: str
+    demands: tuple[Demanded, ...]
+    note: Note
+
+
+@dataclass(frozen=True)
+class Denied:
+    """A refusal: what was refused, and every reason with its rule and the next step."""
+
+    action: str
+    reasons: tuple[Mapping[str, str], ...]
+    note: Note
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version, with its whole story."""
+
+    number: int
+    stage: str
+    artifact: str
+    training_set: str
+    packet: str
+    source: str
+    trained: Note | None
+    registrar: str
+    rows: int
+    windows: Mapping[str, Any]
+    batches: int
+    parity: Mapping[str, Any]
+    code: Mapping[str, str]
+    uri: str
+    moves: tuple[Moved, ...]
+    decisions: tuple[Decided, ...]
+    gates: tuple[Opened, ...]
+    refusals: tuple[Denied, ...]
+
+    @property
+    def since(self) -> Note | None:
+        """Return what put it where it stands."""
+        return self.moves[-1].note if self.moves else self.trained
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model: what it is for, its versions newest first, and their metrics side by side."""
+
+    name: str
+    owner: str
+    purpose: str
+    tier: str
+    fallback: str
+    versions: tuple[Version, ...]
+    metrics: tuple[Metric, ...]
+    compared: tuple[int, ...]
+
+    def standing(self, stage: str) -> tuple[Version, ...]:
+        """Return the versions that stand in a stage."""
+        return tuple(version for version in self.versions if version.stage == stage)
+
+
+def models(record: Record) -> tuple[Model, ...]:
+    """Return every model, by name."""
+    return tuple(_model(record, row) for row in record.state.select(ModelRow))
+
+
+def refused_elsewhere(record: Record) -> tuple[Denied, ...]:
+    """Return the refusals that are about no version: a missing permission, a review decided twice."""
+    return tuple(_denied(record, event) for event in record.of(EventType.ACTION_REFUSED) if not _about(event))
+
+
+def _model(record: Record, row: ModelRow) -> Model:
+    rows = sorted(record.state.select(VersionRow, model=row.name), key=lambda each: -each.number)
+    compared = [each for each in rows if each.stage == Stage.PROD or each in rows[:SIDE_BY_SIDE]]
+    return Model(
+        name=row.name,
+        owner=row.owner,
+        purpose=row.purpose,
+        tier=row.tier,
+        fallback=row.fallback,
+        versions=tuple(_version(record, each) for each in rows),
+        metrics=side_by_side({each.number: each.facts["metrics"] for each in compared}),
+        compared=tuple(each.number for each in compared),
+    )
+
+
+def _version(record: Record, row: VersionRow) -> Version:
+    trained = record.at(row.sequence)
+    learned = record.state.get(TrainingSetRow, row.training_set)
+    mine = [event for event in record.of(*_MOVED) if event.payload["model"] == row.model]
+    return Version(
+        number=row.number,
+        stage=row.stage,
+        artifact=row.artifact,
+        training_set=row.training_set,
+        packet=row.packet,
+        source=row.source,
+        trained=record.note(trained) if trained else None,
+        registrar=record.name(row.registrar),
+        rows=int(row.facts.get("rows", 0)),
+        windows=learned.windows if learned else {},
+        batches=len(learned.batches) if learned else 0,
+        parity=row.facts.get("parity", {}),
+        code=row.facts.get("code", {}),
+        uri=str(row.links.get("uri", "")),
+        moves=tuple(
+            Moved(move["from"], move["to"], record.note(event))
+            for event in mine
+            for move in event.payload["moves"]
+            if move["version"] == row.number
+        ),
+        decisions=tuple(
+            _decided(record, event)
+            for event in record.of(*_DECIDED)
+            if (event.payload["model"], event.payload["version"]) == (row.model, row.number)
+        ),
+        gates=tuple(
+            _opened(record, event, promotion)
+            for event in mine
+            if event.type is EventType.PROMOTION_APPLIED
+            and (promotion := record.state.get(PromotionRow, event.payload["promotion"])) is not None
+            and promotion.version == row.number
+        ),
+        refusals=tuple(
+            _denied(record, event)
+            for event in record.of(EventType.ACTION_REFUSED)
+            if _about(event) == (row.model, row.number)
+        ),
+    )
+
+
+def _about(event: Event) -> tuple[str, int] | None:
+    """Return which version a refusal is about."""
+    kind, _, model = event.stream.partition("/")
+    number = event.payload["subject"].get("version")
+    return (model, number) if kind == "model" and number else None
+
+
+def _decided(record: Record, event: Event) -> Decided:
+    given = event.payload
+    promotion = record.state.get(PromotionRow, given["promotion"])
+    return Decided(
+        "approved" if event.type is EventType.PROMOTION_APPROVED else "rejected",
+        given["role"],
+        promotion.target if promotion else "",
+        given["packet"],
+        given["policy"],
+        record.note(event),
+    )
+
+
+def _opened(record: Record, event: Event, promotion: PromotionRow) -> Opened:
+    way_back = event.payload["preconditions"].get("way_back")
+    return Opened(
+        target=promotion.target,
+        promotion=promotion.id,
+        packet=event.payload["packet"],
+        way_back=f"{way_back['name']}{' (tried)' if way_back['verified'] else ' (not tried)'}" if way_back else "",
+        demands=tuple(
+            split_finding(each["demand"], each["verdict"], each["sentence"]) for each in event.payload["findings"]
+        ),
+        note=record.note(event),
+    )
+
+
+def _denied(record: Record, event: Event) -> Denied:
+    return Denied(event.payload["action"], tuple(event.payload["reasons"]), record.note(event))
