@@ -1,0 +1,208 @@
+"""A promotion that nothing speaks against, to be spoilt in one point: what tests of the heart start from.
+
+Version 2 of one model is under test; version 1 is in prod, or was replaced where version 2 stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tidegate.domain.canonical import canonical, sha256
+from tidegate.domain.evidence import Verdict
+from tidegate.domain.lifecycle import Act, Action, Decision, Dossier, Lifecycle, WayBack
+from tidegate.domain.policy import Demand, Finding, Gate, Need, Policy, ReviewRule, Stage, Tier
+from tidegate.domain.promotion import decide
+from tidegate.domain.state import ActorRow, ApprovalRow, ModelRow, PromotionRow, VersionRow
+
+MODEL = "tram_delay"
+NOW = datetime(2020, 1, 1, tzinfo=UTC)
+LADDER = (Stage.CANDIDATE, Stage.STAGING, Stage.CANARY, Stage.PROD)
+
+#: (id, roles). `p-2` trains and requests, `p-3` and `p-4` approve, `p-5` operates, `s-1` trains for others.
+ACTORS = (
+    ("p-1", ("administrator",)),
+    ("p-2", ("data_scientist",)),
+    ("p-3", ("approver",)),
+    ("p-4", ("approver",)),
+    ("p-5", ("operator",)),
+    ("p-6", ("reviewer",)),
+    ("s-1", ("training_service",)),
+    ("s-2", ("monitor_service",)),
+    ("s-3", ("ingest_service",)),
+)
+
+#: Who usually does what.
+USUAL: Mapping[Action, str] = {
+    Action.PROMOTE: "p-2",
+    Action.APPROVE: "p-3",
+    Action.REJECT: "p-3",
+    Action.ROLL_BACK: "p-5",
+    Action.STOP: "p-5",
+    Action.DEMOTE: "p-5",
+    Action.RETIRE: "p-5",
+}
+
+DEMANDS: Mapping[Stage, Demand] = {
+    Stage.STAGING: Demand("safe", "scores as its estimator does", 'packet.parity.verdict == "passed"'),
+    Stage.CANARY: Demand(
+        "calibrated",
+        "its calibration gap is at most 0.1",
+        "packet.metrics.calibration_gap.value <= 0.1",
+        "packet.metrics.calibration_gap.low <= 0.1",
+    ),
+    Stage.PROD: Demand(
+        "not_worse",
+        "it loses at most 0.005 of Brier score against the champion",
+        "packet.champion.version == 0 || packet.champion.brier_gain.low >= -0.005",
+        "packet.champion.version != 0 && packet.champion.brier_gain.high >= -0.005",
+    ),
+}
+
+
+def a_policy(version: str = "1", *, low: int = 0, standard: int = 1, high: int = 2) -> Policy:
+    """Return a policy with one demand a gate, and into prod as many approvals as each tier is given."""
+    body = canonical({"version": version, "low": low, "standard": standard, "high": high}).decode()
+    people = {Tier.LOW: low, Tier.STANDARD: standard, Tier.HIGH: high}
+    gates = {
+        tier: {
+            stage: Gate(stage, (demand,), (Need("approver", count),) if stage is Stage.PROD and count else ())
+            for stage, demand in DEMANDS.items()
+        }
+        for tier, count in people.items()
+    }
+    review = ReviewRule((Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ERROR), 7, "reviewer")
+    return Policy("trams", version, sha256(body.encode()), body, gates, review)
+
+
+def with_gate(policy: Policy, gate: Gate, tier: Tier = Tier.STANDARD) -> Policy:
+    """Return the policy with one gate replaced."""
+    return replace(policy, gates={**policy.gates, tier: {**policy.gates[tier], gate.to: gate}})
+
+
+def an_actor(name: str, *roles: str, subject: str = "") -> ActorRow:
+    """Return an account; its kind is the first letter of its id."""
+    return ActorRow(name, "person" if name.startswith("p") else "service", subject or name, roles, 1)
+
+
+def a_version(number: int, stage: Stage, **more: Any) -> VersionRow:
+    """Return a version that `p-2` had `s-1` train and register."""
+    row = VersionRow(
+        model=MODEL,
+        number=number,
+        stage=str(stage),
+        artifact=sha256(f"artifact {number}".encode()),
+        training_set=sha256(b"rows"),
+        trainer="s-1",
+        registrar="s-1",
+        on_behalf_of="",
+        source=sha256(b"source"),
+        facts={},
+        packet="",
+        prod_sequence=10 * number if stage in {Stage.PROD, Stage.RETIRED} else 0,
+        links={},
+        sequence=number,
+    )
+    return replace(row, **more)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything `decide` is told. Change one thing with `but`, then ask."""
+
+    model: ModelRow
+    versions: Mapping[int, VersionRow]
+    promotion: PromotionRow | None
+    approvals: tuple[ApprovalRow, ...]
+    evidence: Dossier
+    policy: Policy = field(default_factory=a_policy)
+    people: Mapping[str, ActorRow] = field(
+        default_factory=lambda: {name: an_actor(name, *roles) for name, roles in ACTORS}
+    )
+    taken_out: frozenset[int] = frozenset()
+
+    @property
+    def state(self) -> Lifecycle:
+        """Return the model as the ledger has it."""
+        return Lifecycle(self.model, self.versions, self.promotion, self.people, self.taken_out)
+
+    def but(self, **changes: Any) -> Case:
+        """Return the case with fields replaced."""
+        return replace(self, **changes)
+
+    def but_version(self, number: int = 2, **changes: Any) -> Case:
+        """Return the case with one version changed."""
+        return self.but(versions={**self.versions, number: replace(self.versions[number], **changes)})
+
+    def but_found(self, verdict: Verdict, sentence: str = "got 0.2") -> Case:
+        """Return the case with that verdict on each demand."""
+        found = tuple(replace(each, verdict=verdict, sentence=sentence) for each in self.evidence.findings)
+        return self.but(evidence=replace(self.evidence, findings=found))
+
+    def with_person(self, person: ActorRow) -> Case:
+        """Return the case with one account more, or another one of that id."""
+        return self.but(people={**self.people, person.id: person})
+
+    def approval(self, actor: str = "p-3", **more: Any) -> ApprovalRow:
+        """Return an approval of the open promotion, as it stands."""
+        assert self.promotion is not None
+        asked = self.promotion
+        row = ApprovalRow(
+            promotion=asked.id,
+            actor=actor,
+            role="approver",
+            outcome="approve",
+            model=asked.model,
+            version=asked.version,
+            artifact=asked.artifact,
+            packet=asked.packet,
+            policy=asked.policy,
+            occurred_at="2020-01-01T00:00:00Z",
+            sequence=99,
+        )
+        return replace(row, **more)
+
+    def decide(
+        self, action: Action, actor: str | None = None, to: Stage | None = None, version: int = 2
+    ) -> Decision:
+        """Decide an act of one actor, by default of who usually does it."""
+        person = self.people[actor or USUAL[action]]
+        act = Act(action, version, to)
+        return decide(self.state, act, person, self.evidence, self.approvals, self.policy, NOW)
+
+
+def a_case(stage: Stage = Stage.CANARY, action: Action = Action.PROMOTE, tier: Tier = Tier.STANDARD) -> Case:
+    """Return a case in which ``action`` on version 2 in ``stage`` lacks nothing: where it is legal, it is allowed."""
+    policy = a_policy()
+    other = a_version(1, Stage.RETIRED if stage is Stage.PROD else Stage.PROD)
+    version = a_version(2, stage)
+    packet = sha256(b"packet")
+    target = LADDER[LADDER.index(stage) + 1] if stage in LADDER[:-1] else None
+    findings = (Finding(DEMANDS[target].id, Verdict.PASSED, "as demanded"),) if target else ()
+    asked = PromotionRow(
+        id=f"{MODEL}-P1",
+        model=MODEL,
+        version=2,
+        source=str(stage),
+        target=str(target or ""),
+        requester="p-2",
+        on_behalf_of="",
+        artifact=version.artifact,
+        packet=packet,
+        policy=policy.digest,
+        status="open",
+        sequence=98,
+    )
+    case = Case(
+        model=ModelRow(MODEL, "operations", "say what is late", str(tier), "abstain: nobody is told", 1, 1),
+        versions={1: other, 2: version},
+        promotion=asked if target else None,
+        approvals=(),
+        evidence=Dossier(packet, findings, WayBack("version", "version 1", verified=True)),
+        policy=policy,
+    )
+    if action is Action.PROMOTE and target:
+        return case.but(approvals=(case.approval("p-3"), case.approval("p-4")))
+    return case

@@ -1,0 +1,187 @@
+"""What every implementation of the port `Batches` does."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tidegate.application.ports import Batches, Table
+from tidegate.domain.canonical import canonical
+from tidegate.domain.contract import GateReport
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.evidence import Verdict
+from tidegate.domain.merkle import merkle_root
+from tidegate.testing.tides import HEADER, LINES, TIDES
+
+
+def write_drop(
+    folder: Path, lines: Sequence[str] = LINES, header: str = HEADER, name: str = "tides.csv"
+) -> Path:
+    """Write a drop as CSV, or as one CSV in a zip where the name says so."""
+    text = "\n".join([header, *lines, ""]).encode()
+    path = folder / name
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("tides.csv", text)
+    else:
+        path.write_bytes(text)
+    return path
+
+
+def report(table: Table, reasons: Mapping[int, tuple[str, ...]]) -> GateReport:
+    """Return a judgement that holds these rows back."""
+    return GateReport(Verdict.PASSED, table.num_rows, reasons, (), ())
+
+
+class BatchesContract:
+    """Subclass it and give ``subject``, which keeps its files below a new folder."""
+
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> Batches:
+        raise NotImplementedError
+
+    def test_a_drop_is_named_by_its_bytes(self, subject: Batches, tmp_path: Path) -> None:
+        drop = write_drop(tmp_path)
+        same = write_drop(tmp_path, name="again.csv")
+        other = write_drop(tmp_path, LINES[:3], name="other.csv")
+        assert subject.drop_digest(drop) == subject.drop_digest(same)
+        assert subject.drop_digest(drop) != subject.drop_digest(other)
+        assert subject.drop_digest(drop).startswith("sha256:")
+
+    def test_a_drop_that_is_not_there_is_bad_input(self, subject: Batches, tmp_path: Path) -> None:
+        for act in (lambda path: subject.drop_digest(path), lambda path: subject.read(path, TIDES)):
+            with pytest.raises(BadInput) as caught:
+                act(tmp_path / "nowhere.csv")
+            assert caught.value.code == "no-drop"
+            assert "nowhere.csv" in caught.value.sentence
+
+    @pytest.mark.parametrize("name", ["tides.csv", "tides.zip"])
+    def test_rows_are_read_in_the_drops_order(self, subject: Batches, tmp_path: Path, name: str) -> None:
+        table = subject.read(write_drop(tmp_path, name=name), TIDES)
+        assert table.num_rows == 4
+        assert table.column_names == [column.name for column in TIDES.columns]
+
+    @pytest.mark.parametrize(
+        ("header", "line", "code", "named"),
+        [
+            ("station,at,level,reading", "ABC,2013-01-01T00:00:00Z,1,1", "columns", "'note'"),
+            (f"{HEADER},extra", "ABC,2013-01-01T00:00:00Z,1,1,,x", "columns", "'extra'"),
+            (HEADER, "ABC,2013-01-01T00:00:00Z,high,1,", "mistyped-column", "`level`"),
+            (HEADER, "ABC,2013-01-01T00:00:00Z,nan,1,", "mistyped-column", "`level`"),
+            (HEADER, "ABC,2013-01-01T00:00:00Z,1,1.5,", "mistyped-column", "`reading`"),
+            (HEADER, "ABC,2013-01-01T00:00:00,1,1,", "mistyped-column", "`at`"),
+            (HEADER, "ABC,2013-01-01T00:00:00Z,1", "malformed-csv", "3"),
+        ],
+    )
+    def test_a_drop_that_breaks_the_schema_is_bad_input(
+        self, subject: Batches, tmp_path: Path, header: str, line: str, code: str, named: str
+    ) -> None:
+        with pytest.raises(BadInput) as caught:
+            subject.read(write_drop(tmp_path, [line], header), TIDES)
+        assert caught.value.code == code
+        assert named in caught.value.sentence
+        assert "expected" in caught.value.sentence
+
+    @pytest.mark.parametrize("text", ["", HEADER + "\n"])
+    def test_a_drop_without_rows_is_bad_input(self, subject: Batches, tmp_path: Path, text: str) -> None:
+        (tmp_path / "empty.csv").write_text(text)
+        with pytest.raises(BadInput) as caught:
+            subject.read(tmp_path / "empty.csv", TIDES)
+        assert caught.value.code == "empty-drop"
+
+    def test_a_batch_is_named_by_its_rows_whatever_their_order(
+        self, subject: Batches, tmp_path: Path
+    ) -> None:
+        table = subject.read(write_drop(tmp_path), TIDES)
+        turned = subject.read(write_drop(tmp_path, LINES[::-1], name="turned.csv"), TIDES)
+        digest, path = subject.accept(TIDES, table, {})
+        assert digest.startswith("tg1:")
+        assert path.is_file()
+        assert subject.accept(TIDES, turned, {}) == (digest, path)
+
+    def test_accepting_twice_leaves_the_file_as_it_was(self, subject: Batches, tmp_path: Path) -> None:
+        table = subject.read(write_drop(tmp_path), TIDES)
+        _, path = subject.accept(TIDES, table, {})
+        before = (path.read_bytes(), path.stat().st_mtime_ns)
+        subject.accept(TIDES, table, {})
+        assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+    def test_held_rows_stay_out_of_the_batch(self, subject: Batches, tmp_path: Path) -> None:
+        table = subject.read(write_drop(tmp_path), TIDES)
+        without = subject.read(write_drop(tmp_path, [LINES[0], LINES[2]], name="less.csv"), TIDES)
+        digest, _ = subject.accept(TIDES, table, {1: ("T02",), 3: ("T05",)})
+        assert digest == subject.accept(TIDES, without, {})[0]
+        assert digest != subject.accept(TIDES, table, {})[0]
+
+    def test_held_rows_are_kept_with_all_their_reasons(self, subject: Batches, tmp_path: Path) -> None:
+        drop = write_drop(tmp_path)
+        table = subject.read(drop, TIDES)
+        digest = subject.drop_digest(drop)
+        segment = subject.quarantine(TIDES, digest, table, report(table, {3: ("T05",), 1: ("T02", "T06")}))
+        rows = subject.quarantined("tides", digest)
+        assert [(row["row"], row["reasons"]) for row in rows] == [(1, ["T02", "T06"]), (3, ["T05"])]
+        assert rows[0]["values"] == {
+            "station": "ABC", "at": "2013-01-01T01:00:00Z", "level": None, "reading": 1, "note": "calm",
+        }  # fmt: skip
+        assert rows[1]["values"] == {
+            "station": "ABC", "at": "2013-01-01T02:00:00Z", "level": 2, "reading": "9007199254740993", "note": "Föhn",
+        }  # fmt: skip
+        assert (segment.records, segment.root) == (2, merkle_root(canonical(row) for row in rows))
+
+    def test_the_segments_root_is_that_of_its_lines(self, subject: Batches, tmp_path: Path) -> None:
+        drop = write_drop(tmp_path)
+        table = subject.read(drop, TIDES)
+        segment = subject.quarantine(TIDES, subject.drop_digest(drop), table, report(table, {0: ("T05",)}))
+        assert merkle_root(segment.path.read_bytes().splitlines()) == segment.root
+
+    def test_a_clean_drop_has_an_empty_quarantine(self, subject: Batches, tmp_path: Path) -> None:
+        drop = write_drop(tmp_path)
+        table = subject.read(drop, TIDES)
+        segment = subject.quarantine(TIDES, subject.drop_digest(drop), table, report(table, {}))
+        assert (segment.records, segment.root) == (0, merkle_root([]))
+        assert segment.path.is_file()
+        assert subject.quarantined("tides", subject.drop_digest(drop)) == ()
+
+    def test_a_quarantine_that_is_gone_is_a_failed_dependency(self, subject: Batches) -> None:
+        with pytest.raises(DependencyFailed) as caught:
+            subject.quarantined("tides", "sha256:" + "0" * 64)
+        assert caught.value.code == "quarantine-gone"
+
+    def test_an_accepted_batch_is_found_by_its_digest(self, subject: Batches, tmp_path: Path) -> None:
+        table = subject.read(write_drop(tmp_path), TIDES)
+        digest, path = subject.accept(TIDES, table, {})
+        assert subject.path("tides", digest) == path
+
+    def test_a_batch_that_is_gone_is_a_failed_dependency(self, subject: Batches) -> None:
+        with pytest.raises(DependencyFailed) as caught:
+            subject.path("tides", "tg1:" + "0" * 64)
+        assert caught.value.code == "batch-gone"
+
+    def test_a_batch_under_another_batches_name_is_noticed(self, subject: Batches, tmp_path: Path) -> None:
+        table = subject.read(write_drop(tmp_path), TIDES)
+        digest, path = subject.accept(TIDES, table, {})
+        _, other = subject.accept(TIDES, table, {0: ("T05",)})
+        path.write_bytes(other.read_bytes())
+        with pytest.raises(DependencyFailed) as caught:
+            subject.path("tides", digest)
+        assert caught.value.code == "batch-altered"
+
+    def test_a_half_written_batch_is_noticed_and_mended_by_accepting_again(
+        self, subject: Batches, tmp_path: Path
+    ) -> None:
+        table = subject.read(write_drop(tmp_path), TIDES)
+        digest, path = subject.accept(TIDES, table, {})
+        path.write_bytes(path.read_bytes()[:-20])
+        with pytest.raises(DependencyFailed):
+            subject.path("tides", digest)
+        assert subject.accept(TIDES, table, {}) == (digest, path)
+        assert subject.path("tides", digest) == path
+
+    @pytest.mark.parametrize("digest", ["", "tg1:../../secrets", "tg1:abc", "sha256:" + "0" * 64])
+    def test_what_is_no_digest_never_becomes_a_path(self, subject: Batches, digest: str) -> None:
+        with pytest.raises(BadInput) as caught:
+            subject.path("tides", digest)
+        assert caught.value.code == "not-a-digest"

@@ -1,0 +1,299 @@
+"""What every feature store must do, on a small one: shops, and what was known of their sales when.
+
+`write_repository` lays the store out as a Feast repository; `VIEWS` and `SERVICES` say the same to the
+fake. The rows in `SALES` are chosen for their times: late-known ones, corrected ones, old ones.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidegate.application.ports import Features, Frame
+from tidegate.domain.errors import BadInput, DependencyFailed
+
+CONFIGURATION = """\
+project: shops
+provider: local
+registry: {registry_type: sql, path: "sqlite:///../.tidegate/feast/registry.db"}
+offline_store: {type: duckdb}
+online_store: {type: sqlite, path: ../.tidegate/feast/online.db}
+entity_key_serialization_version: 3
+"""
+
+DEFINITIONS = """\
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+from feast.types import Float64, Int64
+
+HOME = Path(__file__).resolve().parent.parent / os.environ.get("TIDEGATE_HOME", ".tidegate")
+
+
+def view(name, keys, ttl, **features):
+    source = FileSource(
+        name=f"{name}_source",
+        path=str(HOME / "features" / f"{name}.parquet"),
+        timestamp_field="event_timestamp",
+        created_timestamp_column="created_timestamp",
+    )
+    schema = [Field(name=feature, dtype=dtype) for feature, dtype in features.items()]
+    return FeatureView(name=name, entities=keys, ttl=ttl, schema=schema, source=source)
+
+
+shop = Entity(name="shop", join_keys=["shop"], value_type=ValueType.STRING)
+item = Entity(name="item", join_keys=["item"], value_type=ValueType.INT64)
+shop_sales = view("shop_sales", [shop], timedelta(days=2), sold=Int64, rate=Float64)
+item_price = view("item_price", [shop, item], None, price=Float64)
+demand = FeatureService(name="demand", features=[shop_sales, item_price])
+"""
+
+SOURCES = {
+    "shop_sales": """\
+SELECT shop, happened AS event_timestamp, known AS created_timestamp, sold::INTEGER AS sold, rate FROM sales
+""",
+    "item_price": """\
+SELECT shop, item, DATE '2024-01-01' AS event_timestamp, TIMESTAMPTZ '2024-01-01 00:00:00Z' AS created_timestamp, price
+FROM sales_prices
+""",
+}
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+PRICES = [{"shop": "north", "item": 1, "price": 2.5}, {"shop": "south", "item": 1, "price": 3.0}]
+DECLARED = {"sales": {"prices": PRICES}}
+
+
+def at(hours: float) -> datetime:
+    """Return a moment so many hours after the start."""
+    return START + timedelta(hours=hours)
+
+
+#: shop, event, known, sold, rate
+SALES: tuple[tuple[str, float, float, int | None, float | None], ...] = (
+    ("north", 0, 6, 10, 0.1),
+    ("north", 24, 30, 20, None),
+    ("north", 24, 48, 21, 0.21),  # the same hour, corrected later
+    ("north", 36, 90, 99, 0.99),  # happened early, known late
+    ("south", 24, 24, None, 0.5),
+)
+
+
+def write_repository(folder: Path, definitions: str = DEFINITIONS) -> Path:
+    """Write the shops' Feast repository into ``folder``."""
+    (folder / "sources").mkdir(parents=True, exist_ok=True)
+    (folder / "feature_store.yaml").write_text(CONFIGURATION)
+    (folder / "definitions.py").write_text(definitions)
+    for name, sql in SOURCES.items():
+        (folder / "sources" / f"{name}.sql").write_text(sql)
+    return folder
+
+
+def write_batch(path: Path, sales: Sequence[tuple[str, float, float, int | None, float | None]]) -> Path:
+    """Write sales as one accepted batch."""
+    import pyarrow as pa
+
+    from tidegate.adapters._arrow import write_parquet
+
+    times = pa.timestamp("us", "UTC")
+    shops, events, knowns, solds, rates = zip(*sales, strict=True)
+    columns = {
+        "shop": pa.array(shops),
+        "happened": pa.array([at(hours) for hours in events], times),
+        "known": pa.array([at(hours) for hours in knowns], times),
+        "sold": pa.array(solds, pa.int64()),
+        "rate": pa.array(rates, pa.float64()),
+    }
+    return write_parquet(pa.table(columns), path)
+
+
+def write_entities(folder: Path, rows: Sequence[tuple[str, float]]) -> Frame:
+    """Write an entity frame of (shop, hour); all ask for item 1, ``note`` numbers them."""
+    import pyarrow as pa
+
+    from tidegate.adapters._duckdb import write_frame
+
+    columns = {
+        "event_timestamp": pa.array([at(hour) for _, hour in rows], pa.timestamp("us", "UTC")),
+        "shop": pa.array([shop for shop, _ in rows], pa.string()),
+        "item": pa.array([1] * len(rows), pa.int64()),
+        "note": pa.array(range(len(rows)), pa.int64()),
+    }
+    return write_frame(pa.table(columns), folder)
+
+
+def read(frame: Frame) -> list[dict[str, Any]]:
+    """Return a frame's rows."""
+    import pyarrow.parquet as pq
+
+    rows: list[dict[str, Any]] = pq.ParquetFile(frame.path).read().to_pylist()
+    return rows
+
+
+def sales_rows(batches: Mapping[str, Sequence[Path]], _: object) -> list[dict[str, Any]]:
+    """Return the rows of ``shop_sales`` for the fake."""
+    import pyarrow.parquet as pq
+
+    rows = [row for path in sorted(batches["sales"]) for row in pq.ParquetFile(path).read().to_pylist()]
+    return [{**row, "event_timestamp": row["happened"], "created_timestamp": row["known"]} for row in rows]
+
+
+def price_rows(_: object, declared: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of ``item_price`` for the fake."""
+    rows = declared["sales"]["prices"]
+    return [{**row, "event_timestamp": START, "created_timestamp": START} for row in rows]
+
+
+class FeaturesContract:
+    """Override ``subject`` with an empty store over the shops' definitions."""
+
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> Features:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def built(self, subject: Features, tmp_path: Path) -> Features:
+        batch = write_batch(tmp_path / "batches" / "a.parquet", SALES)
+        subject.build({"sales": [batch]}, DECLARED)
+        subject.apply()
+        return subject
+
+    @staticmethod
+    def sold(store: Features, folder: Path, *asked: tuple[str, float]) -> list[int | None]:
+        frame = store.training_frame(write_entities(folder / "entities", asked), "demand", ["note"])
+        return [row["sold"] for row in read(frame)]
+
+    # ── building ──────────────────────────────────────────────────────────────────────────────────
+
+    def test_a_build_is_named_by_its_content(self, subject: Features, tmp_path: Path) -> None:
+        batch = write_batch(tmp_path / "batches" / "a.parquet", SALES)
+        frames = subject.build({"sales": [batch]}, DECLARED)
+        assert {name: frame.rows for name, frame in frames.items()} == {"shop_sales": 5, "item_price": 2}
+        again = subject.build({"sales": [batch]}, DECLARED)
+        assert {name: frame.digest for name, frame in again.items()} == {
+            name: frame.digest for name, frame in frames.items()
+        }
+
+    def test_the_same_rows_in_other_batches_give_the_same_build(
+        self, subject: Features, tmp_path: Path
+    ) -> None:
+        whole = write_batch(tmp_path / "batches" / "a.parquet", SALES)
+        one = write_batch(tmp_path / "batches" / "b.parquet", SALES[3:])
+        two = write_batch(tmp_path / "batches" / "c.parquet", SALES[:3])
+        first = subject.build({"sales": [whole]}, DECLARED)
+        second = subject.build({"sales": [two, one]}, DECLARED)
+        assert first["shop_sales"].digest == second["shop_sales"].digest
+
+    def test_registering_twice_gives_the_same_digests(self, built: Features) -> None:
+        digests = built.apply()
+        assert set(digests) == {"shop_sales", "item_price", "demand"}
+        assert len(set(digests.values())) == 3
+        assert built.apply() == digests
+
+    # ── point in time ─────────────────────────────────────────────────────────────────────────────
+
+    def test_a_row_is_joined_from_the_moment_it_was_known(self, built: Features, tmp_path: Path) -> None:
+        asked = [("north", 5.9), ("north", 6), ("north", 29), ("north", 30)]
+        assert self.sold(built, tmp_path, *asked) == [None, 10, 10, 20]
+
+    def test_a_correction_counts_only_once_it_is_known(self, built: Features, tmp_path: Path) -> None:
+        assert self.sold(built, tmp_path, ("north", 47.9), ("north", 48)) == [20, 21]
+
+    def test_a_row_past_its_ttl_is_unknown_and_the_bound_is_inclusive(
+        self, built: Features, tmp_path: Path
+    ) -> None:
+        asked = [("north", 72), ("north", 72.01), ("north", 84), ("north", 90)]
+        assert self.sold(built, tmp_path, *asked) == [21, None, None, None]
+
+    def test_rows_keep_their_order_and_their_repeats(self, built: Features, tmp_path: Path) -> None:
+        asked = [("north", 48.0), ("south", 30.0), ("west", 30.0), ("north", 48.0), ("north", 1.0)]
+        frame = built.training_frame(write_entities(tmp_path / "e", asked), "demand", ["note", "shop"])
+        rows = read(frame)
+        assert [row["note"] for row in rows] == [0, 1, 2, 3, 4]
+        assert [row["price"] for row in rows] == [2.5, 3.0, None, 2.5, 2.5]
+        assert [row["rate"] for row in rows] == [0.21, 0.5, None, 0.21, None]
+        assert list(rows[0]) == ["event_timestamp", "item", "shop", "note", "sold", "rate", "price"]
+        assert (
+            built.training_frame(write_entities(tmp_path / "e", asked), "demand", ["note", "shop"]) == frame
+        )
+
+    def test_an_unknown_service_is_refused(self, built: Features, tmp_path: Path) -> None:
+        with pytest.raises(BadInput) as refused:
+            built.training_frame(write_entities(tmp_path / "e", [("north", 1)]), "nothing", [])
+        assert refused.value.code == "no-such-service"
+        with pytest.raises(BadInput) as refused:
+            built.online("nothing", [])
+        assert refused.value.code == "no-such-service"
+
+    def test_a_column_that_is_not_there_is_refused(self, built: Features, tmp_path: Path) -> None:
+        with pytest.raises(BadInput) as refused:
+            built.training_frame(write_entities(tmp_path / "e", [("north", 1)]), "demand", ["color"])
+        assert refused.value.code == "missing-column"
+        assert "color" in refused.value.sentence
+
+    def test_a_store_that_was_never_built_says_so(self, subject: Features, tmp_path: Path) -> None:
+        subject.apply()
+        with pytest.raises(DependencyFailed) as failed:
+            subject.training_frame(write_entities(tmp_path / "e", [("north", 1)]), "demand", [])
+        assert failed.value.code == "features-not-built"
+
+    # ── online ────────────────────────────────────────────────────────────────────────────────────
+
+    KEYS = ({"shop": "north", "item": 1}, {"shop": "south", "item": 1}, {"shop": "west", "item": 1})
+
+    def test_nothing_is_known_online_before_the_first_materialization(self, built: Features) -> None:
+        assert built.online("demand", self.KEYS[:1]) == [{"sold": None, "rate": None, "price": None}]
+
+    def test_online_is_what_was_known_at_the_moment(self, built: Features) -> None:
+        assert built.materialize(at(40)) == {"shop_sales": 2, "item_price": 2}
+        assert list(built.online("demand", self.KEYS)) == [
+            {"sold": 20, "rate": None, "price": 2.5},
+            {"sold": None, "rate": 0.5, "price": 3.0},
+            {"sold": None, "rate": None, "price": None},
+        ]
+        built.materialize(at(50))
+        assert built.online("demand", self.KEYS[:1]) == [{"sold": 21, "rate": 0.21, "price": 2.5}]
+
+    def test_an_older_moment_never_overwrites_a_newer_one(self, built: Features) -> None:
+        built.materialize(at(50))
+        assert built.materialize(at(8)) == {"shop_sales": 0, "item_price": 0}
+        assert built.online("demand", self.KEYS[:1]) == [{"sold": 21, "rate": 0.21, "price": 2.5}]
+
+    def test_the_same_moment_twice_is_the_same(self, built: Features) -> None:
+        first = built.materialize(at(50))
+        assert built.materialize(at(50)) == first
+
+    def test_a_value_past_its_ttl_is_not_served(self, built: Features) -> None:
+        built.materialize(at(72))
+        assert built.online("demand", self.KEYS[:1])[0]["sold"] == 21
+        built.materialize(at(72.5))
+        assert built.online("demand", self.KEYS[:1]) == [{"sold": None, "rate": None, "price": 2.5}]
+
+    def test_a_time_without_a_zone_is_refused(self, built: Features) -> None:
+        with pytest.raises(BadInput) as refused:
+            built.materialize(datetime(2024, 1, 2))  # noqa: DTZ001 - that is the point
+        assert refused.value.code == "naive-time"
+
+    def test_a_key_that_lacks_a_part_is_refused(self, built: Features) -> None:
+        built.materialize(at(50))
+        with pytest.raises(BadInput) as refused:
+            built.online("demand", [{"shop": "north"}])
+        assert refused.value.code == "missing-key"
+
+
+def random_sales(seed: int, count: int) -> list[tuple[str, float, float, int | None, float | None]]:
+    """Return sales of three shops whose times collide, with every (shop, event, known) once."""
+    chance = random.Random(seed)  # noqa: S311 - the same rows each time is the point
+    rows: dict[tuple[str, float, float], tuple[str, float, float, int | None, float | None]] = {}
+    for number in range(count):
+        shop, event = chance.choice(("north", "south", "west")), chance.randrange(0, 96, 6)
+        known = event + chance.choice((0, 6, 12, 30, 60))
+        sold = None if chance.random() < 0.1 else number
+        rows[shop, event, known] = (shop, event, known, sold, chance.random())
+    return list(rows.values())

@@ -1,0 +1,93 @@
+"""What every `Scorer` keeps to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tidegate.application.ports import Frame, ModelSpec, Scorer
+from tidegate.domain.canonical import sha256
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.testing.material import model_spec, trips, write_model, write_rows
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that the scorer under test can load, and its digest."""
+
+    path: Path
+    digest: str
+
+
+class ScorerContract:
+    """Override ``subject`` and ``artifact``."""
+
+    @pytest.fixture
+    def subject(self) -> Scorer:
+        """Return the scorer under test."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def artifact(self, tmp_path: Path) -> Artifact:
+        """Return an artifact of the small model."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> ModelSpec:
+        """Return the small model, in a folder of its own."""
+        return model_spec(write_model(tmp_path / "models"))
+
+    @pytest.fixture
+    def frame(self, tmp_path: Path) -> Frame:
+        """Return two days of trips."""
+        return write_rows(trips(days=2), tmp_path / "frame.parquet")
+
+    def test_every_row_of_the_frame_gets_one_decision_in_its_order(
+        self, subject: Scorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path
+    ) -> None:
+        import pyarrow.parquet as pq
+
+        segment = subject.score(artifact.path, artifact.digest, model, frame, tmp_path / "decisions")
+        decisions = pq.read_table(segment.path)
+        assert segment.records == decisions.num_rows == frame.rows
+        assert decisions.column("trip").to_pylist() == [row["trip"] for row in trips(days=2)]
+        assert {"departs_at", "line", "load", "stops", "score"} <= set(decisions.column_names)
+        assert all(0 < score < 1 for score in decisions.column("score").to_pylist())
+        assert "late" not in decisions.column_names
+
+    def test_the_same_rows_have_the_same_root_and_file_and_others_another(
+        self, subject: Scorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path
+    ) -> None:
+        into = tmp_path / "decisions"
+        segment = subject.score(artifact.path, artifact.digest, model, frame, into)
+        fewer = write_rows(trips(days=2)[1:], tmp_path / "fewer.parquet")
+        assert subject.score(artifact.path, artifact.digest, model, frame, into) == segment
+        assert subject.score(artifact.path, artifact.digest, model, fewer, into).root != segment.root
+        assert segment.root[7:] in segment.path.name
+
+    def test_an_altered_artifact_is_refused_before_it_is_loaded(
+        self, subject: Scorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path
+    ) -> None:
+        artifact.path.write_bytes(artifact.path.read_bytes() + b"\0")
+        with pytest.raises(DependencyFailed) as failure:
+            subject.score(artifact.path, artifact.digest, model, frame, tmp_path / "decisions")
+        assert failure.value.code == "artifact-altered"
+        assert artifact.digest in failure.value.sentence
+        assert not (tmp_path / "decisions").exists()
+
+    def test_a_missing_artifact_is_a_failed_dependency(
+        self, subject: Scorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path
+    ) -> None:
+        with pytest.raises(DependencyFailed) as failure:
+            subject.score(tmp_path / "gone", sha256(b"gone"), model, frame, tmp_path / "decisions")
+        assert failure.value.code == "artifact-missing"
+
+    def test_a_frame_without_a_declared_column_is_bad_input(
+        self, subject: Scorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path
+    ) -> None:
+        wanting = replace(model, numeric=(*model.numeric, "wind"))
+        with pytest.raises(BadInput) as refusal:
+            subject.score(artifact.path, artifact.digest, wanting, frame, tmp_path / "decisions")
+        assert refusal.value.code == "missing-column"

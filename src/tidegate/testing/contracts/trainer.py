@@ -1,0 +1,168 @@
+"""What every `Trainer` keeps to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tidegate.application.ports import Frame, ModelSpec, Trainer, Windows
+from tidegate.domain.canonical import sha256
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.evidence import Verdict
+from tidegate.testing.material import model_spec, trips, windows, write_model, write_rows
+
+
+class TrainerContract:
+    """Override ``subject``, and ``model`` where the trainer needs more than a declaration."""
+
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> Trainer:
+        """Return the trainer under test."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> ModelSpec:
+        """Return the small model, in a folder of its own."""
+        return model_spec(write_model(tmp_path / "models"))
+
+    @pytest.fixture
+    def frame(self, tmp_path: Path) -> Frame:
+        """Return twenty days of trips with everything the model declares."""
+        return write_rows(trips(), tmp_path / "frame.parquet")
+
+    @pytest.fixture
+    def windows(self) -> Windows:
+        """Return the windows of the small model."""
+        return windows()
+
+    def test_the_artifact_is_named_by_its_bytes_and_the_same_frame_yields_the_same(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        assert sha256(trained.artifact.read_bytes()) == trained.artifact_digest
+        assert subject.train(model, frame, windows).artifact_digest == trained.artifact_digest
+        assert trained.parity.verdict is Verdict.PASSED
+        assert trained.artifact_digest in trained.parity.subject
+
+    def test_metrics_rest_on_the_labelled_rows_of_the_validation_window(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        labelled = [
+            row
+            for row in trips()
+            if row["late"] is not None and windows.validate[0] <= row["departs_at"] < windows.validate[1]  # type: ignore[operator]
+        ]
+        rate = trained.metrics["base_rate"]
+        assert rate.n == trained.coverage["measured"] == len(labelled)
+        assert rate.value == pytest.approx(sum(bool(row["late"]) for row in labelled) / len(labelled))
+        assert {"brier", "calibration_gap"} <= set(trained.metrics)
+
+    def test_a_label_counts_only_if_it_was_known_by_the_cut(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        # Trips become known three hours after departure: a cut at the window's end hides the last three.
+        cut = replace(windows, known_by=windows.validate[1])
+        whole, known = (subject.train(model, frame, each).metrics["brier"].n for each in (windows, cut))
+        hidden = [
+            row
+            for row in trips()
+            if row["known_at"] is not None and row["known_at"] > cut.known_by  # type: ignore[operator]
+        ]
+        assert hidden
+        assert known == whole - len(hidden)
+
+    def test_later_labels_do_not_change_what_was_learned(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
+    ) -> None:
+        flipped = [
+            {**row, "late": not row["late"]}
+            if row["known_at"] is not None and row["known_at"] > windows.validate[0]  # type: ignore[operator]
+            else row
+            for row in trips()
+        ]
+        changed = write_rows(flipped, tmp_path / "changed.parquet")
+        trained, other = (subject.train(model, each, windows) for each in (frame, changed))
+        assert other.artifact_digest == trained.artifact_digest
+        assert other.metrics["base_rate"].value != trained.metrics["base_rate"].value
+
+    def test_the_reference_holds_the_judged_rows_with_their_scores(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        import pyarrow.parquet as pq
+
+        trained = subject.train(model, frame, windows)
+        reference = pq.read_table(trained.reference)
+        wanted = {model.entity_time, *model.keys, *model.numeric, *model.categorical, model.label, "score"}
+        assert wanted <= set(reference.column_names)
+        assert reference.num_rows == trained.coverage["scheduled"]
+
+    def test_a_frame_without_a_declared_column_is_bad_input_that_names_it(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        with pytest.raises(BadInput) as refusal:
+            subject.train(replace(model, numeric=(*model.numeric, "wind")), frame, windows)
+        assert refusal.value.code == "missing-column"
+        assert "wind" in refusal.value.sentence
+
+    def test_a_window_without_labels_is_bad_input(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        year = timedelta(days=365)
+        later = (windows.validate[0] + year, windows.validate[1] + year)
+        with pytest.raises(BadInput) as refusal:
+            subject.train(model, frame, replace(windows, validate=later, known_by=later[1]))
+        assert refusal.value.code == "window-without-labels"
+
+    def test_calibration_earlier_than_training_is_bad_input(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        with pytest.raises(BadInput) as refusal:
+            subject.train(model, frame, replace(windows, train=windows.calibrate, calibrate=windows.train))
+        assert refusal.value.code == "windows-order"
+
+    def test_a_version_gains_nothing_over_itself(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        gain = subject.compare(model, trained.artifact_digest, trained.artifact, trained.artifact_digest)
+        assert gain.value == gain.low == gain.high == 0
+        assert gain.n == trained.metrics["brier"].n
+
+    def test_a_gain_is_the_difference_of_brier_scores_on_the_candidates_rows(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
+    ) -> None:
+        # Turned labels, known in time: a champion that learned the opposite.
+        turned = [{**row, "late": None if row["late"] is None else not row["late"]} for row in trips()]
+        champion = subject.train(model, write_rows(turned, tmp_path / "turned.parquet"), windows)
+        candidate = subject.train(model, frame, windows)
+        gain = subject.compare(model, candidate.artifact_digest, champion.artifact, champion.artifact_digest)
+        back = subject.compare(model, champion.artifact_digest, candidate.artifact, candidate.artifact_digest)
+        assert gain.value > 0
+        assert gain.n == candidate.metrics["brier"].n
+        assert gain.low is not None
+        assert gain.high is not None
+        assert gain.low <= gain.value <= gain.high
+        assert back.value > 0  # judged on the turned rows, the turned model is the better one
+
+    def test_an_altered_champion_is_never_compared_with(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        altered = tmp_path / "altered"
+        altered.write_bytes(trained.artifact.read_bytes() + b"\0")
+        with pytest.raises(DependencyFailed) as failure:
+            subject.compare(model, trained.artifact_digest, altered, trained.artifact_digest)
+        assert failure.value.code == "artifact-altered"
+
+    def test_a_candidate_whose_rows_are_gone_cannot_be_compared(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        trained.reference.unlink()
+        with pytest.raises(DependencyFailed) as failure:
+            subject.compare(model, trained.artifact_digest, trained.artifact, trained.artifact_digest)
+        assert failure.value.code == "frame-unreadable"

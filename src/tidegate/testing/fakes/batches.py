@@ -1,0 +1,155 @@
+"""Batches in pure Python: rows are dictionaries, files are JSON lines. Behaves like the real one, on small data."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+from pathlib import Path
+from typing import Any, cast
+
+from tidegate.application.ports import Segment, Table
+from tidegate.domain.canonical import canonical, sha256, utc_text
+from tidegate.domain.contract import Column, Contract, GateReport
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.merkle import merkle_root
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """Rows in memory, with the few things a table is asked for."""
+
+    column_names: list[str]
+    rows: tuple[Mapping[str, Any], ...]
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.rows)
+
+    def to_pylist(self) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.rows]
+
+
+class FakeBatches:
+    """Keeps JSON lines below one folder. Its digests are its own: never compare them with the real ones."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def drop_digest(self, drop: Path) -> str:
+        return sha256(_bytes(drop))
+
+    def read(self, drop: Path, contract: Contract) -> Table:
+        raw = _bytes(drop)
+        if raw.startswith(b"PK"):
+            with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+                raw = archive.read(archive.namelist()[0])
+        header, *lines = list(csv.reader(io.StringIO(raw.decode(), newline=""))) or [[]]
+        if not lines:
+            raise BadInput("empty-drop", f"got {drop.name} without a row, expected rows", "deliver it again")
+        names = [column.name for column in contract.columns]
+        if wrong := sorted(set(header) ^ set(names)):
+            shown = ", ".join(map(repr, wrong))
+            raise BadInput(
+                "columns",
+                f"got {shown} missing or extra, expected the contract's columns",
+                "deliver it again",
+            )
+        for line in lines:
+            if len(line) != len(header):
+                raise BadInput(
+                    "malformed-csv", f"got {len(line)} fields, expected {len(header)}", "deliver it again"
+                )
+        cells = [dict(zip(header, line, strict=True)) for line in lines]
+        rows = (
+            {column.name: _typed(column, row[column.name]) for column in contract.columns} for row in cells
+        )
+        return RowTable(names, tuple(rows))
+
+    def accept(
+        self, contract: Contract, table: Table, held: Mapping[int, tuple[str, ...]]
+    ) -> tuple[str, Path]:
+        kept = [_plain(row) for i, row in enumerate(cast(RowTable, table).rows) if i not in held]
+        kept.sort(key=lambda row: [str(row[name]) for name in contract.key])
+        body = b"".join(canonical(row) + b"\n" for row in kept)
+        digest = "tg1:" + hashlib.sha256(body).hexdigest()
+        path = self._batch(contract.dataset, digest)
+        if not path.exists() or path.read_bytes() != body:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body)
+        return digest, path
+
+    def quarantine(self, contract: Contract, drop_digest: str, table: Table, report: GateReport) -> Segment:
+        rows = cast(RowTable, table).rows
+        lines = [
+            canonical({"row": i, "reasons": list(report.reasons[i]), "values": _plain(rows[i])})
+            for i in sorted(report.reasons)
+        ]
+        path = self._quarantine(contract.dataset, drop_digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(line + b"\n" for line in lines))
+        return Segment(merkle_root(lines), path, len(lines))
+
+    def quarantined(self, dataset: str, drop_digest: str) -> tuple[Mapping[str, object], ...]:
+        path = self._quarantine(dataset, drop_digest)
+        if not path.exists():
+            raise DependencyFailed("quarantine-gone", f"got no quarantine of {drop_digest}, expected one", "")
+        return tuple(json.loads(line) for line in path.read_bytes().splitlines())
+
+    def path(self, dataset: str, batch: str) -> Path:
+        path = self._batch(dataset, batch)
+        if not path.exists():
+            raise DependencyFailed("batch-gone", f"got no file of the batch {batch}, expected one", "")
+        if "tg1:" + hashlib.sha256(path.read_bytes()).hexdigest() != batch:
+            raise DependencyFailed("batch-altered", f"got other content, expected the batch {batch}", "")
+        return path
+
+    def _batch(self, dataset: str, digest: str) -> Path:
+        if not re.fullmatch("tg1:[0-9a-f]{64}", digest):
+            raise BadInput("not-a-digest", f"got {digest!r}, expected tg1: and 64 hex digits", "")
+        return self._home / "batches" / dataset / f"{digest[4:]}.jsonl"
+
+    def _quarantine(self, dataset: str, digest: str) -> Path:
+        return self._home / "quarantine" / dataset / f"{digest.removeprefix('sha256:')}.jsonl"
+
+
+def _bytes(drop: Path) -> bytes:
+    if not drop.is_file():
+        raise BadInput("no-drop", f"got no file {drop.name}, expected a drop", "check the path")
+    return drop.read_bytes()
+
+
+def _typed(column: Column, text: str) -> object:
+    if text in {"", "NA"}:
+        return None
+    try:
+        if column.type == "integer":
+            return int(text)
+        if column.type == "number" and isfinite(float(text)):
+            return float(text)
+        if column.type == "timestamp" and (moment := datetime.fromisoformat(text)).tzinfo is not None:
+            return moment
+    except ValueError:
+        pass  # said below, with what was expected
+    if column.type == "string":
+        return text
+    raise BadInput(
+        "mistyped-column", f"got {text!r} in `{column.name}`, expected {column.type}", "deliver it again"
+    )
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, object]:
+    plain: dict[str, object] = {}
+    for name, value in row.items():
+        if isinstance(value, datetime):
+            plain[name] = utc_text(value)
+        else:
+            plain[name] = str(value) if isinstance(value, int) and abs(value) > 2**53 else value
+    return plain

@@ -1,0 +1,27 @@
+"""Contracts in memory."""
+
+from __future__ import annotations
+
+from tidegate.domain.contract import Contract
+from tidegate.domain.errors import BadInput
+
+
+class FakeContracts:
+    """Holds the contracts it was given."""
+
+    def __init__(self, *contracts: Contract) -> None:
+        self._contracts = {contract.dataset: contract for contract in contracts}
+
+    def datasets(self) -> tuple[str, ...]:
+        return tuple(sorted(self._contracts))
+
+    def load(self, dataset: str) -> Contract:
+        if dataset not in self._contracts:
+            known = ", ".join(self.datasets()) or "none at all"
+            raise BadInput(
+                "contract",
+                f"got the dataset `{dataset}`, expected one under contract: {known}",
+                "give the fake a contract of that name",
+                faults=[],
+            )
+        return self._contracts[dataset]

@@ -1,0 +1,145 @@
+"""A feature store in plain Python: every join is a loop over all rows. Slow, and easy to believe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tidegate.adapters._duckdb import Declared, write_frame
+from tidegate.application.ports import Frame
+from tidegate.domain.canonical import digest
+from tidegate.domain.errors import BadInput, DependencyFailed
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class FakeView:
+    """A view: its join keys, its features, its ttl, and how its rows come from batches and declared rows.
+
+    Rows have the keys, ``event_timestamp``, ``created_timestamp`` and the features.
+    """
+
+    keys: tuple[str, ...]
+    features: tuple[str, ...]
+    ttl: timedelta | None
+    rows: Callable[[Mapping[str, Sequence[Path]], Declared], Rows]
+
+
+class FakeFeatures:
+    """Views and services by name; a service lists its views."""
+
+    def __init__(
+        self, home: Path, views: Mapping[str, FakeView], services: Mapping[str, tuple[str, ...]]
+    ) -> None:
+        self._home = home
+        self._views = views
+        self._services = services
+        self._rows: dict[str, Rows] = {}
+        self._until: datetime | None = None
+
+    @property
+    def tool(self) -> str:
+        """Return the name of this fake."""
+        return "fake features"
+
+    def build(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> Mapping[str, Frame]:
+        """Rebuild every view's rows."""
+        import pyarrow as pa
+
+        frames = {}
+        for name, view in self._views.items():
+            rows = view.rows(batches, declared)
+            times = pa.timestamp("us", "UTC")
+            columns: dict[str, Any] = {key: pa.array([row[key] for row in rows]) for key in view.keys}
+            for time in ("event_timestamp", "created_timestamp"):
+                columns[time] = pa.array([row[time] for row in rows], times)
+            columns |= {feature: pa.array([row[feature] for row in rows]) for feature in view.features}
+            frames[name] = write_frame(
+                pa.table(columns), self._home / "features" / name, ("event_timestamp",)
+            )
+            self._rows[name] = rows
+        return frames
+
+    def apply(self) -> Mapping[str, str]:
+        """Return a digest per view and service."""
+        views = {
+            name: digest([view.keys, view.features, str(view.ttl)]) for name, view in self._views.items()
+        }
+        return views | {name: digest([views[view] for view in of]) for name, of in self._services.items()}
+
+    def materialize(self, until: datetime) -> Mapping[str, int]:
+        """Move to ``until``, never back; count each view's keys with a value."""
+        if until.tzinfo is None:
+            raise BadInput("naive-time", f"got {until} without a zone, expected UTC", "")
+        if self._until is not None and until < self._until:
+            return dict.fromkeys(self._views, 0)
+        self._until = until
+        counts = {}
+        for name, view in self._views.items():
+            keys = {tuple(row[key] for key in view.keys) for row in self._built(name)}
+            known = (self._latest(name, dict(zip(view.keys, key, strict=True)), until) for key in keys)
+            counts[name] = sum(row is not None for row in known)
+        return counts
+
+    def training_frame(self, entities: Frame, service: str, keep: Sequence[str]) -> Frame:
+        """Join by looking at every row for every entity."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pq.ParquetFile(entities.path).read()
+        views = self._service(service)
+        keys = sorted({key for name in views for key in self._views[name].keys})
+        kept = [name for name in dict.fromkeys(keep) if name not in ("event_timestamp", *keys)]
+        missing = [name for name in ("event_timestamp", *keys, *kept) if name not in table.column_names]
+        if missing:
+            raise BadInput("missing-column", f"got no {', '.join(missing)}, expected them", "")
+        columns: dict[str, Any] = {name: table.column(name) for name in ("event_timestamp", *keys, *kept)}
+        for name in views:
+            found = [self._latest(name, row, row["event_timestamp"]) for row in table.to_pylist()]
+            for feature in self._views[name].features:
+                columns[feature] = pa.array([row and row[feature] for row in found])
+        return write_frame(pa.table(columns), self._home / "frames")
+
+    def online(self, service: str, keys: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
+        """Look each key up as of the last materialization."""
+        views = self._service(service)
+        answers = []
+        for key in keys:
+            answer: dict[str, object] = {}
+            for name in views:
+                view = self._views[name]
+                missing = [part for part in view.keys if key.get(part) is None]
+                if missing:
+                    raise BadInput("missing-key", f"got no {', '.join(missing)}, expected them", "")
+                row = self._latest(name, key, self._until) if self._until else None
+                answer |= {feature: row and row[feature] for feature in view.features}
+            answers.append(answer)
+        return answers
+
+    def _latest(self, name: str, key: Mapping[str, Any], moment: datetime) -> Mapping[str, Any] | None:
+        view, best = self._views[name], None
+        for row in self._built(name):
+            if any(row[part] != key[part] for part in view.keys):
+                continue
+            if row["event_timestamp"] > moment or row["created_timestamp"] > moment:
+                continue
+            if view.ttl and row["event_timestamp"] + view.ttl < moment:
+                continue
+            age = (row["event_timestamp"], row["created_timestamp"])
+            if best is None or age > (best["event_timestamp"], best["created_timestamp"]):
+                best = row
+        return best
+
+    def _built(self, name: str) -> Rows:
+        if name not in self._rows:
+            raise DependencyFailed("features-not-built", f"got no source for {name}, expected one", "build")
+        return self._rows[name]
+
+    def _service(self, service: str) -> tuple[str, ...]:
+        if service not in self._services:
+            raise BadInput("no-such-service", f"got the feature service {service}, expected a known one", "")
+        return self._services[service]

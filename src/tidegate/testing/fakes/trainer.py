@@ -1,0 +1,96 @@
+"""A trainer whose model is the share of positives in the training window."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
+from tidegate.domain.canonical import canonical, sha256
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.evidence import Evidence, Measure, Verdict
+from tidegate.testing.material import write_rows
+
+
+class FakeTrainer:
+    """Writes artifacts (one JSON number) into ``folder``; `FakeScorer` reads them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def train(self, model: ModelSpec, frame: Frame, windows: Windows) -> Trained:
+        """Take the base rate of what was known when calibration began, and measure it on the last window."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(frame.path)
+        wanted = (model.entity_time, model.label, model.label_time, *model.numeric, *model.categorical)
+        if missing := [name for name in wanted if name not in table.column_names]:
+            raise BadInput("missing-column", f"got a frame without {missing}, expected the declared columns")
+        if windows.calibrate[0] < windows.train[1] or windows.validate[0] < windows.calibrate[1]:
+            raise BadInput("windows-order", "got windows that overlap, expected one after the other")
+        rows = [row for row in table.to_pylist() if row[model.label] is not None]
+        train = [
+            row
+            for row in rows
+            if windows.train[0] <= row[model.entity_time] < windows.train[1]
+            and row[model.label_time] <= windows.calibrate[0]
+        ]
+        scheduled = [
+            row
+            for row in table.to_pylist()
+            if windows.validate[0] <= row[model.entity_time] < windows.validate[1]
+        ]
+        judged = [
+            row
+            for row in scheduled
+            if row[model.label] is not None and row[model.label_time] <= windows.known_by
+        ]
+        if not train or not judged:
+            raise BadInput("window-without-labels", "got a window without a known label, expected some")
+        rate = sum(bool(row[model.label]) for row in train) / len(train)
+        observed = sum(bool(row[model.label]) for row in judged) / len(judged)
+        body = canonical({"rate": rate})
+        digest = sha256(body)
+        artifact = self._folder / f"{digest[7:]}.json"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        artifact.write_bytes(body)
+        values = {
+            "base_rate": observed,
+            "brier": sum((rate - bool(row[model.label])) ** 2 for row in judged) / len(judged),
+            "calibration_gap": rate - observed,
+        }
+        reference = write_rows([{**row, "score": rate} for row in scheduled], self._reference(digest))
+        return Trained(
+            artifact=artifact,
+            artifact_digest=digest,
+            metrics={name: Measure(value, len(judged), method="fake") for name, value in values.items()},
+            slices={},
+            parity=Evidence("onnx_parity", f"artifact {digest}", Verdict.PASSED, "nothing converted", "fake"),
+            coverage={"scheduled": len(scheduled), "measured": len(judged)},
+            environment={"trainer": "fake"},
+            signature={"inputs": [f"{name}: float" for name in model.numeric], "outputs": ["score: float"]},
+            reference=reference.path,
+        )
+
+    def compare(
+        self, model: ModelSpec, candidate_digest: str, champion: Path, champion_digest: str
+    ) -> Measure:
+        """Return the Brier gain on the candidate's reference rows; its interval is the value itself."""
+        import pyarrow.parquet as pq
+
+        if not champion.exists() or sha256(champion.read_bytes()) != champion_digest:
+            raise DependencyFailed("artifact-altered", f"got other bytes, expected {champion_digest}")
+        if not self._reference(candidate_digest).exists():
+            raise DependencyFailed("frame-unreadable", "got no reference rows, expected the candidate's")
+        baseline = float(json.loads(champion.read_bytes())["rate"])
+        rows = pq.read_table(self._reference(candidate_digest)).to_pylist()
+        gains = [
+            (baseline - bool(row[model.label])) ** 2 - (row["score"] - bool(row[model.label])) ** 2
+            for row in rows
+            if row[model.label] is not None
+        ]
+        value = sum(gains) / len(gains)
+        return Measure(value, len(gains), value, value, "fake")
+
+    def _reference(self, digest: str) -> Path:
+        return self._folder / f"{digest[7:]}.reference.parquet"

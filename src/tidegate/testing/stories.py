@@ -1,0 +1,373 @@
+"""Lives of a model, told event by event: for tests, for examples, and for trying out an adapter.
+
+    >>> from tidegate.testing.fakes.ledger import MemoryLedger
+    >>> from tidegate.testing.fakes.small import CountingEntropy, TickingClock
+    >>> ledger = MemoryLedger(TickingClock(), CountingEntropy())
+    >>> told = Story(ledger).opened().with_data("2020-01").with_version()
+    >>> ledger.verify()
+    ()
+
+A story appends through the ledger's own drafts what the use cases would append, and decides nothing. Each
+step returns the story, so that a longer one extends a shorter one; `whole_story` has every type of event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from tidegate.application.ports import Ledger
+from tidegate.domain.actors import token_digest
+from tidegate.domain.canonical import digest, sha256
+from tidegate.domain.events import Draft, Event, EventType
+from tidegate.domain.policy import Stage
+from tidegate.domain.state import PolicyRow, PromotionRow, ReviewRow, VersionRow
+
+#: Who takes part: id -> (kind, role, name). Names are personal data and lie beside the ledger.
+CAST: Mapping[str, tuple[str, str, str]] = {
+    "p-1": ("person", "administrator", "Ada Winter"),
+    "p-2": ("person", "data_scientist", "Dana Summer"),
+    "p-3": ("person", "approver", "Amir Spring"),
+    "p-4": ("person", "reviewer", "Rita Autumn"),
+    "p-5": ("person", "operator", "Otto Noon"),
+    "s-1": ("service", "ingest_service", "svc-ingest"),
+    "s-2": ("service", "training_service", "svc-train"),
+    "s-3": ("service", "scoring_service", "svc-score"),
+    "s-4": ("service", "monitor_service", "svc-monitor"),
+}
+POLICY = "name: harbour\nversion: {}\n"
+
+
+def named(text: str) -> str:
+    """Return a digest that stands for some content."""
+    return sha256(text.encode())
+
+
+class Story:
+    """The life of one model, ``model``, on one ledger."""
+
+    def __init__(self, ledger: Ledger, model: str = "tides", dataset: str = "gauges") -> None:
+        self.ledger = ledger
+        self.model = model
+        self.dataset = dataset
+        self.versions = 0
+
+    # ── opening ───────────────────────────────────────────────────────────────────────────────────
+
+    def opened(self) -> Self:
+        """Genesis: the cast, a token each, and the first policy."""
+        self._append(
+            EventType.LEDGER_OPENED,
+            "ledger",
+            "p-1",
+            {"clock": "simulated", "assurance": "local", "administrator": "p-1"},
+        )
+        for actor, (kind, role, name) in CAST.items():
+            added = {"id": actor, "kind": kind, "subject": actor, "roles": [role]}
+            self._append(EventType.ACTOR_ADDED, "actors", "p-1", added, {"name": name})
+            issued = {"id": f"c-{actor}", "actor": actor, "token_digest": token_digest(f"token of {actor}")}
+            self._append(EventType.CREDENTIAL_ISSUED, "actors", "p-1", issued)
+        return self.with_policy("1")
+
+    def with_policy(self, version: str) -> Self:
+        """Put a policy in force."""
+        body = POLICY.format(version)
+        adopted = {"digest": named(body), "name": "harbour", "version": version, "body": body}
+        return self._append(EventType.POLICY_ADOPTED, "policy", "p-1", adopted)
+
+    def with_role(self, actor: str, *roles: str) -> Self:
+        """Give an actor these roles instead of the ones they had."""
+        return self._append(EventType.ROLES_CHANGED, "actors", "p-1", {"id": actor, "roles": list(roles)})
+
+    def with_revoked(self, actor: str) -> Self:
+        """Revoke an actor's token."""
+        return self._append(EventType.CREDENTIAL_REVOKED, "actors", "p-1", {"id": f"c-{actor}"})
+
+    # ── data and features ─────────────────────────────────────────────────────────────────────────
+
+    def with_data(self, period: str, read: int = 100, bad: int = 3) -> Self:
+        """A drop comes, and its batch is accepted."""
+        return self._gate(EventType.BATCH_ACCEPTED, period, read, bad)
+
+    def with_refused_data(self, period: str, read: int = 100) -> Self:
+        """A drop comes, and all of it is held back."""
+        return self._gate(EventType.BATCH_REFUSED, period, read, read)
+
+    def with_unreadable_drop(self, period: str) -> Self:
+        """A drop comes that cannot be read."""
+        drop = named(f"unreadable {self.dataset} {period}")
+        payload = {"dataset": self.dataset, "drop": drop, "period": period, "code": "truncated"}
+        return self._append(EventType.DROP_REFUSED, f"dataset/{self.dataset}", "s-1", payload, key=drop)
+
+    def with_features(self, until: str) -> Self:
+        """Two views are built, and brought online as of ``until``."""
+        views = {
+            name: {"definition": named(f"def {name}"), "source": named(f"{name} {until}"), "rows": 97}
+            for name in ("station_day", "station_hour")
+        }
+        self._append(EventType.FEATURES_BUILT, "features", "s-1", {"views": views})
+        online = {"until": until, "rows": dict.fromkeys(views, 97)}
+        return self._append(EventType.FEATURES_MATERIALIZED, "features", "s-1", online)
+
+    # ── a version and its way up ──────────────────────────────────────────────────────────────────
+
+    def with_version(self) -> Self:
+        """A version is trained by a service on a person's behalf."""
+        self.versions += 1
+        stream, number = f"model/{self.model}", self.versions
+        about = {"name": self.model, "owner": "harbour-office", "purpose": "Say how high the water comes."}
+        if number == 1:
+            model = {**about, "tier": "standard", "fallback": "tide table"}
+            self._append(EventType.MODEL_REGISTERED, stream, "s-2", model)
+        rows = {
+            "digest": named(f"rows {self.model} {number}"),
+            "model": self.model,
+            "service": "tide_features",
+            "entities": named(f"entities {number}"),
+            "rows": 97,
+            "batches": [named(f"batch {self.dataset}")],
+            "windows": {"train": ["2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z"]},
+        }
+        self._append(EventType.TRAINING_SET_BUILT, stream, "s-2", rows)
+        version = {
+            "model": self.model,
+            "number": number,
+            "artifact": self.artifact(number),
+            "training_set": rows["digest"],
+            "trainer": "s-2",
+            "registrar": "s-2",
+            "on_behalf_of": "p-2",
+            "source": named("source"),
+            "facts": {"rows": 97, "metrics": {"auc": {"value": 0.6875, "n": 97, "low": 0.65, "high": 0.72}}},
+            "links": {"run_id": f"run-{number}", "uri": f"models:/{self.model}/{number}"},
+        }
+        return self._append(EventType.VERSION_REGISTERED, stream, "s-2", version, on_behalf_of="p-2")
+
+    def requested(self, number: int, to: Stage) -> Self:
+        """The packet is sealed, and promotion into ``to`` asked for."""
+        row = self._version(number)
+        body = {"schema": "tg.packet/1", "version": number, "artifact": row.artifact, "to": str(to)}
+        sealed = {"digest": digest(body), "model": self.model, "version": number, "body": body}
+        if row.packet != sealed["digest"]:
+            self._append(EventType.PACKET_SEALED, f"model/{self.model}", "p-2", sealed)
+        asked = {
+            "id": f"{self.model}-P{len(self.ledger.state().select(PromotionRow, model=self.model)) + 1}",
+            "model": self.model,
+            "version": number,
+            "source": row.stage,
+            "target": str(to),
+            "requester": "p-2",
+            "on_behalf_of": "",
+            "artifact": row.artifact,
+            "packet": sealed["digest"],
+            "policy": self._policy(),
+        }
+        return self._append(EventType.PROMOTION_REQUESTED, f"model/{self.model}", "p-2", asked)
+
+    def approved(self, number: int) -> Self:
+        """The approver says yes, with a reason."""
+        return self._decided(EventType.PROMOTION_APPROVED, number, "approve", "The evidence holds.")
+
+    def rejected(self, number: int) -> Self:
+        """The approver says no, with a reason."""
+        return self._decided(EventType.PROMOTION_REJECTED, number, "reject", "Spring tides are missing.")
+
+    def applied(self, number: int) -> Self:
+        """The promotion that is open happens; whoever leaves prod leaves first."""
+        asked = self._open(number)
+        moves = [self._move(number, Stage(asked.target))]
+        if asked.target == Stage.PROD:
+            leaving = self.ledger.state().select(VersionRow, model=self.model, stage=str(Stage.PROD))
+            moves = [*(self._move(row.number, Stage.RETIRED) for row in leaving), *moves]
+        payload = {
+            "model": self.model,
+            "promotion": asked.id,
+            "moves": moves,
+            "packet": asked.packet,
+            "policy": asked.policy,
+            "preconditions": {"way_back": {"kind": "fallback", "name": "tide table", "verified": True}},
+            "findings": [{"demand": "D1", "verdict": "passed", "sentence": "auc.low 0.65 >= 0.6"}],
+        }
+        return self._append(
+            EventType.PROMOTION_APPLIED, f"model/{self.model}", "p-3", payload, causation=asked.sequence
+        )
+
+    def promoted(self, number: int, to: Stage) -> Self:
+        """Ask, approve, apply: one stage up."""
+        return self.requested(number, to).approved(number).applied(number)
+
+    def in_prod(self, number: int) -> Self:
+        """All the way up from candidate."""
+        for stage in (Stage.STAGING, Stage.CANARY, Stage.PROD):
+            self.promoted(number, stage)
+        return self
+
+    # ── down and out ──────────────────────────────────────────────────────────────────────────────
+
+    def rolled_back(self, number: int, to: int) -> Self:
+        """``number`` leaves prod, and ``to`` is restored."""
+        moves = [self._move(number, Stage.CANDIDATE), self._move(to, Stage.PROD)]
+        return self._down(EventType.MODEL_ROLLED_BACK, moves)
+
+    def stopped(self, number: int) -> Self:
+        """``number`` leaves prod, and nothing replaces it."""
+        return self._down(EventType.MODEL_STOPPED, [self._move(number, Stage.CANDIDATE)])
+
+    def demoted(self, number: int, to: Stage) -> Self:
+        """Down to a lower stage."""
+        return self._down(EventType.VERSION_DEMOTED, [self._move(number, to)])
+
+    def retired(self, number: int) -> Self:
+        """Out."""
+        return self._down(EventType.VERSION_RETIRED, [self._move(number, Stage.RETIRED)])
+
+    # ── live ──────────────────────────────────────────────────────────────────────────────────────
+
+    def refused(self, action: str = "approve") -> Self:
+        """Somebody tries what they may not."""
+        reason = {"code": "own-version", "rule": "P4", "sentence": "p-2 asked for it", "next_step": "ask p-3"}
+        payload = {"action": action, "subject": {"version": self.versions}, "reasons": [reason]}
+        return self._append(EventType.ACTION_REFUSED, f"model/{self.model}", "p-2", payload)
+
+    def scored(self, period: str, number: int) -> Self:
+        """The version in prod decides over a period."""
+        payload = {
+            "model": self.model,
+            "period": period,
+            "version": number,
+            "artifact": self.artifact(number),
+            "entities": named(f"entities {period}"),
+            "rows": 50,
+            "root": named(f"decisions {period}"),
+            "file": f"{self.model}-{period}-v{number}.parquet",
+        }
+        return self._append(EventType.DECISIONS_SCORED, f"model/{self.model}", "s-3", payload)
+
+    def monitored(self, period: str, number: int, verdict: str = "passed") -> Self:
+        """A monitor looks at a period; anything but a pass opens a review."""
+        count = len(self.ledger.state().select(ReviewRow))
+        review = "" if verdict == "passed" else f"R-{count + 1}"
+        about = {"model": self.model, "period": period, "version": number}
+        payload = {
+            **about,
+            "verdict": verdict,
+            "evidence": {"tool": "gauge 1.0", "binding": [{"kind": "calibration", "verdict": verdict}]},
+            "report": named(f"report {period}"),
+            "review": review,
+        }
+        self._append(EventType.MONITOR_RAN, f"model/{self.model}", "s-4", payload)
+        if review:
+            due = {"cause": f"calibration {verdict}", "role": "reviewer", "due_at": "2020-06-01T00:00:00Z"}
+            self._append(
+                EventType.REVIEW_OPENED, f"model/{self.model}", "s-4", {"id": review, **about, **due}
+            )
+        return self
+
+    def reviewed(self, review: str, outcome: str) -> Self:
+        """The reviewer chooses an outcome, with a reason."""
+        payload = {"id": review, "outcome": outcome}
+        texts = {"reason": "The storm explains it."}
+        return self._append(EventType.REVIEW_DECIDED, f"model/{self.model}", "p-4", payload, texts)
+
+    # ── ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def artifact(self, number: int) -> str:
+        """Return the digest of a version's artifact."""
+        return named(f"artifact {self.model} {number}")
+
+    def _gate(self, kind: EventType, period: str, read: int, bad: int) -> Self:
+        taken = kind is EventType.BATCH_ACCEPTED
+        payload = {
+            "dataset": self.dataset,
+            "drop": named(f"drop {self.dataset} {period}"),
+            "period": period,
+            "batch": named(f"batch {self.dataset} {period}") if taken else "",
+            "verdict": "passed" if taken else "failed",
+            "read": read,
+            "accepted": read - bad,
+            "quarantined": bad,
+            "quarantine_root": named(f"quarantine {period}"),
+            "contract": named("contract"),
+            "report": {"tool": "gauge 1.0", "checks": [{"id": "T01", "evaluated": read, "failing": bad}]},
+        }
+        return self._append(kind, f"dataset/{self.dataset}", "s-1", payload)
+
+    def _decided(self, kind: EventType, number: int, outcome: str, reason: str) -> Self:
+        asked = self._open(number)
+        bound = {
+            "version": number,
+            "artifact": asked.artifact,
+            "packet": asked.packet,
+            "policy": asked.policy,
+        }
+        payload = {
+            "promotion": asked.id,
+            "role": "approver",
+            "outcome": outcome,
+            "model": self.model,
+            **bound,
+        }
+        texts = {"reason": reason}
+        return self._append(
+            kind, f"model/{self.model}", "p-3", payload, texts, key=f"p-3:{outcome}:{asked.id}",
+            causation=asked.sequence,
+        )  # fmt: skip
+
+    def _down(self, kind: EventType, moves: list[dict[str, object]]) -> Self:
+        payload = {"model": self.model, "moves": moves}
+        return self._append(kind, f"model/{self.model}", "p-5", payload, {"reason": "The gauge was moved."})
+
+    def _move(self, number: int, to: Stage) -> dict[str, object]:
+        return {"version": number, "from": self._version(number).stage, "to": str(to)}
+
+    def _version(self, number: int) -> VersionRow:
+        row = self.ledger.state().get(VersionRow, self.model, number)
+        assert row is not None, f"the story has no version {number} of {self.model} yet"
+        return row
+
+    def _open(self, number: int) -> PromotionRow:
+        (row,) = self.ledger.state().select(PromotionRow, model=self.model, version=number, status="open")
+        return row
+
+    def _policy(self) -> str:
+        (row,) = self.ledger.state().select(PolicyRow, in_force=True)
+        return row.digest
+
+    def _append(
+        self,
+        kind: EventType,
+        stream: str,
+        actor: str,
+        payload: Mapping[str, Any],
+        texts: Mapping[str, str] | None = None,
+        *,
+        key: str | None = None,
+        causation: int | None = None,
+        on_behalf_of: str | None = None,
+    ) -> Self:
+        told = Draft(
+            kind, stream, actor, payload, texts or {}, on_behalf_of, idempotency_key=key, causation=causation
+        )
+        with self.ledger.transaction() as tx:
+            self.last: Event = tx.append(told)
+        return self
+
+
+def whole_story(ledger: Ledger) -> Story:
+    """Tell a life with every type of event and a row in every table of state."""
+    story = Story(ledger).opened().with_data("2020-01").with_refused_data("2020-02")
+    story.with_unreadable_drop("2020-03").with_features("2020-03-01T00:00:00Z")
+    story.with_version().refused().in_prod(1)
+    story.scored("2020-03", 1).monitored("2020-03", 1)
+    story.scored("2020-04", 1).monitored("2020-04", 1, "failed").reviewed("R-1", "retrain")
+    story.with_version().in_prod(2).rolled_back(2, to=1)
+    story.with_version().promoted(3, Stage.STAGING).promoted(3, Stage.CANARY).demoted(3, Stage.STAGING)
+    story.requested(3, Stage.CANARY).rejected(3).retired(3).stopped(1)
+    story.with_role("p-4", "reviewer", "auditor").with_revoked("p-5").with_policy("2")
+    # What is still open at the end, so that a table of state holds every kind of row.
+    return (
+        story.in_prod(1)
+        .scored("2020-05", 1)
+        .monitored("2020-05", 1, "inconclusive")
+        .requested(2, Stage.STAGING)
+    )

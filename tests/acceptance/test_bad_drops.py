@@ -1,0 +1,252 @@
+"""What an operator may deliver by mistake or malice: one clear sentence, the right error, nothing lost."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tidegate.adapters.arrow_batches import ArrowBatches
+from tidegate.adapters.contract_files import ContractFiles
+from tidegate.adapters.gx_gate import GxGate
+from tidegate.domain.contract import judge
+from tidegate.domain.errors import BadInput
+
+ROOT = Path(__file__).parents[2]
+FLIGHTS = ContractFiles(ROOT / "expectations").load("flights")
+MEMBER = "flights-2013-01.csv"
+Make = Callable[[bytes], bytes]
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """January's CSV."""
+    spec = importlib.util.spec_from_file_location("feed", ROOT / "pipelines" / "feed.py")
+    assert spec is not None
+    assert spec.loader is not None
+    feed = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(feed)
+    january = feed.deliver(["2013-01"], tmp_path_factory.mktemp("drops"))[0]
+    with zipfile.ZipFile(january) as archive:
+        return archive.read(MEMBER)
+
+
+@pytest.fixture
+def batches(tmp_path: Path) -> ArrowBatches:
+    return ArrowBatches(tmp_path / "home", max_bytes=8 * 2**20)
+
+
+def zipped(*members: tuple[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", compression, compresslevel=1) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return sink.getvalue()
+
+
+def refusal(batches: ArrowBatches, drop: Path) -> BadInput:
+    with pytest.raises(BadInput) as caught:
+        batches.read(drop, FLIGHTS)
+    error = caught.value
+    assert error.exit_code == 2
+    assert error.sentence.startswith("got ")
+    assert "expected " in error.sentence
+    assert "\n" not in error.sentence
+    assert len(error.sentence) < 300
+    assert str(drop.parent) not in error.sentence
+    assert error.hint
+    return error
+
+
+def cell(csv: bytes, line: int, column: int, value: bytes) -> bytes:
+    """Replace one cell; ``line`` counts from 1 with the header."""
+    lines = csv.splitlines(keepends=True)
+    parts = lines[line - 1].rstrip(b"\n").split(b",")
+    parts[column] = value
+    lines[line - 1] = b",".join(parts) + b"\n"
+    return b"".join(lines)
+
+
+def without_column(csv: bytes, column: int) -> bytes:
+    rows = [line.split(b",") for line in csv.splitlines()]
+    return b"\n".join(b",".join(row[:column] + row[column + 1 :]) for row in rows) + b"\n"
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["csv", "zip"])
+@pytest.mark.parametrize(
+    ("make", "code", "said"),
+    [
+        (lambda csv: without_column(csv, 5), "columns", "got {name} with no 'dep_delay', expected the 19 columns"),
+        (lambda csv: csv.replace(b"distance", b"miles", 1), "columns", "no 'distance'; the extra 'miles'"),
+        (
+            lambda csv: csv.replace(b"\n", b",gate\n", 1).replace(b"Z\n", b"Z,7\n"),
+            "columns",
+            "with the extra 'gate'",
+        ),
+        (lambda csv: csv.replace(b"hour,minute", b"hour,hour", 1), "columns", "no 'minute'; twice 'hour'"),
+        (lambda csv: csv.partition(b"\n")[2], "columns", "no 'year', 'month'"),
+        (lambda csv: b"", "empty-drop", "with 0 bytes"),
+        (lambda csv: csv.partition(b"\n")[0] + b"\n", "empty-drop", "with a header and no row"),
+        (
+            lambda csv: cell(csv, 20001, 15, b"far"),
+            "mistyped-column",
+            "got 'far' in `distance` on line 20001 of {name}, expected type integer",
+        ),
+        (
+            lambda csv: cell(csv, 5, 18, b"yesterday"),
+            "mistyped-column",
+            "got 'yesterday' in `time_hour` on line 5 of {name}, expected type timestamp",
+        ),
+        (
+            lambda csv: cell(csv, 5, 4, b"9" * 400),
+            "mistyped-column",
+            "in `sched_dep_time` on line 5",
+        ),
+        (
+            lambda csv: cell(csv, 301, 9, "Ü".encode("latin-1")),
+            "wrong-encoding",
+            "got bytes that are not UTF-8 on line 301 of {name}, expected UTF-8",
+        ),
+        (lambda csv: csv.decode().encode("utf-16"), "wrong-encoding", "not UTF-8 on line 1"),
+        (lambda csv: csv.decode().encode("utf-16-le"), "wrong-encoding", "not UTF-8 on line 1"),
+        (lambda csv: csv[:-60], "malformed-csv", "on line 27005 of {name}, expected 19"),
+        (lambda csv: csv.replace(b",", b";"), "columns", "no 'year', 'month'"),
+        (lambda csv: os.urandom(50_000), None, ""),
+        (lambda csv: csv.partition(b"\n")[0] + b"\n" + b"\0" * 3_000_000, None, ""),
+    ],
+    ids=[
+        "missing-column", "renamed-column", "extra-column", "column-twice", "no-header", "empty", "header-only",
+        "text-for-number", "text-for-time", "number-too-large", "latin-1", "utf-16", "utf-16-without-mark", "cut-csv",
+        "semicolons", "noise", "zero-bytes",
+    ],
+)  # fmt: skip
+def test_a_bad_table_is_refused_in_one_sentence(
+    batches: ArrowBatches, tmp_path: Path, good: bytes, make: Make, code: str | None, said: str, packed: bool
+) -> None:
+    drop = tmp_path / ("drop.zip" if packed else "drop.csv")
+    drop.write_bytes(zipped((MEMBER, make(good))) if packed else make(good))
+    error = refusal(batches, drop)
+    assert code is None or error.code == code
+    if not packed or said != "with 0 bytes":
+        assert said.format(name=drop.name) in error.sentence
+
+
+def lying(good: bytes) -> bytes:
+    """A zip whose directory and header declare 1,000 bytes for a member that unpacks to millions."""
+    raw = bytearray(zipped((MEMBER, good)))
+    size = len(good).to_bytes(4, "little")
+    assert raw.count(size) == 2
+    return bytes(raw).replace(size, (1000).to_bytes(4, "little"))
+
+
+def encrypted(good: bytes) -> bytes:
+    raw = bytearray(zipped((MEMBER, good[:5000])))
+    raw[6] |= 1  # the flag in the local header
+    raw[raw.index(b"PK\1\2") + 8] |= 1  # and in the directory
+    return bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "said"),
+    [
+        (lambda csv: zipped((MEMBER, csv))[:-5000], "broken-zip", "which is cut short or damaged"),
+        (lambda csv: zipped((MEMBER, csv))[:100], "broken-zip", "expected a whole zip"),
+        (lambda csv: b"PK", "broken-zip", "expected a whole zip"),
+        (lambda csv: csv, "broken-zip", "expected a whole zip"),
+        (
+            lambda csv: zipped((MEMBER, csv), compression=zipfile.ZIP_STORED).replace(b"UA,1545", b"UA,1546", 1),
+            "broken-zip",
+            "which is cut short or damaged",
+        ),
+        (lambda csv: zipped(), "zip-members", "with 0 members, expected exactly one CSV"),
+        (lambda csv: zipped((MEMBER, csv), ("b.csv", csv)), "zip-members", "with 2 members"),
+        (lambda csv: zipped(("../../etc/flights.csv", csv)), "zip-member-name", "no plain CSV file name"),
+        (lambda csv: zipped(("/flights.csv", csv)), "zip-member-name", "no plain CSV file name"),
+        (lambda csv: zipped(("C:flights.csv", csv)), "zip-member-name", "no plain CSV file name"),
+        (lambda csv: zipped(("..\\flights.csv", csv)), "zip-member-name", "no plain CSV file name"),
+        (lambda csv: zipped(("flights.exe", csv)), "zip-member-name", "no plain CSV file name"),
+        (lambda csv: zipped(("flights.csv/", b"")), "zip-member-name", "no plain CSV file name"),
+        (lambda csv: zipped((MEMBER, b"0" * 2**25)), "drop-too-large", "unpacks to more than 8,388,608 bytes"),
+        (lying, "broken-zip", "expected a whole zip"),
+        (encrypted, "unusual-zip", "encrypted"),
+        (lambda csv: zipped((MEMBER, b"")), "empty-drop", "without even a header"),
+    ],
+    ids=[
+        "truncated", "cut-to-100-bytes", "two-bytes", "no-zip-at-all", "one-byte-altered", "no-member", "two-members",
+        "traversal", "absolute", "drive", "backslash", "not-csv", "folder", "bomb", "lying-size", "encrypted",
+        "empty-member",
+    ],
+)  # fmt: skip
+def test_a_bad_zip_is_refused_in_one_sentence(
+    batches: ArrowBatches, tmp_path: Path, good: bytes, make: Make, code: str, said: str
+) -> None:
+    drop = tmp_path / "drop.zip"
+    drop.write_bytes(make(good))
+    error = refusal(batches, drop)
+    assert (error.code, said in error.sentence) == (code, True), error.sentence
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drop.zip"]
+
+
+def test_a_csv_larger_than_the_limit_is_refused_while_it_is_read(
+    batches: ArrowBatches, tmp_path: Path, good: bytes
+) -> None:
+    drop = tmp_path / "drop.csv"
+    drop.write_bytes(good + good.partition(b"\n")[2] * 3)
+    assert refusal(batches, drop).code == "drop-too-large"
+
+
+def test_a_folder_is_no_drop(batches: ArrowBatches, tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    for act in (batches.drop_digest, lambda drop: batches.read(drop, FLIGHTS)):
+        with pytest.raises(BadInput) as caught:
+            act(tmp_path / "folder.csv")
+        assert caught.value.code == "no-drop"
+
+
+def test_a_value_of_a_classified_column_is_not_quoted(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    secret = tuple(replace(column, classification="confidential") for column in FLIGHTS.columns)
+    header = ",".join(column.name for column in FLIGHTS.columns)
+    (tmp_path / "drop.csv").write_text(f"{header}\n{','.join(['hunter2'] * 19)}\n")
+    with pytest.raises(BadInput) as caught:
+        ArrowBatches(tmp_path).read(tmp_path / "drop.csv", replace(FLIGHTS, columns=secret))
+    assert caught.value.code == "mistyped-column"
+    assert "hunter2" not in str(caught.value.as_dict())
+
+
+def test_after_a_refusal_what_was_accepted_before_is_still_there(
+    batches: ArrowBatches, tmp_path: Path, good: bytes
+) -> None:
+    (tmp_path / "good.csv").write_bytes(good)
+    (tmp_path / "bad.zip").write_bytes(zipped((MEMBER, good))[:-5000])
+    digest, path = batches.accept(FLIGHTS, batches.read(tmp_path / "good.csv", FLIGHTS), {})
+    refusal(batches, tmp_path / "bad.zip")
+    assert batches.path("flights", digest) == path
+
+
+def test_of_duplicated_rows_every_copy_is_quarantined_and_the_rest_goes_on(
+    batches: ArrowBatches, tmp_path: Path, good: bytes
+) -> None:
+    header, *lines = good.splitlines(keepends=True)
+    drop = tmp_path / "drop.csv"
+    drop.write_bytes(b"".join([header, *lines, *lines[:50]]))
+    table = batches.read(drop, FLIGHTS)
+    results = GxGate(ROOT / "expectations" / "suites").run(FLIGHTS, table)
+    report = judge(
+        FLIGHTS, table.num_rows, results, datetime(2013, 2, 1, tzinfo=UTC), datetime(2013, 2, 2, tzinfo=UTC)
+    )
+    assert report.verdict == "passed"
+    assert sorted(report.reasons) == [*range(50), *range(len(lines), len(lines) + 50)]
+    assert set(report.reasons.values()) == {("F04",)}
+    digest, _ = batches.accept(FLIGHTS, table, report.reasons)
+    segment = batches.quarantine(FLIGHTS, batches.drop_digest(drop), table, report)
+    assert segment.records + report.accepted == table.num_rows == len(lines) + 50
+    (tmp_path / "rest.csv").write_bytes(b"".join([header, *lines[50:]]))
+    assert digest == batches.accept(FLIGHTS, batches.read(tmp_path / "rest.csv", FLIGHTS), {})[0]

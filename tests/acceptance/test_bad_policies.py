@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tidegate.adapters.cel_expressions import CelExpressions
+from tidegate.adapters.policy_files import PolicyFiles
+from tidegate.domain.errors import BadInput
+
+REFERENCE = (Path(__file__).parents[2] / "models" / "policy" / "policy.yaml").read_text()
+
+SMALL = """\
+policy: small
+version: 1
+demands:
+  ranks: {says: it ranks, passes: packet.auc >= 0.6}
+gates:
+  standard:
+    staging: {demands: [ranks]}
+    canary: {demands: [ranks]}
+    prod: {demands: [ranks], approvals: {approver: 1}}
+review: {on: [failed], due_days: 7, role: reviewer}
+example: {auc: 0.7}
+tests:
+  - {name: good, tiers: [standard], to: staging}
+  - {name: bad, tiers: [standard], to: staging, set: {auc: 0.5}, expect: {ranks: failed}}
+"""
+
+
+def load(text, folder):
+    (folder / "policy.yaml").write_text(text)
+    return PolicyFiles(folder, CelExpressions()).load()
+
+
+def faults(text, folder):
+    with pytest.raises(BadInput) as caught:
+        load(text, folder)
+    error = caught.value
+    assert (error.code, error.exit_code) == ("policy", 2)
+    for fault in error.data["faults"]:
+        assert f"line {fault['line']}: {fault['sentence']}" in error.sentence
+    return [(fault["line"], fault["sentence"]) for fault in error.data["faults"]]
+
+
+def change(old, new, text=SMALL):
+    assert text.count(old) == 1, f"{old!r} is not there once"
+    return text.replace(old, new)
+
+
+def test_the_small_policy_loads(tmp_path):
+    assert load(SMALL, tmp_path).name == "small"
+
+
+def test_a_policy_with_five_mistakes_reports_all_five_with_their_lines(tmp_path):
+    text = SMALL
+    for old, new in [
+        ("passes: packet.auc >= 0.6", "passes: packet.auc >="),
+        ("staging: {demands: [ranks]}", "staging: {demands: [speed]}"),
+        ("approvals: {approver: 1}", "approvals: {approver: 0}"),
+        ("on: [failed]", "on: [bad]"),
+        ("name: bad,", "name: bad, why: not,"),
+    ]:
+        text = change(old, new, text)
+    found = faults(text, tmp_path)
+    assert [line for line, _ in found] == [4, 7, 9, 10, 14]
+    syntax, demand, approvals, verdict, key = (sentence for _, sentence in found)
+    assert syntax.startswith("got `packet.auc >=`, which does not compile")
+    assert demand == "got the demand 'speed', expected one of ranks"
+    assert approvals == "got '0', expected a whole number from 1 to 20"
+    assert verdict == "got 'bad', expected a verdict: passed, failed, inconclusive, error"
+    assert key.startswith("got 'why', expected one of name, tiers, to")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "sentence"),
+    [
+        ("  standard:", "  cheap:", 6, "got 'cheap', expected one of low, standard, high"),
+        ("    canary:", "    live:", 8, "got 'live', expected one of staging, canary, prod"),
+        ("    canary: {demands: [ranks]}\n", "", 7, "got no canary, expected staging, canary, prod"),
+        ("approver: 1", "king: 1", 9, "got 'king', expected one of approver"),
+        ("approver: 1", "auditor: 1", 9, "got 'auditor', expected one of approver"),
+        ("approver: 1", "", 9, "got an empty mapping, expected a role and a count, or no approvals at all"),
+        ("role: reviewer", "role: nobody", 10, "got 'nobody', expected a role that reviews: reviewer"),
+        ("due_days: 7", "due_days: soon", 10, "got 'soon', expected a whole number from 1 to 365"),
+        (
+            "staging: {demands: [ranks]}",
+            "staging: {demands: []}",
+            7,
+            "got an empty list, expected a list of demand ids",
+        ),
+        ("staging: {demands: [ranks]}", "staging: {demands: [ranks, ranks]}", 7, "got 'ranks' again"),
+        (
+            "version: 1",
+            "version: 1\nversion: 2",
+            3,
+            "got 'version' again, expected it once (first on line 2)",
+        ),
+        ("policy: small\n", "", 1, "got no policy, expected policy, version, demands"),
+        ("says: it ranks, ", "", 4, "got no says, expected says, passes"),
+        (
+            "expect: {ranks: failed}",
+            "expect: {ranks: passed}",
+            14,
+            "test 'bad': got failed for 'ranks', expected passed",
+        ),
+        (
+            "expect: {ranks: failed}",
+            "expect: {rank: failed}",
+            14,
+            "expected for 'rank', which this gate does not",
+        ),
+        (
+            "set: {auc: 0.5}",
+            "set: {auc.low: 0.5}",
+            14,
+            "got the path 'auc.low', expected one that leads through",
+        ),
+        ("set: {auc: 0.5}", "without: [brier]", 14, "got 'brier', expected a path that the example has"),
+        ("set: {auc: 0.5}", "set: {auc: .nan}", 14, "got .nan, expected a finite number"),
+        ("passes: packet.auc >= 0.6", "passes: 1 < 2", 4, "got an expression that is always true"),
+        ("passes: packet.auc >= 0.6", "passes: packet.auc", 13, "got error for 'ranks', expected passed"),
+        (
+            "passes: packet.auc >= 0.6",
+            "passes: packet.acu >= 0.6",
+            13,
+            "got error for 'ranks', expected passed",
+        ),
+        ("says: it ranks", "says: &a it ranks", 4, "got an anchor or alias, expected the value written out"),
+        ("says: it ranks", "says: !!python/object it", 4, "got the tag tag:yaml.org,2002:python/object"),
+        ("says: it ranks", "says: [it, ranks", 4, "expected YAML"),
+        ("example: {auc: 0.7}", "example: {auc: 0.7}\n---\na: 1", 13, "got a second document, expected one"),
+    ],
+)
+def test_each_mistake_is_named_with_its_line(tmp_path, old, new, line, sentence):
+    found = faults(change(old, new), tmp_path)
+    assert any(at == line and sentence in said for at, said in found), found
+
+
+def test_a_policy_without_tests_does_not_load(tmp_path):
+    head, _ = SMALL.split("tests:")
+    assert (1, "got no tests, expected policy, version, demands, gates, review, example, tests") in faults(
+        head, tmp_path
+    )
+    assert faults(head + "tests: []\n", tmp_path) == [(12, "got an empty list, expected a list of tests")]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "null\n", "[]\n", "just words\n", "{}\n"])
+def test_an_empty_policy_does_not_load(tmp_path, text):
+    assert faults(text, tmp_path)[0][0] == 1
+
+
+def test_a_policy_without_gates_or_demands_does_not_load(tmp_path):
+    start, rest = SMALL.split("gates:")
+    assert (5, "got no tier, expected gates for at least one tier") in faults(
+        start + "gates: {}\nreview:" + rest.split("review:")[1], tmp_path
+    )
+    start, rest = SMALL.split("demands:\n", 1)
+    assert (3, "got no demand, expected at least one") in faults(
+        start + "demands: {}\ngates:" + rest.split("gates:")[1], tmp_path
+    )
+
+
+def test_a_demand_that_no_gate_asks_for_is_a_fault(tmp_path):
+    text = change("gates:", "  idle: {says: nothing, passes: packet.auc > 0.1}\ngates:")
+    assert faults(text, tmp_path) == [(5, "got 'idle' in no gate, expected a gate that demands it")]
+
+
+def test_in_tier_high_a_demand_that_tests_do_not_exercise_is_a_fault(tmp_path):
+    text = SMALL.replace("standard", "high")
+    assert [
+        (line, "into canary" in said or "into prod" in said) for line, said in faults(text, tmp_path)
+    ] == [
+        (4, True),
+        (4, True),
+    ]
+
+
+def test_a_file_that_is_too_large_too_deep_or_no_utf8_is_refused(tmp_path):
+    assert "expected at most 65,536" in faults(SMALL + "#" * 70_000, tmp_path)[0][1]
+    assert "levels, expected fewer" in faults("a: " + "[" * 30_000 + "]" * 30_000, tmp_path)[0][1]
+    assert "levels, expected fewer" in faults("- " * 5000 + "a", tmp_path)[0][1]
+    (tmp_path / "policy.yaml").write_bytes(b"policy: small\nversion: \xff\n")
+    with pytest.raises(BadInput) as caught:
+        PolicyFiles(tmp_path, CelExpressions()).load()
+    assert caught.value.data["faults"][0]["line"] == 2
+
+
+def test_a_bomb_of_aliases_is_refused_at_once(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 9) + "]" for n in range(1, 12)]
+    started = time.perf_counter()
+    assert faults("\n".join(lines), tmp_path)[0][1].startswith("got an anchor or alias")
+    assert time.perf_counter() - started < 1
+
+
+def test_changing_a_threshold_without_its_tests_does_not_load(tmp_path):
+    text = change(
+        "passes: packet.metrics.roc_auc.low >= 0.55", "passes: packet.metrics.roc_auc.low >= 0.70", REFERENCE
+    )
+    assert any("'a sound version goes to staging': got failed" in said or "got inconclusive" in said
+               for _, said in faults(text, tmp_path))  # fmt: skip
+
+
+LOOP = "packet.l.all({}, {})"
+HOSTILE = {
+    "huge": ("packet.a > 0.0 " + "&& packet.a > 0.0 " * 200, "expression-syntax"),
+    "deep": ("(" * 50 + "true" + ")" * 50, "expression-syntax"),
+    "deeper than any parser likes": ("(" * 50_000, "expression-syntax"),
+    "nested loops": (LOOP.format("x", LOOP.format("y", LOOP.format("z", "true"))), "expression-syntax"),
+    "loops over much": (LOOP.format("x", LOOP.format("y", "x == y")), "expression-cost"),
+    "a growing value": ("['x'].map(a, a + a).map(b, b + b) == ['x']", "expression-syntax"),
+    "a regular expression": ("packet.s.matches('(a+)+$')", "expression-syntax"),
+    "the clock": ("now() > timestamp('2013-01-01T00:00:00Z')", "expression-syntax"),
+    "a comment that hides a loop": ("packet.l.all // x\n (x, true)", None),
+    "a number": ("packet.a", "expression-not-boolean"),
+    "a text": ("packet.s", "expression-not-boolean"),
+    "a list": ("packet.l", "expression-not-boolean"),
+    "a null": ("packet.n == 1.0", "expression-failed"),
+    "a division by zero": ("1.0 / packet.zero > 1.0 / 0.0", None),
+    "an integer division by zero": ("1 / 0 == 1", "expression-failed"),
+    "another name": ("os.system('x') == 0", "expression-syntax"),
+    "an overflow": ("9223372036854775807 + 1 > 0", "expression-failed"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_expression_is_bad_input_and_quick(name):
+    expression, code = HOSTILE[name]
+    facts = {"packet": {"a": 0.7, "s": "a" * 40, "l": list(range(2000)), "n": None, "zero": 0}}
+    started = time.perf_counter()
+    if code is None:  # harmless after all: it answers
+        assert CelExpressions().holds(expression, facts) in (True, False)
+    else:
+        with pytest.raises(BadInput) as caught:
+            CelExpressions().holds(expression, facts)
+        assert caught.value.code == code
+        assert len(caught.value.sentence) < 400
+    assert time.perf_counter() - started < 2
+
+
+def test_the_costliest_expression_that_is_let_through_is_quick():
+    facts = {"packet": {"l": list(range(400))}}
+    expression = LOOP.format("x", LOOP.format("y", "x * y >= 0.0 && x + y >= 0.0"))
+    started = time.perf_counter()
+    assert CelExpressions().holds(expression, facts) is True
+    assert time.perf_counter() - started < 2
+
+
+def test_facts_that_are_endless_or_no_json_are_refused():
+    deep: dict[str, object] = {}
+    for _ in range(40):
+        deep = {"x": deep}
+    for facts in ({"packet": deep}, {"packet": {"l": list(range(200_000))}}, {"packet": {"x": object()}}):
+        with pytest.raises(BadInput) as caught:
+            CelExpressions().holds("packet.x == 1", facts)
+        assert caught.value.code == "expression-facts"

@@ -1,0 +1,107 @@
+"""``features/`` stays a Feast repository: the native command works on it, beside Tidegate."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tidegate.adapters._arrow import write_parquet
+from tidegate.adapters.feast_store import FeastStore
+
+ROOT = Path(__file__).parents[2]
+DECLARED = {"airports": {"zones": [{"faa": "SJU", "tzone": "America/Puerto_Rico"}]}}
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Copy the repository's feature folder into a project of its own, and build its home."""
+    features = tmp_path / "project" / "features"
+    shutil.copytree(ROOT / "features", features, ignore=shutil.ignore_patterns("__pycache__"))
+    days = [date(2013, 1, 1) + timedelta(days=day) for day in range(3)]
+    flights = {
+        "year": [day.year for day in days],
+        "month": [day.month for day in days],
+        "day": [day.day for day in days],
+        "dep_time": [600] * 3,
+        "sched_arr_time": [920] * 3,
+        "arr_delay": [0, 30, 0],
+        "carrier": ["AA"] * 3,
+        "origin": ["JFK"] * 3,
+        "dest": ["LAX"] * 3,
+        "hour": [6] * 3,
+        "minute": [0] * 3,
+        "time_hour": [datetime(day.year, day.month, day.day, 11, tzinfo=UTC) for day in days],
+    }
+    zones = {"faa": ["JFK", "LAX"], "tzone": ["America/New_York", "America/Los_Angeles"]}
+    batches = {
+        "flights": [write_parquet(pa.table(flights), tmp_path / "flights.parquet")],
+        "airports": [write_parquet(pa.table(zones), tmp_path / "airports.parquet")],
+    }
+    store = FeastStore(features, tmp_path / "project" / ".tidegate")
+    store.build(batches, DECLARED)
+    return tmp_path / "project"
+
+
+def feast(folder, *arguments):
+    """Run the native command in ``folder`` and return what it printed."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("TIDEGATE_HOME", "PYTHONPATH")
+    }
+    environment["COLUMNS"] = "200"
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "feast"), *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_native_command_works_on_the_folder(project):
+    feast(project, "-c", "features", "apply")
+    assert "flight_delay" in feast(project / "features", "feature-services", "list")
+    feast(project / "features", "materialize", "2013-01-01T00:00:00", "2013-01-05T00:00:00")
+    overlay = ".tidegate/feast/feature_store.yaml"
+    answer = feast(
+        project, "-f", overlay, "-c", "features", "get-online-features",
+        "-e", "carrier=AA", "-e", "origin=JFK", "-e", "dest=LAX",
+        "-f", "carrier_day:carrier_late_share_28d", "-f", "route_day:route_flights_28d",
+    )  # fmt: skip
+    assert "0.333" in answer
+
+
+def test_definitions_applied_by_the_native_command_are_the_ones_we_apply(project):
+    feast(project, "-c", "features", "apply")
+    store = FeastStore(project / "features", project / ".tidegate")
+    registry = (project / ".tidegate" / "feast" / "registry.db").stat().st_ino
+    assert set(store.apply()) == {"carrier_day", "route_day", "flight_delay"}
+    assert (project / ".tidegate" / "feast" / "registry.db").stat().st_ino == registry
+    assert store.apply() == FeastStore(ROOT / "features", project / "other").apply()
+
+
+@pytest.mark.slow
+def test_processes_that_start_at_once_share_one_store(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from tidegate.adapters.feast_store import FeastStore; "
+        "print(sorted(FeastStore(Path(sys.argv[1]), Path(sys.argv[2])).apply().items()))"
+    )
+    command = [sys.executable, "-c", program, str(ROOT / "features"), str(tmp_path / "home")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    running = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    answers = [process.communicate(timeout=120) for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], answers
+    assert len({out for out, _ in answers}) == 1

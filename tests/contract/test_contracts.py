@@ -1,0 +1,234 @@
+"""The port `Contracts`: the fake, the real adapter, and what only files can get wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tidegate.adapters._gx_suite import ROW_LEVEL, TABLE_LEVEL
+from tidegate.adapters.contract_files import ContractFiles
+from tidegate.application.ports import Contracts
+from tidegate.domain.errors import BadInput
+from tidegate.testing.contracts.contracts import ContractsContract
+from tidegate.testing.fakes.contracts import FakeContracts
+from tidegate.testing.tides import TIDES, write_tides
+
+
+class TestFakeContracts(ContractsContract):
+    @pytest.fixture
+    def subject(self) -> Contracts:
+        return FakeContracts(TIDES, replace(TIDES, dataset="buoys", digest="sha256:" + "8" * 64))
+
+
+class TestContractFiles(ContractsContract):
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> Contracts:
+        return ContractFiles(write_tides(write_tides(tmp_path), "buoys"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_tides(tmp_path)
+
+
+def edit(folder: Path, old: str, new: str, name: str = "contracts/tides.yaml") -> int:
+    """Replace one place in a file and return its line."""
+    path = folder / name
+    text = path.read_text()
+    assert text.count(old) == 1, f"{old!r} is there {text.count(old)} times"
+    path.write_text(text.replace(old, new))
+    return text[: text.index(old)].count("\n") + 1
+
+
+def faults(folder: Path) -> list[tuple[str, int, str]]:
+    with pytest.raises(BadInput) as caught:
+        ContractFiles(folder).load("tides")
+    assert caught.value.code == "contract"
+    found = caught.value.data["faults"]
+    for fault in found:
+        assert f"{fault['file']} line {fault['line']}: {fault['sentence']}" in caught.value.sentence
+    return [(fault["file"], fault["line"], fault["sentence"]) for fault in found]
+
+
+def test_the_files_say_what_the_contract_says(folder: Path) -> None:
+    contract = ContractFiles(folder).load("tides")
+    assert replace(contract, digest=TIDES.digest) == TIDES
+
+
+@pytest.mark.parametrize("name", ["contracts/tides.yaml", "suites/tides.json"])
+def test_the_digest_covers_both_files(folder: Path, name: str) -> None:
+    before = ContractFiles(folder).load("tides").digest
+    (folder / name).write_text((folder / name).read_text() + "\n")
+    assert ContractFiles(folder).load("tides").digest != before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("v3.1.0", "v2.2.0", "expected a version of the standard like v3.1.0"),
+        ("kind: DataContract", "kind: DataProduct", "expected a kind: DataContract"),
+        ("name: tides\nversion", "name: waves\nversion", "got the name 'waves', expected tides"),
+        ("status: active", "status: cooking", "expected a status: proposed"),
+        ("  name: harbour-office", "  title: harbour-office", "got no name"),
+        ("  purpose: Levels", "  usage: Levels", "got no purpose"),
+        ("logicalType: number", "logicalType: array", "expected a logical type a table can hold"),
+        ("        classification: confidential\n", "", "got no classification"),
+        ("primaryKeyPosition: 2", "primaryKeyPosition: 1", "expected each position once"),
+        ("primaryKeyPosition: 2", "primaryKeyPosition: 3", "got the key positions [1, 3]"),
+        ("[2, 1000]", "[1000, 2]", "the smaller one first"),
+        ("[2, 1000]", "[2]", "got the bounds [2]"),
+        ("metric: rowCount", "metric: nullValues", "got 0 rules on rowCount"),
+        ("engine: greatExpectations", "engine: soda", "got 0 suites"),
+        ("suite: tides", "suite: waves", "got the suite 'waves', expected tides"),
+        ("unit: h", "unit: fortnights", "expected a unit"),
+        ("value: 48", "value: soon", "expected a number"),
+        ("value: 0.5", "value: 50", "expected a number from 0 to 1"),
+        ("quarantineLimit", "quarantineLimits", "got no quarantineLimit"),
+        ("periodColumns", "columns", "got freshness without periodColumns"),
+        ("value: [at]", "value: [when]", "got the column 'when', expected a column of the contract"),
+        ("version: 1.0.0", "version: 1.0.0\nflavour: salty", "got flavour against the standard"),
+        (
+            "    properties:",
+            "    description: [1]\n    properties:",
+            "schema.0.description against the standard",
+        ),
+    ],
+)
+def test_a_fault_in_the_contract_is_named_with_its_line(folder: Path, old: str, new: str, said: str) -> None:
+    edit(folder, old, new)
+    found = faults(folder)
+    assert any(file == "contracts/tides.yaml" and said in sentence for file, _, sentence in found), found
+
+
+def test_all_faults_of_both_files_come_at_once_each_with_its_line(folder: Path) -> None:
+    expected = {
+        ("contracts/tides.yaml", edit(folder, "status: active", "status: cooking")),
+        ("contracts/tides.yaml", edit(folder, "value: 0.5", "value: 50")),
+        ("contracts/tides.yaml", edit(folder, "unit: h", "unit: fortnights")),
+        ("suites/tides.json", edit(folder, '"severity": "info"', '"severity": "dire"', "suites/tides.json")),
+        ("suites/tides.json", edit(folder, '"rule": "T05"', '"rule": "T02"', "suites/tides.json")),
+    }
+    assert {(file, line) for file, line, _ in faults(folder)} == expected
+
+
+def alter(folder: Path, index: int, **changes: object) -> None:
+    path = folder / "suites" / "tides.json"
+    suite = json.loads(path.read_text())
+    suite["expectations"][index] |= changes
+    path.write_text(json.dumps(suite, indent=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"type": "expect_the_best"}, "an expectation type this gate can run"),
+        ({"severity": None}, "expected a severity: critical, warning, info"),
+        (
+            {"meta": {"rule": "T05", "on_row": "eat", "sentence": "x"}},
+            "what happens to failing rows: quarantine, keep",
+        ),
+        ({"meta": {"rule": "T05", "on_row": "keep"}}, "got no sentence"),
+        ({"meta": {}}, "got no rule and no on_row and no sentence"),
+        (
+            {"kwargs": {"column": "depth", "min_value": 0}},
+            "got the column 'depth', expected a column of the contract",
+        ),
+        (
+            {"type": "expect_column_mean_to_be_between"},
+            "expected keep: it judges the drop as a whole and names no row",
+        ),
+    ],
+)
+def test_a_fault_in_the_suite_is_named(folder: Path, changes: dict[str, object], said: str) -> None:
+    alter(folder, 4, **changes)
+    found = faults(folder)
+    assert [file for file, _, _ in found] == ["suites/tides.json"]
+    assert said in found[0][2]
+
+
+def test_a_required_column_without_a_not_null_rule_is_refused(folder: Path) -> None:
+    alter(folder, 1, kwargs={"column": "note"})
+    assert "`station` as required without expect_column_values_to_not_be_null" in faults(folder)[0][2]
+
+
+def test_a_not_null_rule_under_a_condition_does_not_count(folder: Path) -> None:
+    alter(folder, 1, kwargs={"column": "station", "row_condition": {"type": "nullity"}})
+    assert "`station` as required without" in faults(folder)[0][2]
+
+
+def test_a_suite_without_checks_is_refused(folder: Path) -> None:
+    (folder / "suites" / "tides.json").write_text('{"name": "tides", "expectations": []}')
+    assert "a suite without checks checks nothing" in faults(folder)[0][2]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [("{\n  oops", 2, "got no JSON"), ('{"name": "tides", "name": "tides"}', 1, "again, expected it once")],
+)
+def test_a_suite_that_is_no_json_object_is_refused(folder: Path, text: str, line: int, said: str) -> None:
+    (folder / "suites" / "tides.json").write_text(text)
+    file, found, sentence = faults(folder)[0]
+    assert (file, found) == ("suites/tides.json", line)
+    assert said in sentence
+
+
+def test_a_missing_suite_is_refused_where_the_contract_names_it(folder: Path) -> None:
+    (folder / "suites" / "tides.json").unlink()
+    file, _, sentence = faults(folder)[0]
+    assert file == "contracts/tides.yaml"
+    assert "got no readable suites/tides.json" in sentence
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"), [(b"name: ]", "expected YAML"), (b"\xff\xfe", "UTF-8"), (b"", "empty file")]
+)
+def test_a_contract_that_is_no_yaml_is_refused(folder: Path, raw: bytes, said: str) -> None:
+    (folder / "contracts" / "tides.yaml").write_bytes(raw)
+    file, line, sentence = faults(folder)[0]
+    assert (file, line) == ("contracts/tides.yaml", 1)
+    assert said in sentence
+
+
+def test_an_empty_folder_has_no_datasets(tmp_path: Path) -> None:
+    assert ContractFiles(tmp_path / "nowhere").datasets() == ()
+    with pytest.raises(BadInput, match="none at all"):
+        ContractFiles(tmp_path / "nowhere").load("tides")
+
+
+@pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")  # GX's own imports
+def test_the_sets_of_expectations_are_those_of_great_expectations() -> None:
+    """Derived from GX's own classes, so that an upgrade that moves one is noticed."""
+    from inspect import isclass
+
+    import great_expectations.expectations.core as core
+    from great_expectations.expectations import expectation as gx
+
+    by_row = (gx.ColumnMapExpectation, gx.ColumnPairMapExpectation, gx.MulticolumnMapExpectation)
+    classes = [kind for kind in vars(core).values() if isclass(kind) and issubclass(kind, gx.Expectation)]
+    maps = {kind.expectation_type for kind in classes if issubclass(kind, by_row)} - {""}
+    rest = {kind.expectation_type for kind in classes if not issubclass(kind, by_row)}
+    # On typed pandas columns the two about types look at the column's type and name no row.
+    of_type = {"expect_column_values_to_be_of_type", "expect_column_values_to_be_in_type_list"}
+    sql_only = {kind for kind in maps if "like_pattern" in kind}
+    assert maps - of_type - sql_only == ROW_LEVEL
+    assert rest | of_type >= TABLE_LEVEL
+    assert not ROW_LEVEL & TABLE_LEVEL
+
+
+def test_reading_a_contract_imports_no_heavy_library() -> None:
+    import subprocess
+
+    code = (
+        "import sys; from pathlib import Path; from tidegate.adapters.contract_files import ContractFiles;"
+        "ContractFiles(Path(sys.argv[1])).load('flights');"
+        "print([m for m in ('great_expectations', 'pandas', 'numpy', 'pyarrow') if m in sys.modules])"
+    )
+    folder = Path(__file__).parents[2] / "expectations"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,191 @@
+"""The feature store's contract, on Feast and on the fake, and each against the other."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from datetime import timedelta
+
+import pytest
+
+from tidegate.adapters.feast_store import FeastStore
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.testing.contracts import features as shops
+from tidegate.testing.contracts.features import FeaturesContract
+from tidegate.testing.fakes.features import FakeFeatures, FakeView
+
+VIEWS = {
+    "shop_sales": FakeView(("shop",), ("sold", "rate"), timedelta(days=2), shops.sales_rows),
+    "item_price": FakeView(("item", "shop"), ("price",), None, shops.price_rows),
+}
+
+
+def fake(home):
+    return FakeFeatures(home, VIEWS, {"demand": ("shop_sales", "item_price")})
+
+
+def real(folder, home, definitions=shops.DEFINITIONS):
+    return FeastStore(shops.write_repository(folder, definitions), home)
+
+
+class TestFake(FeaturesContract):
+    @pytest.fixture
+    def subject(self, tmp_path):
+        return fake(tmp_path / "home")
+
+
+class TestFeast(FeaturesContract):
+    @pytest.fixture
+    def subject(self, tmp_path):
+        return real(tmp_path / "features", tmp_path / "home")
+
+    def test_the_tool_is_named_with_its_version(self, subject):
+        assert subject.tool.startswith("feast 0.")
+
+    def test_another_home_gives_the_same_digests(self, built, tmp_path):
+        other = real(tmp_path / "features", tmp_path / "elsewhere")
+        assert other.apply() == built.apply()
+
+    def test_a_changed_definition_changes_the_digests_of_view_and_service(self, built, tmp_path):
+        before = built.apply()
+        changed = real(
+            tmp_path / "features",
+            tmp_path / "home",
+            shops.DEFINITIONS.replace("timedelta(days=2)", "timedelta(days=3)"),
+        ).apply()
+        assert {name for name in before if before[name] != changed[name]} == {"shop_sales", "demand"}
+
+    def test_changed_sql_changes_the_digests_of_view_and_service(self, built, tmp_path):
+        before = built.apply()
+        file = tmp_path / "features" / "sources" / "item_price.sql"
+        file.write_text(file.read_text() + "-- and one more thought\n")
+        changed = built.apply()
+        assert {name for name in before if before[name] != changed[name]} == {"item_price", "demand"}
+
+    def test_a_view_that_is_gone_from_the_definitions_is_gone_from_the_registry(self, built, tmp_path):
+        text = shops.DEFINITIONS.replace(
+            'item_price = view("item_price", [shop, item], None, price=Float64)\n', ""
+        )
+        fewer = real(tmp_path / "features", tmp_path / "home", text.replace(", item_price]", "]"))
+        assert set(fewer.apply()) == {"shop_sales", "demand"}
+        fewer.materialize(shops.at(50))
+        assert fewer.online("demand", [{"shop": "north"}]) == [{"sold": 21, "rate": 0.21}]
+
+    def test_a_source_written_behind_its_back_is_not_joined(self, built, tmp_path):
+        late = [(shop, event, event, sold, rate) for shop, event, _, sold, rate in shops.SALES[3:4]]
+        shops.write_batch(tmp_path / "home" / "features" / "shop_sales.parquet", late)
+        with pytest.raises(DependencyFailed) as failed:
+            built.materialize(shops.at(50))
+        assert failed.value.code == "frame-altered"
+
+    def test_an_altered_entity_frame_is_not_joined(self, built, tmp_path):
+        frame = shops.write_entities(tmp_path / "e", [("north", 48)])
+        shutil.copyfile(shops.write_entities(tmp_path / "e", [("north", 50)]).path, frame.path)
+        with pytest.raises(DependencyFailed) as failed:
+            built.training_frame(frame, "demand", [])
+        assert failed.value.code == "frame-altered"
+
+    @pytest.mark.parametrize(
+        ("sql", "code"),
+        [
+            (
+                "SELECT shop, happened AS event_timestamp, known AS created_timestamp, sold FROM sales",
+                "source-columns",
+            ),
+            (
+                "SELECT shop, known AS event_timestamp, happened AS created_timestamp, sold, rate FROM sales",
+                "known-too-early",
+            ),
+            (
+                "SELECT shop, happened AS event_timestamp, happened AS created_timestamp, sold, rate FROM sales",
+                "source-ties",
+            ),
+            (
+                "SELECT shop, happened AS event_timestamp, known AS created_timestamp, 'x' AS sold, rate FROM sales",
+                "source-types",
+            ),
+            (
+                "SELECT nullif(shop, 'north') AS shop, happened AS event_timestamp, known AS created_timestamp, "
+                "sold, rate FROM sales",
+                "source-null",
+            ),
+            ("SELECT * FROM purchases", "sql-failed"),
+        ],
+    )
+    def test_rows_that_break_the_definition_are_refused_and_the_old_source_stays(
+        self, built, tmp_path, sql, code
+    ):
+        (tmp_path / "features" / "sources" / "shop_sales.sql").write_text(sql)
+        with pytest.raises(BadInput) as refused:
+            built.build({"sales": [tmp_path / "batches" / "a.parquet"]}, shops.DECLARED)
+        assert refused.value.code == code
+        assert built.materialize(shops.at(50)) == {"shop_sales": 2, "item_price": 2}
+
+    def test_definitions_that_do_not_run_are_one_sentence(self, tmp_path):
+        with pytest.raises(BadInput) as refused:
+            real(tmp_path / "features", tmp_path / "home", "import nothing_of_that_name\n").apply()
+        assert refused.value.code == "definitions-broken"
+        assert "nothing_of_that_name" in refused.value.sentence
+
+    def test_a_source_outside_the_home_is_refused(self, tmp_path):
+        text = shops.DEFINITIONS.replace('HOME / "features"', 'HOME / "elsewhere"')
+        store = real(tmp_path / "features", tmp_path / "home", text)
+        batch = shops.write_batch(tmp_path / "a.parquet", shops.SALES)
+        with pytest.raises(BadInput) as refused:
+            store.build({"sales": [batch]}, shops.DECLARED)
+        assert refused.value.code == "source-path"
+
+    def test_a_broken_registry_is_one_sentence(self, tmp_path):
+        (tmp_path / "home" / "feast").mkdir(parents=True)
+        (tmp_path / "home" / "feast" / "registry.db").write_bytes(b"not a database" * 100)
+        with pytest.raises(DependencyFailed) as failed:
+            real(tmp_path / "features", tmp_path / "home").apply()
+        assert failed.value.code == "feature-store-failed"
+        assert "\n" not in failed.value.sentence
+
+    def test_definitions_lie_in_feasts_own_sql_registry(self, built, tmp_path):
+        with sqlite3.connect(tmp_path / "home" / "feast" / "registry.db") as registry:
+            names = {row[0] for row in registry.execute("SELECT feature_view_name FROM feature_views")}
+        registry.close()
+        assert names == {"shop_sales", "item_price"}
+
+    def test_threads_share_one_store(self, built, tmp_path):
+        built.materialize(shops.at(50))
+        frame = shops.write_entities(tmp_path / "e", [("north", 48.0), ("south", 30.0)])
+        expected = built.training_frame(frame, "demand", [])
+        results, faults = [], []
+
+        def work():
+            try:
+                results.append(built.training_frame(frame, "demand", []))
+                results.append(built.online("demand", [{"shop": "north", "item": 1}])[0]["sold"])
+            except Exception as fault:
+                faults.append(fault)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert faults == []
+        assert results.count(expected) == 4
+        assert results.count(21) == 4
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_feast_joins_and_serves_what_the_plain_loop_does(tmp_path, seed):
+    batch = shops.write_batch(tmp_path / "a.parquet", shops.random_sales(seed, 120))
+    hours = [("north", h) for h in range(0, 150, 3)] + [("west", h + 0.5) for h in range(0, 150, 5)]
+    stores = [fake(tmp_path / "fake"), real(tmp_path / "features", tmp_path / "home")]
+    frames, served = [], []
+    for store in stores:
+        store.build({"sales": [batch]}, shops.DECLARED)
+        store.apply()
+        frames.append(store.training_frame(shops.write_entities(tmp_path / "e", hours), "demand", ["note"]))
+        for hour in (20, 66, 100):
+            store.materialize(shops.at(hour))
+            served.append(list(store.online("demand", FeaturesContract.KEYS)))
+    assert shops.read(frames[0]) == shops.read(frames[1])
+    assert frames[0].digest == frames[1].digest
+    assert served[:3] == served[3:]

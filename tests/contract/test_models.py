@@ -1,0 +1,106 @@
+"""`Models`: the fake and the folders keep the same contract; the folders report every fault at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tidegate.adapters.model_folders import ModelFolders
+from tidegate.domain.errors import BadInput
+from tidegate.testing.contracts.models import ModelsContract
+from tidegate.testing.fakes.models import FakeModels
+from tidegate.testing.material import MODEL_YAML, model_spec, write_model
+
+
+class TestFakeModels(ModelsContract):
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> FakeModels:
+        return FakeModels(model_spec(tmp_path), replace(model_spec(tmp_path), name="bus_delay"))
+
+
+class TestModelFolders(ModelsContract):
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> ModelFolders:
+        write_model(tmp_path)
+        write_model(tmp_path, "bus_delay")
+        return ModelFolders(tmp_path)
+
+    def test_a_declaration_is_read_in_full(self, subject: ModelFolders, tmp_path: Path) -> None:
+        spec = subject.spec("tram_delay")
+        judged = {"status": "status", "sensitivity": "diverted", "slice_by": "line", "resamples": 200}
+        assert spec == replace(
+            model_spec(tmp_path / "tram_delay"),
+            source_digest=spec.source_digest,
+            parameters={
+                "seed": 7,
+                "train_days": 10,
+                "calibrate_days": 5,
+                "validate_days": 5,
+                **{f"evaluation.{name}": value for name, value in judged.items()},
+            },
+        )
+
+    def test_any_changed_file_changes_the_source_digest_and_a_cache_does_not(
+        self, subject: ModelFolders, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "tram_delay"
+        digests = [subject.spec("tram_delay").source_digest]
+        (folder / "__pycache__").mkdir()
+        (folder / "__pycache__" / "train.pyc").write_bytes(b"cache")
+        (folder / ".notes").write_text("mine")
+        assert subject.spec("tram_delay").source_digest == digests[0]
+        for name in ("card.md", "train.py", "rows.sql"):
+            (folder / name).write_text((folder / name).read_text() + "\n")
+            digests.append(subject.spec("tram_delay").source_digest)
+        (folder / "extra.txt").write_text("")
+        assert len({*digests, subject.spec("tram_delay").source_digest}) == 5
+
+    def test_five_mistakes_are_reported_at_once_each_with_its_line(self, tmp_path: Path) -> None:
+        text = (
+            MODEL_YAML.replace("tier: low", "tier: gold")
+            .replace("owner: network-operations\n", "")
+            .replace("keys: [line, trip]", "keys: line")
+            .replace("numeric: [load, stops]", "numeric: [load, late]")
+            .replace("resamples: 200", "resamples: many, colour: red")
+        )
+        write_model(tmp_path, model=text)
+        with pytest.raises(BadInput) as refusal:
+            ModelFolders(tmp_path).spec("tram_delay")
+        assert refusal.value.exit_code == 2
+        faults = refusal.value.data["faults"]
+        assert isinstance(faults, list)
+        assert [(fault["line"], fault["sentence"]) for fault in faults] == [
+            (1, "got no owner, expected name, owner, purpose, tier, service, datasets, prediction, label, "
+                "label_time, entity_time, keys, inputs, fallback"),
+            (3, "got 'gold', expected a tier: low, standard, high"),
+            (10, "got 'line', expected a list of key columns"),
+            (12, "got the input 'late', expected nothing that only the outcome tells"),
+            (19, "got 'colour', expected one of status, sensitivity, slice_by, resamples, day_starts_hour, "
+                 "onnx_tolerance"),
+            (19, "got 'many', expected a whole number from 100 to 10000"),
+        ]  # fmt: skip
+        assert all(fault["sentence"] in refusal.value.sentence for fault in faults)
+
+    @pytest.mark.parametrize("outcome", ["late", "known_at", "status"])
+    def test_what_only_the_outcome_tells_is_no_input(self, tmp_path: Path, outcome: str) -> None:
+        write_model(
+            tmp_path, model=MODEL_YAML.replace("categorical: [line]", f"categorical: [line, {outcome}]")
+        )
+        with pytest.raises(BadInput, match=f"got the input '{outcome}'"):
+            ModelFolders(tmp_path).spec("tram_delay")
+
+    def test_a_folder_that_lacks_a_file_or_bears_another_name_is_bad_input(self, tmp_path: Path) -> None:
+        folder = write_model(tmp_path)
+        (folder / "rows.sql").unlink()
+        folder.rename(tmp_path / "renamed")
+        with pytest.raises(BadInput) as refusal:
+            ModelFolders(tmp_path).spec("renamed")
+        assert "got no rows.sql beside it" in refusal.value.sentence
+        assert "got 'tram_delay', expected 'renamed', the folder's name" in refusal.value.sentence
+
+    def test_a_file_that_is_no_yaml_is_one_fault(self, tmp_path: Path) -> None:
+        write_model(tmp_path, model="name: [tram_delay\nowner: x\n")
+        with pytest.raises(BadInput, match="line 2: got .*, expected YAML"):
+            ModelFolders(tmp_path).spec("tram_delay")

@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tidegate.adapters.evidently_monitor import EvidentlyMonitors
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.evidence import Verdict
+from tidegate.testing.contracts.monitors import MonitorCase, MonitorsContract
+from tidegate.testing.fakes.monitors import FakeMonitors
+from tidegate.testing.material import model_spec, write_rows
+
+P, F, U, E = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ERROR
+START = datetime(2024, 3, 1, tzinfo=UTC)
+KNOWN_BY = START + timedelta(days=31)
+
+MONITOR = """\
+monitor: tram_delay
+day_starts_hour: 3
+minimum: {labelled_rows: 500, days: 10}
+binding:
+  calibration_gap: {within: 0.08}
+  gain_over_base_rate: {at_least: 0.0}
+  roc_auc: {at_least: 0.55}
+  missing_share: {at_most: 0.02}
+  unlabelled_share: {at_most: 0.1}
+  unscored_share: {at_most: 0.0}
+drift: {method: psi, threshold: 0.2, columns: [score, load, stops, line]}
+"""
+
+
+def scored(days=30, a_day=60, seed=1):
+    """Return rows whose scores are the true chance of being late."""
+    chance = random.Random(seed)
+    rows = []
+    for number in range(days * a_day):
+        load = chance.random()
+        departs = START + timedelta(days=number // a_day, minutes=300 + number % a_day)
+        row = {"departs_at": departs, "line": "ABC"[number % 3], "trip": number, "load": load,
+               "stops": 5 + number % 7, "score": 0.05 + 0.6 * load}  # fmt: skip
+        arrived = number % 40 != 0
+        row["late"] = chance.random() < row["score"] if arrived else None
+        row["known_at"] = departs + timedelta(hours=3) if arrived else None
+        rows.append(row)
+    return rows
+
+
+@pytest.fixture
+def monitor_file(tmp_path):
+    folder = tmp_path / "monitoring"
+    folder.mkdir()
+    (folder / "tram_delay.yaml").write_text(MONITOR)
+    return folder / "tram_delay.yaml"
+
+
+@pytest.fixture
+def case_of(tmp_path):
+    """Return a function that writes rows: decided, come out, and those the version was judged on."""
+
+    def write(decided=None, came=None, judged=None):
+        decided = scored() if decided is None else decided
+        came = decided if came is None else came
+        judged = scored(15, seed=2) if judged is None else judged
+        inputs = ("departs_at", "line", "trip", "load", "stops", "score")
+
+        def only(rows, *names):
+            return [{name: row[name] for name in names} for row in rows]
+
+        return MonitorCase(
+            model=model_spec(tmp_path),
+            decisions=write_rows(only(decided, *inputs), tmp_path / "decisions.parquet").path,
+            reference=write_rows(only(judged, *inputs, "late"), tmp_path / "reference.parquet").path,
+            outcomes=write_rows(
+                only(came, "departs_at", "line", "trip", "late", "known_at"), tmp_path / "outcomes.parquet"
+            ),
+            known_by=KNOWN_BY,
+        )
+
+    return write
+
+
+class TestEvidentlyMonitors(MonitorsContract):
+    @pytest.fixture
+    def subject(self, tmp_path, monitor_file):
+        return EvidentlyMonitors(monitor_file.parent, tmp_path / "home")
+
+    @pytest.fixture
+    def case(self, case_of):
+        return case_of()
+
+    def verdicts(self, result):
+        return {each.kind: each.verdict for each in result.evidence}
+
+    def test_what_binds_comes_in_the_file_s_order_with_n_and_interval(self, subject, case):
+        result = case.run(subject)
+        assert [each.kind for each in result.evidence] == [
+            "calibration_gap", "gain_over_base_rate", "roc_auc",
+            "missing_share", "unlabelled_share", "unscored_share",
+        ]  # fmt: skip
+        for each in result.evidence:
+            measure = each.values[each.kind]
+            assert measure.low <= measure.value <= measure.high
+            assert "30 whole days" in measure.method
+            assert "expected " in each.sentence
+
+    def test_drift_is_information_and_never_binds(self, subject, case_of):
+        rows = scored()
+        for row in rows:
+            row["stops"] += 100
+        result = case_of(rows).run(subject)
+        drift = {each.kind: each.verdict for each in result.information}
+        assert drift == {"drift:score": P, "drift:load": P, "drift:stops": F, "drift:line": P}
+        assert result.verdict is P
+
+    @pytest.mark.parametrize(
+        ("shift", "verdict"),
+        [(0.0, P), (0.08, U), (0.2, F), (-0.2, F)],
+        ids=["none", "at the limit", "up", "down"],
+    )
+    def test_the_calibration_gap_fails_only_where_the_whole_interval_is_beyond(
+        self, subject, case_of, shift, verdict
+    ):
+        rows = scored()
+        for row in rows:
+            row["score"] = min(1.0, max(0.0, row["score"] + shift))
+        assert self.verdicts(case_of(rows).run(subject))["calibration_gap"] is verdict
+
+    def test_a_model_worse_than_its_fallback_loses_score(self, subject, case_of):
+        rows = scored()
+        for row in rows:
+            row["score"] = 0.7 - row["score"]
+        found = self.verdicts(case_of(rows).run(subject))
+        assert (found["gain_over_base_rate"], found["roc_auc"]) == (F, F)
+
+    def test_a_broken_feed_is_named_by_its_input(self, subject, case_of):
+        rows = scored()
+        for row in rows[::3]:
+            row["load"] = None
+        result = case_of(rows).run(subject)
+        missing = next(each for each in result.evidence if each.kind == "missing_share")
+        assert missing.verdict is F
+        assert "load: 600 rows" in missing.sentence
+
+    def test_a_column_that_cannot_be_compared_is_an_error_of_its_own(self, subject, case_of):
+        rows = scored()
+        for row in rows:
+            row["load"] = None
+        rows[0]["stops"] = None
+        result = case_of(rows).run(subject)
+        drift = {each.kind: (each.verdict, each.sentence) for each in result.information}
+        assert drift["drift:load"] == (E, "load: the period holds no value")
+        assert drift["drift:score"][0] is P
+        assert result.report.stat().st_size > 100_000
+
+    def test_an_infinite_input_takes_no_report_down(self, subject, case_of):
+        rows = scored()
+        rows[7]["load"] = float("inf")
+        drift = {each.kind: each.sentence for each in case_of(rows).run(subject).information}
+        assert drift["drift:load"] == "load: the period holds an infinite number"
+
+    def test_a_score_that_is_no_probability_is_an_error_of_what_rests_on_scores(self, subject, case_of):
+        rows = scored()
+        rows[3]["score"], rows[4]["score"] = float("nan"), 1.5
+        result = case_of(rows).run(subject)
+        gap = next(each for each in result.evidence if each.kind == "calibration_gap")
+        assert (gap.verdict, gap.sentence.rpartition(": ")[2]) == (E, "2 of 1800 scores are no probability")
+        assert self.verdicts(result)["missing_share"] is P
+
+    def test_few_labels_are_inconclusive_however_good_they_look(self, subject, case_of):
+        result = case_of(scored(days=8)).run(subject)
+        assert {self.verdicts(result)[kind] for kind in ("calibration_gap", "roc_auc")} == {U}
+        assert (
+            "got 468 labelled decisions on 8 days, expected at least 500 on 10" in result.evidence[0].sentence
+        )
+
+    def test_rows_that_nobody_scored_are_seen(self, subject, case_of):
+        rows = scored()
+        result = case_of([row for row in rows if row["line"] != "B"], rows).run(subject)
+        assert self.verdicts(result)["unscored_share"] is F
+
+    def test_no_decision_at_all_is_an_error(self, subject, case_of, tmp_path):
+        import pyarrow.parquet as pq
+
+        case = case_of()
+        pq.write_table(pq.read_table(case.decisions).slice(0, 0), case.decisions)
+        result = case.run(subject)
+        assert set(self.verdicts(result).values()) == {E}
+        assert result.report.is_file()
+
+    def test_evidently_and_we_measure_the_same_gap(self, subject, case):
+        from tidegate.adapters._evidently_report import _GAP, _comparable, _evidently, _run
+        from tidegate.adapters._monitor_file import read_plan
+        from tidegate.adapters._monitor_rows import read_period, read_table
+
+        plan = read_plan(subject._folder / "tram_delay.yaml", case.model)
+        period = read_period(case.model, plan, case.decisions, case.outcomes.path, case.known_by)
+        judged = read_table(case.reference, ["score", "load", "stops", "line", "late"], "reference")
+        now, then, _ = _comparable(plan, case.model, period, judged)
+        snapshot = _run(_evidently(), plan, case.model, now, then, ["score"], case.known_by, "x")
+        means = {each["config"]["column"]: each["value"] for each in snapshot.dict()["metrics"]}
+        ours = case.run(subject).evidence[0].values["calibration_gap"].value
+        assert means[_GAP] == pytest.approx(ours, abs=1e-12)
+
+    def test_the_report_is_one_page_with_what_binds_on_top_and_nothing_from_outside(self, subject, case):
+        page = case.run(subject).report.read_text()
+        assert page.index("<body") < page.index("What binds") < page.index('<div id="root_metric_')
+        assert "✓ passed" in page
+        assert "<script src=" not in page
+        assert "<link" not in page
+
+    def test_another_process_writes_the_same_report(self, subject, case, monitor_file, tmp_path):
+        code = (
+            "import sys; from datetime import datetime; from pathlib import Path;"
+            "from tidegate.adapters.evidently_monitor import EvidentlyMonitors;"
+            "from tidegate.application.ports import Frame; from tidegate.testing.material import model_spec;"
+            "p = [Path(each) for each in sys.argv[1:6]];"
+            "r = EvidentlyMonitors(p[0], p[1]).run(model_spec(p[1]), p[2], p[3], Frame('f', p[4], 0),"
+            " datetime.fromisoformat(sys.argv[6]), 'a month'); print(r.report_digest)"
+        )
+        paths = (monitor_file.parent, tmp_path / "other", case.decisions, case.reference, case.outcomes.path)
+        command = [sys.executable, "-W", "error", "-c", code, *map(str, paths), KNOWN_BY.isoformat()]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == case.run(subject).report_digest
+
+    def test_a_row_that_occurs_twice_is_refused(self, subject, case_of):
+        rows = scored()
+        with pytest.raises(BadInput) as caught:
+            case_of([*rows, rows[0]], rows).run(subject)
+        assert caught.value.code == "monitor-keys"
+        assert "got 1 decisions whose line, trip, departs_at occur more than once" in caught.value.sentence
+
+    def test_a_missing_column_or_file_has_a_name(self, subject, case):
+        other = replace(case, model=replace(case.model, numeric=("load", "stops", "speed")))
+        with pytest.raises(BadInput) as caught:
+            other.run(subject)
+        assert caught.value.code == "monitor-columns"
+        assert "without speed" in caught.value.sentence
+        case.decisions.write_bytes(b"no parquet")
+        with pytest.raises(DependencyFailed) as broken:
+            case.run(subject)
+        assert broken.value.code == "frame-unreadable"
+
+    def test_a_monitor_with_mistakes_reports_all_of_them_with_lines(self, subject, case, monitor_file):
+        text = MONITOR
+        for old, new in [
+            ("monitor: tram_delay", "monitor: bus_delay"),
+            ("days: 10", "days: 1"),
+            ("{within: 0.08}", "{within: 0.08, at_most: 1}"),
+            ("  roc_auc:", "  speed:"),
+            ("columns: [score, load", "columns: [score, loud"),
+        ]:
+            assert old in text
+            text = text.replace(old, new)
+        monitor_file.write_text(text)
+        with pytest.raises(BadInput) as caught:
+            case.run(subject)
+        assert caught.value.code == "monitor"
+        assert [(each["line"], each["sentence"].split(",")[0]) for each in caught.value.data["faults"]] == [
+            (1, "got 'bus_delay'"),
+            (3, "got '1'"),
+            (5, "got 2 limits"),
+            (7, "got 'speed'"),
+            (11, "got 'loud'"),
+        ]
+
+    def test_a_model_without_a_monitor_is_bad_input(self, subject, case):
+        other = replace(case, model=replace(case.model, name="bus_delay"))
+        with pytest.raises(BadInput) as caught:
+            other.run(subject)
+        assert caught.value.code == "monitor"
+        assert "bus_delay.yaml" in caught.value.sentence
+
+
+class TestFakeMonitors(MonitorsContract):
+    @pytest.fixture
+    def subject(self, tmp_path):
+        return FakeMonitors(tmp_path / "home")
+
+    @pytest.fixture
+    def case(self, case_of):
+        return case_of()
+
+
+def test_the_adapter_imports_no_heavy_library():
+    code = (
+        "import sys; import tidegate.adapters.evidently_monitor, tidegate.adapters.policy_files,"
+        " tidegate.adapters.cel_expressions;"
+        "heavy = ('evidently', 'pandas', 'numpy', 'pyarrow', 'ruamel.yaml', 'cel');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_team_s_own_monitor_reads(tmp_path):
+    from tidegate.adapters._monitor_file import read_plan
+    from tidegate.adapters.model_folders import ModelFolders
+
+    root = Path(__file__).parents[2]
+    plan = read_plan(
+        root / "monitoring" / "flight_delay.yaml", ModelFolders(root / "models").spec("flight_delay")
+    )
+    assert {"calibration_gap", "gain_over_base_rate", "missing_share"} <= set(plan.binding)
+    assert plan.minimum_rows >= 1000

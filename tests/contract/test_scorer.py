@@ -1,0 +1,151 @@
+"""`Scorer`: the fake and ONNX Runtime keep the same contract."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tidegate.adapters.model_folders import ModelFolders
+from tidegate.adapters.onnx_scorer import OnnxScorer
+from tidegate.adapters.sklearn_trainer import SklearnTrainer
+from tidegate.application.ports import Frame, ModelSpec
+from tidegate.domain.canonical import canonical, sha256, utc_text
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.merkle import merkle_root
+from tidegate.testing.contracts.scorer import Artifact, ScorerContract
+from tidegate.testing.fakes.scorer import FakeScorer
+from tidegate.testing.material import trips, windows, write_model, write_rows
+
+
+class TestFakeScorer(ScorerContract):
+    @pytest.fixture
+    def subject(self) -> FakeScorer:
+        return FakeScorer()
+
+    @pytest.fixture
+    def artifact(self, tmp_path: Path) -> Artifact:
+        body = canonical({"rate": 0.25})
+        (tmp_path / "artifact.json").write_bytes(body)
+        return Artifact(tmp_path / "artifact.json", sha256(body))
+
+
+@pytest.fixture(scope="module")
+def trained_artifact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return the small model's ONNX bytes."""
+    home = tmp_path_factory.mktemp("trained")
+    write_model(home / "models")
+    model = ModelFolders(home / "models").spec("tram_delay")
+    frame = write_rows(trips(), home / "frame.parquet")
+    return SklearnTrainer(home).train(model, frame, windows()).artifact.read_bytes()
+
+
+class TestOnnxScorer(ScorerContract):
+    @pytest.fixture
+    def subject(self) -> OnnxScorer:
+        return OnnxScorer()
+
+    @pytest.fixture
+    def artifact(self, tmp_path: Path, trained_artifact: bytes) -> Artifact:
+        path = tmp_path / "model.onnx"
+        path.write_bytes(trained_artifact)
+        return Artifact(path, sha256(trained_artifact))
+
+    def test_the_root_is_the_merkle_root_of_canonical_records(
+        self, subject: OnnxScorer, artifact: Artifact, model: ModelSpec, tmp_path: Path
+    ) -> None:
+        import pyarrow.parquet as pq
+
+        rows = trips(days=1)
+        rows[3]["line"] = 'quote " back \\ tab \t bell \x07 é \u2028 \U0001f68b'
+        frame = write_rows(rows, tmp_path / "odd.parquet")
+        segment = subject.score(artifact.path, artifact.digest, model, frame, tmp_path / "decisions")
+
+        def text(value: object) -> object:
+            return value if value is None or isinstance(value, str) else repr(value)
+
+        records = [
+            canonical(
+                {
+                    "entity_time": utc_text(row["departs_at"]),
+                    "inputs": {name: text(row[name]) for name in ("load", "stops", "line")},
+                    "keys": {name: text(row[name]) for name in ("line", "trip")},
+                    "score": repr(row["score"]),
+                }
+            )
+            for row in pq.read_table(segment.path).to_pylist()
+        ]
+        assert merkle_root(records) == segment.root
+
+    def test_a_score_does_not_depend_on_the_rows_beside_it(
+        self, subject: OnnxScorer, artifact: Artifact, model: ModelSpec, tmp_path: Path
+    ) -> None:
+        import pyarrow.parquet as pq
+
+        def scores(rows: list[dict[str, object]]) -> list[float]:
+            frame = write_rows(rows, tmp_path / "part.parquet")
+            segment = subject.score(artifact.path, artifact.digest, model, frame, tmp_path / "decisions")
+            return list(pq.read_table(segment.path).column("score").to_pylist())
+
+        many = trips(days=80)  # more than one chunk
+        whole = scores(many)
+        assert scores(many[9000:9002]) == whole[9000:9002]
+
+    def test_an_unseen_category_and_missing_numbers_are_scored(
+        self, subject: OnnxScorer, artifact: Artifact, model: ModelSpec, tmp_path: Path
+    ) -> None:
+        rows = trips(days=1)[:3]
+        rows[0] |= {"line": "Z"}
+        rows[1] |= {"load": None}
+        rows[2] |= {"line": None}
+        frame = write_rows(rows, tmp_path / "gaps.parquet")
+        segment = subject.score(artifact.path, artifact.digest, model, frame, tmp_path / "decisions")
+        assert segment.records == 3
+
+    def test_bytes_that_are_no_model_are_one_sentence_even_with_the_right_digest(
+        self,
+        subject: OnnxScorer,
+        model: ModelSpec,
+        frame: Frame,
+        tmp_path: Path,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        (tmp_path / "bad.onnx").write_bytes(b"garbage")
+        with pytest.raises(DependencyFailed) as failure:
+            subject.score(tmp_path / "bad.onnx", sha256(b"garbage"), model, frame, tmp_path / "decisions")
+        assert failure.value.code == "artifact-not-loadable"
+        assert capfd.readouterr().err == ""
+
+    def test_a_file_swapped_after_it_was_verified_is_not_what_scores(
+        self, subject: OnnxScorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        reads = []
+        real = Path.read_bytes
+
+        def swapping(path: Path) -> bytes:
+            body = real(path)
+            if path == artifact.path:
+                reads.append(path)
+                path.write_bytes(b"swapped")
+            return body
+
+        monkeypatch.setattr(Path, "read_bytes", swapping)
+        segment = subject.score(artifact.path, artifact.digest, model, frame, tmp_path / "decisions")
+        assert segment.records == frame.rows
+        assert len(reads) == 1
+
+    def test_a_numeric_input_that_holds_words_is_bad_input(
+        self, subject: OnnxScorer, artifact: Artifact, model: ModelSpec, tmp_path: Path
+    ) -> None:
+        frame = write_rows([{**row, "load": "full"} for row in trips(days=1)], tmp_path / "words.parquet")
+        with pytest.raises(BadInput) as refusal:
+            subject.score(artifact.path, artifact.digest, model, frame, tmp_path / "decisions")
+        assert refusal.value.code == "not-a-number"
+
+    def test_no_part_file_is_left_beside_the_decisions(
+        self, subject: OnnxScorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path
+    ) -> None:
+        segment = subject.score(artifact.path, artifact.digest, model, frame, tmp_path / "decisions")
+        assert os.listdir(tmp_path / "decisions") == [segment.path.name]  # noqa: PTH208 - hidden ones too

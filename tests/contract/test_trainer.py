@@ -1,0 +1,223 @@
+"""`Trainer`: the fake and scikit-learn with ONNX keep the same contract."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tidegate.adapters.model_folders import ModelFolders
+from tidegate.adapters.sklearn_trainer import SklearnTrainer
+from tidegate.application.ports import Frame, ModelSpec, Windows
+from tidegate.domain.canonical import sha256
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.testing.contracts.trainer import TrainerContract
+from tidegate.testing.fakes.trainer import FakeTrainer
+from tidegate.testing.material import TRAIN_PY, trips, write_model, write_rows
+
+
+class TestFakeTrainer(TrainerContract):
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> FakeTrainer:
+        return FakeTrainer(tmp_path / "artifacts")
+
+
+class TestSklearnTrainer(TrainerContract):
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> SklearnTrainer:
+        return SklearnTrainer(tmp_path / "home")
+
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> ModelSpec:
+        write_model(tmp_path / "models")
+        return ModelFolders(tmp_path / "models").spec("tram_delay")
+
+    @pytest.fixture
+    def rewritten(self, tmp_path: Path) -> Callable[[str], ModelSpec]:
+        """Return a function that declares the small model with another train.py."""
+
+        def write(train: str) -> ModelSpec:
+            write_model(tmp_path / "others", train=train)
+            return ModelFolders(tmp_path / "others").spec("tram_delay")
+
+        return write
+
+    def test_another_process_with_other_hashes_and_threads_yields_the_same_bytes(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
+    ) -> None:
+        script = (
+            "import sys; from pathlib import Path\n"
+            "from tidegate.adapters.model_folders import ModelFolders\n"
+            "from tidegate.adapters.sklearn_trainer import SklearnTrainer\n"
+            "from tidegate.application.ports import Frame\n"
+            "from tidegate.domain.canonical import sha256\n"
+            "from tidegate.testing.material import windows\n"
+            "model = ModelFolders(Path(sys.argv[1])).spec('tram_delay')\n"
+            "frame = Frame('', Path(sys.argv[2]), 0)\n"
+            "trained = SklearnTrainer(Path(sys.argv[3])).train(model, frame, windows())\n"
+            "print(trained.artifact_digest, sha256(trained.reference.read_bytes()))\n"
+        )
+        trained = subject.train(model, frame, windows)
+        arguments = [str(model.folder.parent), str(frame.path), str(tmp_path / "elsewhere")]
+        environment = {"PYTHONHASHSEED": "4242", "OMP_NUM_THREADS": "1", "PYTHONPATH": ":".join(sys.path)}
+        other = subprocess.run(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", script, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        )
+        assert other.stdout.split() == [trained.artifact_digest, sha256(trained.reference.read_bytes())]
+
+    def test_the_order_of_the_frames_rows_changes_nothing(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
+    ) -> None:
+        turned = write_rows(list(reversed(trips())), tmp_path / "turned.parquet")
+        trained, other = (subject.train(model, each, windows) for each in (frame, turned))
+        assert other.artifact_digest == trained.artifact_digest
+        assert other.metrics == trained.metrics
+
+    def test_metrics_carry_n_and_an_interval_over_days(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        metrics = subject.train(model, frame, windows).metrics
+        for name in ("roc_auc", "brier", "log_loss", "calibration_gap", "base_rate"):
+            measure = metrics[name]
+            assert measure.low is not None
+            assert measure.high is not None
+            assert measure.low < measure.value < measure.high
+            assert measure.method == "95 % percentile interval, 200 resamples of 5 whole days"
+        assert metrics["roc_auc"].value > 0.6
+        assert abs(metrics["calibration_gap"].value) < 0.1
+
+    def test_cancelled_and_diverted_rows_are_counted_and_diverted_ones_are_tried_as_positives(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        coverage, metrics = trained.coverage, trained.metrics
+        assert coverage["scheduled"] == 600
+        assert coverage["scheduled"] == sum(coverage[name] for name in ("arrived", "cancelled", "diverted"))
+        assert coverage["measured"] == coverage["arrived"]
+        diverted = coverage["diverted"]
+        assert diverted > 0
+        tried, plain = metrics["base_rate_if_diverted_is_late"], metrics["base_rate"]
+        assert tried.n == plain.n + diverted
+        assert tried.value == pytest.approx((plain.value * plain.n + diverted) / tried.n)
+
+    def test_slices_partition_the_measured_rows(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        assert set(trained.slices) == {"line=A", "line=B", "line=C"}
+        assert sum(slice_["brier"].n for slice_ in trained.slices.values()) == trained.coverage["measured"]
+
+    def test_parity_is_measured_on_the_rows_of_the_validation_window(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        parity = subject.train(model, frame, windows).parity
+        assert parity.values["max_abs_difference"].n == 600
+        assert parity.values["max_abs_difference"].value < 1e-6
+
+    def test_a_conversion_beyond_tolerance_fails_with_both_numbers(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        strict = replace(model, parameters={**model.parameters, "evaluation.onnx_tolerance": 1e-300})
+        with pytest.raises(DependencyFailed) as failure:
+            subject.train(strict, frame, windows)
+        assert failure.value.code == "onnx-parity"
+        assert "expected at most 1e-300" in failure.value.sentence
+
+    def test_a_champion_of_fewer_inputs_is_compared_and_one_of_others_is_not(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        fewer = subject.train(replace(model, numeric=("load",)), frame, windows)
+        whole = subject.train(model, frame, windows)
+        gain = subject.compare(model, whole.artifact_digest, fewer.artifact, fewer.artifact_digest)
+        assert gain.n == whole.metrics["brier"].n
+        assert gain.method == "paired, 95 % percentile interval, 200 resamples of 5 whole days"
+        with pytest.raises(DependencyFailed) as failure:
+            subject.compare(
+                replace(model, numeric=("load",)),
+                fewer.artifact_digest,
+                whole.artifact,
+                whole.artifact_digest,
+            )
+        assert failure.value.code == "artifact-signature"
+
+    def test_no_pickle_is_written(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
+    ) -> None:
+        subject.train(model, frame, windows)
+        suffixes = {path.suffix for path in (tmp_path / "home").rglob("*") if path.is_file()}
+        assert suffixes == {".onnx", ".parquet"}
+
+    @pytest.mark.parametrize(
+        ("train", "code", "sentence"),
+        [
+            ("def pipeline(", "model-code-failed", "SyntaxError at line 1"),
+            ("import no_such_package", "model-code-failed", "ModuleNotFoundError at line 1"),
+            ("x = 1", "no-pipeline", "without a function `pipeline`"),
+            ("def pipeline(*a):\n    return 1 / 0", "model-code-failed", "ZeroDivisionError at line 2"),
+            (TRAIN_PY.replace('"sigmoid"', '"spline"'), "model-code-failed", "expected train.py of tram_delay to fit"),
+            (
+                TRAIN_PY.replace("return Pipeline(", "from sklearn.neighbors import LocalOutlierFactor\n    return Pipe("),
+                "model-code-failed",
+                "NameError at line 17",
+            ),
+        ],
+    )  # fmt: skip
+    def test_a_failure_in_the_models_own_code_is_one_sentence_with_its_line(
+        self, subject: SklearnTrainer, rewritten: Callable[[str], ModelSpec], frame: Frame, windows: Windows,
+        train: str, code: str, sentence: str,
+    ) -> None:  # fmt: skip
+        with pytest.raises((BadInput, DependencyFailed)) as failure:
+            subject.train(rewritten(train), frame, windows)
+        assert failure.value.code == code
+        assert sentence in failure.value.sentence
+
+    def test_a_pipeline_that_cannot_be_converted_is_one_short_sentence(
+        self, subject: SklearnTrainer, rewritten: Callable[[str], ModelSpec], frame: Frame, windows: Windows
+    ) -> None:
+        odd = TRAIN_PY.replace(
+            "calibrated = CalibratedClassifierCV(trees",
+            "from sklearn.frozen import FrozenEstimator\n"
+            "    calibrated = FrozenEstimator(trees) if False else CalibratedClassifierCV(Odd()",
+        ).replace("def pipeline", "class Odd(HistGradientBoostingClassifier):\n    pass\n\n\ndef pipeline")
+        with pytest.raises(DependencyFailed) as failure:
+            subject.train(rewritten(odd), frame, windows)
+        assert failure.value.code == "not-convertible"
+        assert len(failure.value.sentence) < 400
+
+    def test_a_model_edited_since_it_was_read_is_refused(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        (model.folder / "train.py").write_text(TRAIN_PY + "\n# edited\n")
+        with pytest.raises(BadInput) as refusal:
+            subject.train(model, frame, windows)
+        assert refusal.value.code == "model-changed"
+
+    def test_two_versions_of_a_model_do_not_see_each_others_code(
+        self, model: ModelSpec, rewritten: Callable[[str], ModelSpec], tmp_path: Path
+    ) -> None:
+        from tidegate.adapters._model_code import load_pipeline
+
+        before = set(sys.modules)
+        other = rewritten(TRAIN_PY + "\nMARK = 2\n")
+        first, second = load_pipeline(model), load_pipeline(other)
+        assert first.__module__ != second.__module__
+        assert "MARK" not in first.__globals__
+        assert not {name for name in set(sys.modules) - before if "tram" in name or name == "train"}
+        assert not list(tmp_path.rglob("__pycache__"))
+
+    def test_an_input_that_was_never_filled_in_training_is_bad_input(
+        self, subject: SklearnTrainer, model: ModelSpec, windows: Windows, tmp_path: Path
+    ) -> None:
+        empty = write_rows([{**row, "load": None} for row in trips()], tmp_path / "empty.parquet")
+        with pytest.raises(BadInput) as refusal:
+            subject.train(model, empty, windows)
+        assert refusal.value.code in ("empty-input", "not-a-number")
+        assert "load" in refusal.value.sentence
