@@ -82,7 +82,7 @@ def without_column(csv: bytes, column: int) -> bytes:
 @pytest.mark.parametrize(
     ("make", "code", "said"),
     [
-        (lambda csv: without_column(csv, 5), "columns", "got {name} with no 'dep_delay', expected the 19 columns"),
+        (lambda csv: without_column(csv, 5), "columns", "got {name} with no 'dep_delay', expected the 19"),
         (lambda csv: csv.replace(b"distance", b"miles", 1), "columns", "no 'distance'; the extra 'miles'"),
         (
             lambda csv: csv.replace(b"\n", b",gate\n", 1).replace(b"Z\n", b"Z,7\n"),
@@ -121,9 +121,9 @@ def without_column(csv: bytes, column: int) -> bytes:
         (lambda csv: csv.partition(b"\n")[0] + b"\n" + b"\0" * 3_000_000, None, ""),
     ],
     ids=[
-        "missing-column", "renamed-column", "extra-column", "column-twice", "no-header", "empty", "header-only",
-        "text-for-number", "text-for-time", "number-too-large", "latin-1", "utf-16", "utf-16-without-mark", "cut-csv",
-        "semicolons", "noise", "zero-bytes",
+        "missing-column", "renamed-column", "extra-column", "column-twice", "no-header", "empty",
+        "header-only", "text-for-number", "text-for-time", "number-too-large", "latin-1", "utf-16",
+        "utf-16-without-mark", "cut-csv", "semicolons", "noise", "zero-bytes",
     ],
 )  # fmt: skip
 def test_a_bad_table_is_refused_in_one_sentence(
@@ -160,7 +160,7 @@ def encrypted(good: bytes) -> bytes:
         (lambda csv: b"PK", "broken-zip", "expected a whole zip"),
         (lambda csv: csv, "broken-zip", "expected a whole zip"),
         (
-            lambda csv: zipped((MEMBER, csv), compression=zipfile.ZIP_STORED).replace(b"UA,1545", b"UA,1546", 1),
+            lambda csv: zipped((MEMBER, csv), compression=0).replace(b"UA,1545", b"UA,1546", 1),
             "broken-zip",
             "which is cut short or damaged",
         ),
@@ -172,14 +172,15 @@ def encrypted(good: bytes) -> bytes:
         (lambda csv: zipped(("..\\flights.csv", csv)), "zip-member-name", "no plain CSV file name"),
         (lambda csv: zipped(("flights.exe", csv)), "zip-member-name", "no plain CSV file name"),
         (lambda csv: zipped(("flights.csv/", b"")), "zip-member-name", "no plain CSV file name"),
-        (lambda csv: zipped((MEMBER, b"0" * 2**25)), "drop-too-large", "unpacks to more than 8,388,608 bytes"),
+        (lambda csv: zipped((MEMBER, b"0" * 2**25)), "drop-too-large", "unpacks to more than 8,388,608"),
         (lying, "broken-zip", "expected a whole zip"),
         (encrypted, "unusual-zip", "encrypted"),
         (lambda csv: zipped((MEMBER, b"")), "empty-drop", "without even a header"),
     ],
     ids=[
-        "truncated", "cut-to-100-bytes", "two-bytes", "no-zip-at-all", "one-byte-altered", "no-member", "two-members",
-        "traversal", "absolute", "drive", "backslash", "not-csv", "folder", "bomb", "lying-size", "encrypted",
+        "truncated", "cut-to-100-bytes", "two-bytes", "no-zip-at-all", "one-byte-altered", "no-member",
+        "two-members", "traversal", "absolute", "drive", "backslash", "not-csv", "folder", "bomb",
+        "lying-size", "encrypted",
         "empty-member",
     ],
 )  # fmt: skip

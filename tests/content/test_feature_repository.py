@@ -23,7 +23,8 @@ DECLARED = {"airports": {"zones": [{"faa": "SJU", "tzone": "America/Puerto_Rico"
 def project(tmp_path):
     """Copy the repository's feature folder into a project of its own, and build its home."""
     features = tmp_path / "project" / "features"
-    shutil.copytree(ROOT / "features", features, ignore=shutil.ignore_patterns("__pycache__"))
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "features", features, symlinks=True, ignore=ignored)
     days = [date(2013, 1, 1) + timedelta(days=day) for day in range(3)]
     flights = {
         "year": [day.year for day in days],
@@ -70,8 +71,9 @@ def feast(folder, *arguments):
 @pytest.mark.slow
 def test_the_native_command_works_on_the_folder(project):
     feast(project, "-c", "features", "apply")
+    assert "flight_delay" in feast(project, "-c", "features", "feature-services", "list")
     assert "flight_delay" in feast(project / "features", "feature-services", "list")
-    feast(project / "features", "materialize", "2013-01-01T00:00:00", "2013-01-05T00:00:00")
+    feast(project, "-c", "features", "materialize", "2013-01-01T00:00:00", "2013-01-05T00:00:00")
     overlay = ".tidegate/feast/feature_store.yaml"
     answer = feast(
         project, "-f", overlay, "-c", "features", "get-online-features",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -162,9 +162,7 @@ def test_every_row_counts_only_flights_whose_outcome_it_could_know(tmp_path):
             row
             for row in rows
             if row["carrier"] == built["carrier"]
-            and timedelta(0)
-            < end - datetime(row["year"], row["month"], row["day"]).date()
-            <= timedelta(days=28)
+            and timedelta(0) < end - date(row["year"], row["month"], row["day"]) <= timedelta(days=28)
         ]
         assert built["created_timestamp"] == max([built["event_timestamp"], *(row["known"] for row in month)])
         arrived = [row["arr_delay"] for row in month if row["arr_delay"] is not None]

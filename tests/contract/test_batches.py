@@ -53,7 +53,8 @@ def test_columns_may_come_in_any_order(tmp_path: Path) -> None:
     header = "note,reading,level,at,station"
     lines = [
         ",2,0.5,2013-01-01T01:00:00Z,BCD", "calm,1,,2013-01-01T01:00:00Z,ABC",
-        '"slack, then ebb",,-1.25,2013-01-01T00:00:00Z,ABC', "Föhn,9007199254740993,2.0,2013-01-01T02:00:00Z,ABC",
+        '"slack, then ebb",,-1.25,2013-01-01T00:00:00Z,ABC',
+        "Föhn,9007199254740993,2.0,2013-01-01T02:00:00Z,ABC",
     ]  # fmt: skip
     assert batches.read(write_drop(tmp_path, lines, header, "other.csv"), TIDES).equals(table)
 

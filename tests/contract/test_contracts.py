@@ -204,7 +204,7 @@ def test_the_sets_of_expectations_are_those_of_great_expectations() -> None:
     """Derived from GX's own classes, so that an upgrade that moves one is noticed."""
     from inspect import isclass
 
-    import great_expectations.expectations.core as core
+    from great_expectations.expectations import core
     from great_expectations.expectations import expectation as gx
 
     by_row = (gx.ColumnMapExpectation, gx.ColumnPairMapExpectation, gx.MulticolumnMapExpectation)

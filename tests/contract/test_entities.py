@@ -8,7 +8,7 @@ import pytest
 
 from tidegate.adapters.sql_entities import SqlEntities
 from tidegate.domain.errors import BadInput
-from tidegate.testing.contracts.entities import EntitiesContract
+from tidegate.testing.contracts.entities import DAY, EntitiesContract
 from tidegate.testing.fakes.entities import FakeEntities
 from tidegate.testing.material import (
     DATASET,
@@ -19,7 +19,6 @@ from tidegate.testing.material import (
     write_model,
     write_rows,
 )
-from tidegate.testing.contracts.entities import DAY
 
 
 class TestFakeEntities(EntitiesContract):

@@ -13,6 +13,10 @@ from tidegate.testing.contracts.models import ModelsContract
 from tidegate.testing.fakes.models import FakeModels
 from tidegate.testing.material import MODEL_YAML, model_spec, write_model
 
+REQUIRED = "name, owner, purpose, tier, service, datasets, prediction, "
+REQUIRED += "label, label_time, entity_time, keys, inputs, fallback"
+JUDGED = "status, sensitivity, slice_by, resamples, day_starts_hour, onnx_tolerance"
+
 
 class TestFakeModels(ModelsContract):
     @pytest.fixture
@@ -72,15 +76,13 @@ class TestModelFolders(ModelsContract):
         faults = refusal.value.data["faults"]
         assert isinstance(faults, list)
         assert [(fault["line"], fault["sentence"]) for fault in faults] == [
-            (1, "got no owner, expected name, owner, purpose, tier, service, datasets, prediction, label, "
-                "label_time, entity_time, keys, inputs, fallback"),
+            (1, f"got no owner, expected {REQUIRED}"),
             (3, "got 'gold', expected a tier: low, standard, high"),
             (10, "got 'line', expected a list of key columns"),
             (12, "got the input 'late', expected nothing that only the outcome tells"),
-            (19, "got 'colour', expected one of status, sensitivity, slice_by, resamples, day_starts_hour, "
-                 "onnx_tolerance"),
+            (19, f"got 'colour', expected one of {JUDGED}"),
             (19, "got 'many', expected a whole number from 100 to 10000"),
-        ]  # fmt: skip
+        ]
         assert all(fault["sentence"] in refusal.value.sentence for fault in faults)
 
     @pytest.mark.parametrize("outcome", ["late", "known_at", "status"])
@@ -102,5 +104,5 @@ class TestModelFolders(ModelsContract):
 
     def test_a_file_that_is_no_yaml_is_one_fault(self, tmp_path: Path) -> None:
         write_model(tmp_path, model="name: [tram_delay\nowner: x\n")
-        with pytest.raises(BadInput, match="line 2: got .*, expected YAML"):
+        with pytest.raises(BadInput, match=r"line 2: got .*, expected YAML"):
             ModelFolders(tmp_path).spec("tram_delay")

@@ -64,7 +64,7 @@ class TestSklearnTrainer(TrainerContract):
         trained = subject.train(model, frame, windows)
         arguments = [str(model.folder.parent), str(frame.path), str(tmp_path / "elsewhere")]
         environment = {"PYTHONHASHSEED": "4242", "OMP_NUM_THREADS": "1", "PYTHONPATH": ":".join(sys.path)}
-        other = subprocess.run(  # noqa: S603 - our own interpreter
+        other = subprocess.run(
             [sys.executable, "-c", script, *arguments],
             capture_output=True,
             text=True,
@@ -162,12 +162,8 @@ class TestSklearnTrainer(TrainerContract):
             ("import no_such_package", "model-code-failed", "ModuleNotFoundError at line 1"),
             ("x = 1", "no-pipeline", "without a function `pipeline`"),
             ("def pipeline(*a):\n    return 1 / 0", "model-code-failed", "ZeroDivisionError at line 2"),
-            (TRAIN_PY.replace('"sigmoid"', '"spline"'), "model-code-failed", "expected train.py of tram_delay to fit"),
-            (
-                TRAIN_PY.replace("return Pipeline(", "from sklearn.neighbors import LocalOutlierFactor\n    return Pipe("),
-                "model-code-failed",
-                "NameError at line 17",
-            ),
+            (TRAIN_PY.replace("sigmoid", "spline"), "model-code-failed", "train.py of tram_delay to fit"),
+            (TRAIN_PY.replace("return Pipeline(", "return Pipe("), "model-code-failed", "NameError"),
         ],
     )  # fmt: skip
     def test_a_failure_in_the_models_own_code_is_one_sentence_with_its_line(

@@ -6,6 +6,7 @@ import hashlib
 import io
 import struct
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -23,8 +24,8 @@ TYPES: dict[str, pa.DataType] = {
 }  # fmt: skip
 _MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "count": st.integers(-(2**63), 2**63 - 1), "level": st.floats(), "name": st.text(max_size=5), "at": _MOMENTS,
-    "open": st.booleans(), "on": st.dates(date(1900, 1, 1), date(2200, 1, 1)),
+    "count": st.integers(-(2**63), 2**63 - 1), "level": st.floats(), "name": st.text(max_size=5),
+    "at": _MOMENTS, "open": st.booleans(), "on": st.dates(date(1900, 1, 1), date(2200, 1, 1)),
 }  # fmt: skip
 ROW = st.fixed_dictionaries({name: st.none() | values for name, values in _VALUES.items()})
 ROWS = st.lists(ROW, max_size=12)
@@ -36,6 +37,11 @@ def table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=pa.schema(list(TYPES.items())))
 
 
+def shown(row: dict[str, Any]) -> list[str]:
+    """Tell rows apart as the digest should: every NaN alike, and -0.0 from 0.0."""
+    return [repr(row[name]) for name in TYPES]
+
+
 def one(kind: pa.DataType, *values: object, name: str = "x") -> str:
     return table_digest(pa.table({name: pa.array(values, type=kind)}))
 
@@ -45,7 +51,7 @@ def one(kind: pa.DataType, *values: object, name: str = "x") -> str:
 def test_chunks_do_not_show(rows: list[dict[str, Any]], cuts: list[int]) -> None:
     whole = table(rows)
     ends = sorted({0, *(cut for cut in cuts if cut < len(rows)), len(rows)})
-    pieces = [whole.slice(start, end - start) for start, end in zip(ends, ends[1:], strict=False)]
+    pieces = [whole.slice(start, end - start) for start, end in pairwise(ends)]
     assert table_digest(pa.concat_tables(pieces or [whole])) == table_digest(whole)
 
 
@@ -92,7 +98,7 @@ def test_encodings_of_the_same_values_do_not_show(rows: list[dict[str, Any]]) ->
 @given(ROWS, st.data())
 def test_the_order_of_rows_shows(rows: list[dict[str, Any]], data: st.DataObject) -> None:
     turned = data.draw(st.permutations(rows))
-    assume(repr(turned) != repr(rows))
+    assume([shown(row) for row in turned] != [shown(row) for row in rows])
     assert table_digest(table(turned)) != table_digest(table(rows))
 
 
@@ -112,7 +118,7 @@ def test_one_changed_value_shows(rows: list[dict[str, Any]], data: st.DataObject
 def test_a_row_more_or_less_shows(rows: list[dict[str, Any]]) -> None:
     nothing = dict.fromkeys(TYPES)
     digests = [table_digest(table(some)) for some in (rows, rows[:-1], [*rows, nothing], [*rows, rows[-1]])]
-    assert len(set(digests)) == 4 - (repr(rows[-1]) == repr(nothing))
+    assert len(set(digests)) == 4 - (shown(rows[-1]) == shown(nothing))
 
 
 def test_null_nan_zero_and_empty_are_four_things() -> None:

@@ -49,11 +49,7 @@ def read_csv(drop: Path, contract: Contract, nulls: Sequence[str], max_bytes: in
         except pa.ArrowInvalid as error:
             raise _explain(str(error), header, contract, drop.name) from error
     if not table.num_rows:
-        raise BadInput(
-            "empty-drop",
-            f"got {drop.name} with a header and no row, expected rows",
-            "have it delivered again",
-        )
+        raise _empty(drop.name, "with a header and no row")
     _check_finite(table, drop.name)
     return table
 

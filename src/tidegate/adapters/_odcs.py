@@ -18,7 +18,7 @@ _REQUIRED = ("apiVersion", "kind", "id", "name", "version", "status", "team", "d
 
 
 class OdcsFile:
-    """A contract file as read. Faults are in ``reader``; while there are any, the rest is not to be trusted."""
+    """A contract file as read. While its reader holds faults, the rest is not to be trusted."""
 
     def __init__(self, reader: Reader, dataset: str) -> None:
         """Read the file that ``reader`` has parsed, as the contract of ``dataset``."""

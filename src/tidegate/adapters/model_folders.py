@@ -102,6 +102,7 @@ def _spec(reader: Reader, folder: Path, source_digest: str) -> ModelSpec:
         fallback=_fallback(fields),
         parameters={
             **_parameters(fields),
+            **_windows(fields),
             **{f"evaluation.{name}": value for name, value in evaluation.items()},
         },
         requires_review=_flag(fields, "requires_review"),

@@ -32,14 +32,20 @@ class SklearnTrainer:
             DependencyFailed: the model's own code failed, or the converted model disagrees with it by
                 more than ``evaluation.onnx_tolerance``.
         """
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
         rows = TrainingRows.read(model, frame, windows)
-        estimator = _fit(model, rows)
-        body = convert(model, estimator)
-        digest = sha256(body)
-        # What is judged is the artifact that will serve, not the estimator it came from.
         arrays = input_arrays(rows.validation(), model)
-        scores = probabilities(open_session(body, f"artifact {digest}"), arrays, int(rows.in_validate.sum()))
-        agreement = parity(model, estimator, arrays, scores, digest)
+        # One thread unless the model asks for more: on shared cores, threads that wait for each other make a
+        # fit of a second last twenty.
+        with threadpool_limits(int(model.parameters.get("threads", 1)), user_api="openmp"):
+            estimator = _fit(model, rows)
+            body = convert(model, estimator)
+            digest = sha256(body)
+            # What is judged is the artifact that will serve, not the estimator it came from.
+            session = open_session(body, f"artifact {digest}")
+            scores = probabilities(session, arrays, int(rows.in_validate.sum()))
+            agreement = parity(model, estimator, arrays, scores, digest)
         metrics, slices = judge(rows, scores)
         return Trained(
             artifact=write_whole(self._path(digest, "model.onnx"), body),

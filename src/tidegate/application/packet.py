@@ -24,7 +24,7 @@ class Gathered:
     way_back: WayBack
 
     def fits(self, life: Lifecycle) -> bool:
-        """Say whether ``life`` is still what the facts rest on: the same tier, fallback, champion and way back."""
+        """Say whether ``life`` is still what the facts rest on: tier, fallback, champion and way back."""
         return _basis(self.life) == _basis(life)
 
 
@@ -42,7 +42,9 @@ def _basis(life: Lifecycle) -> tuple[str, str, VersionRow | None, VersionRow | N
     return life.model.tier, life.model.fallback, life.in_prod(), life.previous()
 
 
-def packet_facts(platform: Platform, state: StateReader, life: Lifecycle, version: VersionRow) -> dict[str, Any]:
+def packet_facts(
+    platform: Platform, state: StateReader, life: Lifecycle, version: VersionRow
+) -> dict[str, Any]:
     """Return the packet of a version as things stand: evidence, lineage, champion, way back.
 
     Raises:
@@ -86,7 +88,7 @@ def packet_digest(facts: dict[str, Any]) -> str:
 
 
 def way_back_of(life: Lifecycle, version: VersionRow) -> WayBack:
-    """Return what prod returns to if this version must go: the version now in prod, else the declared fallback."""
+    """Return what prod returns to if this version must go: an earlier version, else the declared fallback."""
     earlier = _earlier(life, version)
     if earlier is not None:
         return WayBack("version", f"version {earlier.number}", verified=False)
@@ -115,7 +117,7 @@ def _earlier(life: Lifecycle, version: VersionRow) -> VersionRow | None:
 
 
 def champion_facts(platform: Platform, life: Lifecycle, version: VersionRow) -> dict[str, Any]:
-    """Compare a version with the one in prod on the version's own validation rows; version 0 means there is none."""
+    """Compare a version with the one in prod on its own validation rows; version 0 means there is none."""
     champion = life.in_prod()
     if champion is None or champion.number == version.number:
         return {"version": 0}
@@ -127,4 +129,8 @@ def champion_facts(platform: Platform, life: Lifecycle, version: VersionRow) -> 
 
 def _parity(evidence: dict[str, Any]) -> dict[str, Any]:
     measured = evidence["values"].get("max_abs_difference", {})
-    return {"verdict": evidence["verdict"], "max_abs_difference": measured.get("value"), "n": measured.get("n", 0)}
+    return {
+        "verdict": evidence["verdict"],
+        "max_abs_difference": measured.get("value"),
+        "n": measured.get("n", 0),
+    }

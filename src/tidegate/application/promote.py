@@ -31,7 +31,17 @@ from tidegate.domain.state import (
     VersionRow,
 )
 
-__all__ = ["LADDER", "Outcome", "climb", "lifecycle", "lower", "policy_in_force", "preview", "request", "resolve"]
+__all__ = [
+    "LADDER",
+    "Outcome",
+    "climb",
+    "lifecycle",
+    "lower",
+    "policy_in_force",
+    "preview",
+    "request",
+    "resolve",
+]
 
 
 @dataclass(frozen=True)
@@ -89,9 +99,7 @@ def _promoting(model: str, version: int) -> str:
     return f"promote:{model}:{version}"
 
 
-def request(
-    platform: Platform, acting: Acting, model: str, version: int, to: Stage | None = None
-) -> Outcome:
+def request(platform: Platform, acting: Acting, model: str, version: int, to: Stage | None = None) -> Outcome:
     """Ask for the next stage up. Allowed: it is applied at once. Waiting: the request stays open for people.
 
     Whoever may ask again after an answer was lost names the stage in ``to``: "the next one" may be another
@@ -123,7 +131,9 @@ def request(
         )
         denied = _denied(untrue, decision)
         if denied:
-            record_refusal(tx, acting, _stream(model), "promote", _subject(version, dossier, policy), denied, key)
+            record_refusal(
+                tx, acting, _stream(model), "promote", _subject(version, dossier, policy), denied, key
+            )
         else:
             asked, opened = _open(tx, acting, life, version, gathered.facts, dossier, policy, key)
             if isinstance(decision, Allowed):
@@ -407,7 +417,15 @@ def _record_decision(
     }
     kind = EventType.PROMOTION_APPROVED if action is Action.APPROVE else EventType.PROMOTION_REJECTED
     tx.append(
-        draft(acting, kind, _stream(promotion.model), payload, {"reason": text}, key, causation=promotion.sequence)
+        draft(
+            acting,
+            kind,
+            _stream(promotion.model),
+            payload,
+            {"reason": text},
+            key,
+            causation=promotion.sequence,
+        )
     )
 
 
@@ -418,7 +436,11 @@ def _approvals(state: StateReader, life: Lifecycle) -> tuple[ApprovalRow, ...]:
 def _outcome(state: StateReader, model: str, version: int, decision: Decision | None = None) -> Outcome:
     row = state.get(VersionRow, model, version)
     if row is None:
-        raise TidegateError("lost-version", f"got no version {version} of `{model}` in the state", "run `tidegate audit verify`")
+        raise TidegateError(
+            "lost-version",
+            f"got no version {version} of `{model}` in the state",
+            "run `tidegate audit verify`",
+        )
     open_now = state.select(PromotionRow, model=model, version=version, status="open")
     waits = decision.reasons if isinstance(decision, Waiting | Denied) else ()
     return Outcome(model, version, row.stage, open_now[0].id if open_now else "", waits)

@@ -33,7 +33,9 @@ def lifecycle(state: StateReader, model: str, version: int | None = None) -> Lif
     open_now = state.select(PromotionRow, model=model, version=version, status="open") if version else ()
     people = {actor.id: actor for actor in state.select(ActorRow)}
     reached = state.select(PromotionRow, model=model, target=str(Stage.PROD), status="applied")
-    left = {each.version for each in reached if versions[each.version].stage not in {Stage.PROD, Stage.RETIRED}}
+    left = {
+        each.version for each in reached if versions[each.version].stage not in {Stage.PROD, Stage.RETIRED}
+    }
     return Lifecycle(row, versions, open_now[0] if open_now else None, people, frozenset(left))
 
 
@@ -48,7 +50,9 @@ def itself(state: StateReader, acting: Acting) -> tuple[ActorRow, list[Reason]]:
     """
     actor = state.get(ActorRow, acting.actor.id)
     if actor is None:
-        raise Refused("unknown-actor", "A2: got an actor that the ledger does not have, expected one of its own")
+        raise Refused(
+            "unknown-actor", "A2: got an actor that the ledger does not have, expected one of its own"
+        )
     if not acting.on_behalf_of:
         return actor, []
     principal = state.get(ActorRow, acting.on_behalf_of)

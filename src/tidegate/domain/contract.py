@@ -4,7 +4,7 @@ Severity and ``on_row`` are two things. Severity says how bad a failed check is;
 happens to the rows that fail it. A batch stops when
 
     G1  a check errored, or pointed at rows that are not there: could not measure is not a pass
-    G2  a critical check failed and its bad rows cannot be set aside (table-level, ``on_row: keep``, or unnamed)
+    G2  a critical check failed and its bad rows cannot be set aside (table-level, kept, or not named)
     G3  the share of quarantined rows is above the contract's limit
     G4  a critical check evaluated no row at all (inconclusive), or a check of the contract was not run
     G5  the drop breaks the contract's volume or freshness
@@ -107,7 +107,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class GateReport:
-    """The judgement of one batch. ``reasons`` maps a held-back row's position to the ids of all checks it failed."""
+    """The judgement of one batch. ``reasons`` maps a held-back row's position to all checks it failed."""
 
     verdict: Verdict
     read: int
@@ -133,11 +133,11 @@ def judge(
 
     ``period_end`` is when the drop's period closed, for freshness; ``now`` is the clock's time.
     """
-    reasons: dict[int, list[str]] = {}
+    reasons: dict[int, dict[str, None]] = {}  # a check is one reason, however often it names the row
     for result in results:
         if result.check.on_row is OnRow.QUARANTINE:
-            for position in dict.fromkeys(result.failing):
-                reasons.setdefault(position, []).append(result.check.id)
+            for position in result.failing:
+                reasons.setdefault(position, {})[result.check.id] = None
     stops = [*_check_stops(contract, read, results), *_volume_and_freshness(contract, read, period_end, now)]
     share = len(reasons) / read if read else 0.0
     if not share <= contract.quarantine_limit:  # written so that a limit that is no number stops everything
@@ -178,12 +178,17 @@ def _check_stops(contract: Contract, read: int, results: Sequence[CheckResult]) 
         elif strays:
             sentence = f"{check.id} points at row {strays[0]}, the drop holds {read} rows"
             stops.append(Stop("G1", "check-errored", sentence))
-        elif critical and (result.verdict is Verdict.INCONCLUSIVE or (check.row_level and not result.evaluated)):
+        elif critical and (
+            result.verdict is Verdict.INCONCLUSIVE or (check.row_level and not result.evaluated)
+        ):
             stops.append(Stop("G4", "nothing-evaluated", f"{check.id} evaluated no row: {result.sentence}"))
-        elif critical and result.verdict is Verdict.FAILED:
-            if not check.row_level or check.on_row is OnRow.KEEP or not result.failing:
-                stops.append(Stop("G2", "critical-check", f"{check.id} failed: {result.sentence}"))
+        elif critical and result.verdict is Verdict.FAILED and not _set_aside(result):
+            stops.append(Stop("G2", "critical-check", f"{check.id} failed: {result.sentence}"))
     return stops
+
+
+def _set_aside(result: CheckResult) -> bool:
+    return result.check.row_level and result.check.on_row is OnRow.QUARANTINE and bool(result.failing)
 
 
 def _volume_and_freshness(
@@ -195,7 +200,8 @@ def _volume_and_freshness(
             Stop(
                 "G5",
                 "volume",
-                f"the drop holds {read} rows, the contract promises {contract.min_rows} to {contract.max_rows}",
+                f"the drop holds {read} rows, "
+                f"the contract promises {contract.min_rows} to {contract.max_rows}",
             )
         )
     if contract.max_age is not None and period_end is None:

@@ -134,11 +134,12 @@ class Head:
 
 
 def commitment(salt: str, text: str) -> str:
-    """Return the salted commitment to a personal text: SHA-256 over salt (hex), a zero byte, the text.
+    """Return the salted commitment to a personal text: SHA-256 over the salt's hex digits, a zero byte, the text.
 
-    Without the salt, which is erased together with the text, a short name cannot be guessed back.
+    Without the salt, which is erased together with the text, a short name cannot be guessed back. The digits
+    are hashed, not the bytes they spell: they hold no zero byte, so no other salt and text give the same.
     """
-    return sha256(bytes.fromhex(salt) + b"\x00" + text.encode())
+    return sha256(salt.encode() + b"\x00" + text.encode())
 
 
 def seal(

@@ -52,9 +52,10 @@ class Dossier:
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """One model as the ledger has it. ``promotion`` is the version's open request; ``people`` all actors by id.
+    """One model as the ledger has it.
 
-    ``taken_out`` holds the numbers of the versions that a rollback or a stop took out of prod.
+    ``promotion`` is the version's open request, ``people`` holds all actors by id, and ``taken_out`` the
+    numbers of the versions that a rollback or a stop took out of prod.
     """
 
     model: ModelRow
@@ -68,7 +69,7 @@ class Lifecycle:
         return next((row for row in self.versions.values() if row.stage == Stage.PROD), None)
 
     def previous(self) -> VersionRow | None:
-        """Return the version a rollback restores: of the replaced ones, the last that was approved into prod."""
+        """Return what a rollback restores: of the replaced versions, the last that was approved into prod."""
         replaced = [row for row in self.versions.values() if row.stage == Stage.RETIRED and row.prod_sequence]
         return max(replaced, key=lambda row: row.prod_sequence, default=None)
 

@@ -69,6 +69,12 @@ TRANSITIONS: Mapping[tuple[Stage, Action], tuple[Stage, ...]] = {
     (Stage.PROD, Action.STOP): (Stage.CANDIDATE,),
 }
 
+#: What an act does to the *other* version: a promotion into prod replaces one, a rollback restores one.
+CONSEQUENCES: Mapping[Action, tuple[Stage, Stage]] = {
+    Action.PROMOTE: (Stage.PROD, Stage.RETIRED),
+    Action.ROLL_BACK: (Stage.RETIRED, Stage.PROD),
+}
+
 #: Which permission an action needs.
 NEEDS: Mapping[Action, Permission] = {
     Action.PROMOTE: Permission.REQUEST,
@@ -127,7 +133,11 @@ def counted(
     valid: list[ApprovalRow] = []
     void: list[Reason] = []
     for approval in approvals:
-        if approval.outcome != "approve" or state.promotion is None or approval.promotion != state.promotion.id:
+        if (
+            approval.outcome != "approve"
+            or state.promotion is None
+            or approval.promotion != state.promotion.id
+        ):
             continue
         changed = _changed(approval, version, evidence, policy)
         person = state.people[approval.actor]
@@ -135,7 +145,9 @@ def counted(
         unfit = _unfit(state, version, person, [row.actor for row in valid])
         if changed:
             sentence = f"the approval by {approval.actor} is void: {', '.join(changed)} changed since"
-            void.append(Reason("approval-void", "P3", sentence, "ask for a new approval of what is there now"))
+            void.append(
+                Reason("approval-void", "P3", sentence, "ask for a new approval of what is there now")
+            )
         elif approval.role not in person.roles:
             sentence = f"{approval.actor} no longer holds `{approval.role}`, so that approval does not count"
             void.append(Reason("approver-lost-role", "P4", sentence, "ask somebody who holds the role"))
@@ -160,7 +172,9 @@ def _illegal(version: VersionRow, act: Act, targets: tuple[Stage, ...] | None) -
     else:
         sentence = f"got: {wish}; from {version.stage} it leads to {' or '.join(targets)} only"
     legal = sorted({str(action) for stage, action in TRANSITIONS if stage == version.stage})
-    return Reason("illegal-move", "P1", sentence, f"from {version.stage} you can: {', '.join(legal) or 'nothing'}")
+    return Reason(
+        "illegal-move", "P1", sentence, f"from {version.stage} you can: {', '.join(legal) or 'nothing'}"
+    )
 
 
 def _may_decide(
@@ -187,9 +201,7 @@ def _may_decide(
     return reasons
 
 
-def _unfit(
-    state: Lifecycle, version: VersionRow, actor: ActorRow, decided: Sequence[str]
-) -> list[Reason]:
+def _unfit(state: Lifecycle, version: VersionRow, actor: ActorRow, decided: Sequence[str]) -> list[Reason]:
     """Return why this actor's decision cannot count (P4), given the actors who decided before."""
     reasons = []
     if actor.kind != "person":
@@ -251,13 +263,13 @@ def _gate(
     """Return why the gate into ``target`` blocks, and what it waits for."""
     gate = policy.gate(Tier(state.model.tier), target)
     if gate is None:
-        sentence = f"policy {policy.name} {policy.version} has no gate into {target} for tier {state.model.tier}"
+        sentence = (
+            f"policy {policy.name} {policy.version} has no gate into {target} for tier {state.model.tier}"
+        )
         return [Reason("no-gate", "P2", sentence, "write the gate: what no policy opens stays shut")], []
     blocked, doubts = _demands(gate, evidence)
-    if target is Stage.PROD and (evidence.way_back is None or not evidence.way_back.verified):
-        name = evidence.way_back.name if evidence.way_back else "nothing"
-        sentence = f"prod needs a tried way back, got {name}" + (" untried" if evidence.way_back else "")
-        blocked.append(Reason("no-way-back", "P8", sentence, "declare a fallback in the model's file"))
+    if target is Stage.PROD:
+        blocked += _way_back(evidence)
     if target is Stage.PROD and version.number in state.taken_out:
         sentence = f"version {version.number} was taken out of prod; going up again waits for a person"
         doubts.append(Reason("taken-out", "P5", sentence, "a person must decide"))
@@ -283,7 +295,9 @@ def _demands(gate: Gate, evidence: Dossier) -> tuple[list[Reason], list[Reason]]
         finding = found.get(demand.id)
         if finding is None:
             sentence = f"{demand.id}: nothing was measured, expected: {demand.sentence}"
-            blocked.append(Reason("evidence-missing", "P2", sentence, "supply the evidence and request again"))
+            blocked.append(
+                Reason("evidence-missing", "P2", sentence, "supply the evidence and request again")
+            )
         elif finding.verdict is Verdict.INCONCLUSIVE:
             sentence = f"{demand.id} is inconclusive: {finding.sentence}"
             doubts.append(Reason("evidence-inconclusive", "P2", sentence, "a person must decide"))
@@ -291,12 +305,26 @@ def _demands(gate: Gate, evidence: Dossier) -> tuple[list[Reason], list[Reason]]
             verb = _VERB.get(finding.verdict, f"has the unknown verdict `{finding.verdict}`")
             sentence = f"{demand.id} {verb}: {finding.sentence}"
             blocked.append(
-                Reason(f"evidence-{finding.verdict}", "P2", sentence, "mend the cause and train a new version")
+                Reason(
+                    f"evidence-{finding.verdict}", "P2", sentence, "mend the cause and train a new version"
+                )
             )
     if not gate.demands:
         sentence = f"the gate into {gate.to} demands nothing; an empty gate is refused"
         blocked.append(Reason("empty-gate", "P2", sentence, "write what it demands"))
     return blocked, doubts
+
+
+def _way_back(evidence: Dossier) -> list[Reason]:
+    """Return why prod could not be left again (P8)."""
+    way_back = evidence.way_back
+    if way_back is not None and way_back.verified:
+        return []
+    got, step = "nothing", "declare a fallback in the model's file"
+    if way_back is not None:
+        got = f"{way_back.name or 'an empty fallback'} untried"
+        step = "make the registry hand it out by its digest" if way_back.kind == "version" else step
+    return [Reason("no-way-back", "P8", f"prod needs a tried way back, got {got}", step)]
 
 
 _VERB = {Verdict.FAILED: "failed", Verdict.ERROR: "could not be measured"}
@@ -312,7 +340,7 @@ def _moves(state: Lifecycle, version: VersionRow, act: Act, target: Stage) -> tu
     own = Move(version.number, Stage(version.stage), target)
     current, previous = state.in_prod(), state.previous()
     if act.action is Action.ROLL_BACK and previous is not None:
-        return own, Move(previous.number, Stage.RETIRED, Stage.PROD)
+        return own, Move(previous.number, *CONSEQUENCES[Action.ROLL_BACK])
     if target is Stage.PROD and current is not None:
-        return Move(current.number, Stage.PROD, Stage.RETIRED), own
+        return Move(current.number, *CONSEQUENCES[Action.PROMOTE]), own
     return (own,)

@@ -116,7 +116,7 @@ def _story(stage: Stage, landing: Path) -> Sequence[tuple[str, str, Callable[[],
         return f"amir: “{reason}”\nversion {version} now stands in {found['stage']}"
 
     def reviewed() -> str:
-        reason = "The spring months run earlier than the winter the model knows; train on April too."
+        reason = "April ran later than the model promised, perhaps by more than we tolerate; train on April too."
         rows = as_person("rita", "review", "R-1", "--outcome", "retrain", "--reason", reason, key="review-1")
         return f"rita: “{reason}”\n{rows[0]['id']} decided: {rows[0]['outcome']}"
 
@@ -219,7 +219,7 @@ def _scored(found: Mapping[str, Any]) -> str:
 
 def _monitored(found: Mapping[str, Any]) -> str:
     lines = [f"{each['kind']} {each['verdict']}: {each['sentence']}" for each in found["binding"]]
-    drifted = [each["subject"] for each in found["information"] if each["verdict"] == "failed"]
+    drifted = [each["kind"] for each in found["information"] if each["verdict"] == "failed"]
     lines.append(f"drift, for information: {', '.join(drifted) or 'none'}")
     lines.append(f"verdict {found['verdict']}" + (f": {found['review']} is open" if found["review"] else ""))
     return "\n".join(lines)
@@ -231,10 +231,10 @@ def _audited(stage: Stage) -> str:
         folder = stage.settings.home.parent / f"{stage.settings.home.name}-anchors"
     stage.command("audit", "anchor", "--to", str(folder), "--as", "aude")
     found = stage.command("audit", "verify", "--anchor", str(folder / "head.json"), "--key", str(folder / "ledger.pub"))
-    print_ = stage.command("audit", "fingerprint")
+    fingerprint = stage.command("audit", "fingerprint")["fingerprint"]
     return (
         f"{found['events']} events rehashed, state refolded and equal, head held against {folder / 'head.json'}\n"
-        f"fingerprint {print_}"
+        f"fingerprint {fingerprint}"
     )
 
 

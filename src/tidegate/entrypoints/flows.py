@@ -20,6 +20,7 @@ from tidegate.application.projection import drain
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.entrypoints.flow_server import flow_server
 from tidegate.settings import Settings, load
 
 #: How often a flow's step is tried again when a tool was down, and how many seconds lie between.
@@ -80,11 +81,16 @@ def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any]) -> An
     if name not in known:
         raise BadInput("unknown-flow", f"got the flow `{name}`, expected one of: {', '.join(known)}", "")
     from prefect.exceptions import ParameterTypeError, SignatureMismatchError
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     flow = getattr(_load(settings.folder("pipelines") / f"{name}.py"), name)
     # A run in this process needs no heartbeat, and the heartbeat's thread costs every run a second.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    here: dict[Any, Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    if PREFECT_API_URL.value() is None:  # nobody has set up a server: this process brings its own
+        server = flow_server(settings.home / "prefect")
+        server.wait()
+        here[PREFECT_API_URL] = server.url
+    with temporary_settings(here):
         try:
             return flow(**parameters)
         except (SignatureMismatchError, ParameterTypeError) as error:

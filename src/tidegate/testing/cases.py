@@ -174,7 +174,7 @@ class Case:
 
 
 def a_case(stage: Stage = Stage.CANARY, action: Action = Action.PROMOTE, tier: Tier = Tier.STANDARD) -> Case:
-    """Return a case in which ``action`` on version 2 in ``stage`` lacks nothing: where it is legal, it is allowed."""
+    """Return a case in which ``action`` on version 2 in ``stage`` is allowed if it is legal at all."""
     policy = a_policy()
     other = a_version(1, Stage.RETIRED if stage is Stage.PROD else Stage.PROD)
     version = a_version(2, stage)

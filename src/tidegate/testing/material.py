@@ -64,7 +64,7 @@ def pipeline(numeric, categorical, parameters, train_rows, calibrate_rows):
 
 
 def write_model(models: Path, name: str = NAME, **files: str) -> Path:
-    """Write the small model's folder below ``models``; ``files`` replace texts by stem (``model``, ``rows``, …)."""
+    """Write the small model's folder below ``models``; ``files`` replace texts by their stem."""
     folder = models / name
     folder.mkdir(parents=True)
     texts = {"model": MODEL_YAML, "rows": ROWS_SQL, "train": TRAIN_PY, "card": "# tram_delay\n", **files}
@@ -138,4 +138,5 @@ def write_rows(rows: Sequence[Mapping[str, object]], path: Path) -> Frame:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), path)
-    return Frame(digest=sha256(path.read_bytes()), path=path, rows=len(rows))
+    columns = tuple(rows[0]) if rows else ()
+    return Frame(digest=sha256(path.read_bytes()), path=path, rows=len(rows), columns=columns)

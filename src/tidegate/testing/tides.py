@@ -11,17 +11,21 @@ from pathlib import Path
 
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 
+_NOT_NULL = "expect_column_values_to_not_be_null"
+_ROWS = {"min_value": 2, "max_value": 1000}
+_LEVELS = {"column": "level", "min_value": -5, "max_value": 15}
+_CAPITALS = {"column": "station", "regex": "^[A-Z]{3}$"}
+_KEY = {"column_list": ["station", "at"]}
+
+#: id, expectation, arguments, severity, what happens to rows, sentence
 _CHECKS = (
-    ("T01", "expect_table_row_count_to_be_between", {"min_value": 2, "max_value": 1000}, "critical", "keep", "Rows came"),
-    ("T02", "expect_column_values_to_not_be_null", {"column": "station"}, "critical", "quarantine", "A station is named"),
-    ("T03", "expect_column_values_to_not_be_null", {"column": "at"}, "critical", "quarantine", "A time is given"),
-    ("T04", "expect_compound_columns_to_be_unique", {"column_list": ["station", "at"]}, "critical", "quarantine",
-     "A station reports once an hour"),
-    ("T05", "expect_column_values_to_be_between", {"column": "level", "min_value": -5, "max_value": 15}, "warning",
-     "quarantine", "Levels lie between -5 and 15 metres"),
-    ("T06", "expect_column_values_to_match_regex", {"column": "station", "regex": "^[A-Z]{3}$"}, "info", "keep",
-     "A station has three capitals"),
-)  # fmt: skip
+    ("T01", "expect_table_row_count_to_be_between", _ROWS, "critical", "keep", "Rows came"),
+    ("T02", _NOT_NULL, {"column": "station"}, "critical", "quarantine", "A station is named"),
+    ("T03", _NOT_NULL, {"column": "at"}, "critical", "quarantine", "A time is given"),
+    ("T04", "expect_compound_columns_to_be_unique", _KEY, "critical", "quarantine", "A station reports once"),
+    ("T05", "expect_column_values_to_be_between", _LEVELS, "warning", "quarantine", "Levels are -5 to 15 m"),
+    ("T06", "expect_column_values_to_match_regex", _CAPITALS, "info", "keep", "A station has three capitals"),
+)
 
 TIDES = Contract(
     dataset="tides",

@@ -50,7 +50,7 @@ def connect(url: str, busy_seconds: float = BUSY_SECONDS) -> sa.Engine:
         )
     raise BadInput(
         "bad-address",
-        f"got an address of {backend} database, expected sqlite:///… or postgresql+psycopg://…",
+        f"got an address of {backend} database, expected sqlite:… or postgresql:…",
         "mend `ledger` in the profile",
     )
 
@@ -64,7 +64,7 @@ def _sqlite_settings(connection: Any, busy_seconds: float) -> None:
 
 
 def _write_ahead(connection: Any, until: float) -> None:
-    """Switch to WAL. A new file's switch needs the file alone, and SQLite then answers busy without waiting."""
+    """Switch to WAL. On a new file that needs the file alone, and SQLite answers busy at once."""
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -82,7 +83,7 @@ class SqlTransaction(SqlState):
         if self._opened_with and self._opened_with != self._clock.kind:
             raise Refused(
                 "clock-kind",
-                f"got a {self._clock.kind} clock, expected the {self._opened_with} one this ledger was opened with",
+                f"got the {self._clock.kind} clock, expected the {self._opened_with} one it was opened with",
                 "simulated and real time never share a ledger: use another TIDEGATE_HOME",
             )
         salted = {name: (self._entropy.salt(), text) for name, text in draft.texts.items()}
@@ -191,12 +192,8 @@ class SqlLedger:
             self.engine.connect().execution_options(tidegate_write=True) as connection,
             connection.begin(),
         ):
-            upsert(
-                connection,
-                tables.cursors,
-                {"sink": sink, "sequence": sequence},
-                where=tables.cursors.c.sequence < sequence,
-            )
+            forward = _upsert(connection.dialect.name, tables.cursors, forward=True)
+            connection.execute(forward, {"sink": sink, "sequence": sequence})
 
     def verify(self) -> tuple[str, ...]:
         """Return one sentence per fault found; empty means sound."""
@@ -207,7 +204,7 @@ class SqlLedger:
 
 
 def resumable(url: str) -> datetime | None:
-    """Return where a ledger's simulated clock stands: at its last event. None for any other ledger, or none."""
+    """Return where a ledger's simulated clock stands: at its last event. None if it has no such clock."""
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
         return None
     engine = connect(url)
@@ -227,32 +224,23 @@ def resumable(url: str) -> datetime | None:
 
 def put(connection: sa.Connection, row: Row) -> None:
     """Insert or replace one row of state."""
-    upsert(connection, tables.STATE[type(row)], tables.encode(row))
+    connection.execute(_upsert(connection.dialect.name, tables.STATE[type(row)]), tables.encode(row))
 
 
-def upsert(
-    connection: sa.Connection,
-    table: sa.Table,
-    values: Mapping[str, object],
-    where: sa.ColumnElement[bool] | None = None,
-) -> None:
-    """Insert, or update where the primary key is there already (and ``where`` holds)."""
-    insert = _insert(connection.dialect.name)
-    keys = [column.name for column in table.primary_key]
-    rest = {name: value for name, value in values.items() if name not in keys}
-    statement = insert(table).values(values)
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest, where=where))
-
-
-def _insert(dialect: str) -> Callable[[sa.Table], Any]:
-    """Return the dialect's own insert; the other dialect is not even imported."""
-    if dialect == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-        return sqlite_insert
-    from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-
-    return postgresql_insert
+@cache
+def _upsert(dialect: str, table: sa.Table, *, forward: bool = False) -> sa.Insert:
+    """Return what inserts a row or replaces the one of its key; ``forward``: only by a higher sequence."""
+    if dialect == "sqlite":  # the other dialect is not worth its import to a command
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    statement = insert(table)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={column.name: new[column.name] for column in table.columns if not column.primary_key},
+        where=table.c.sequence < new.sequence if forward else None,
+    )
 
 
 def copies(event: Event) -> dict[str, object]:

@@ -26,7 +26,7 @@ _UNFIT = (TidegateError, sa.exc.SQLAlchemyError, LookupError, ValueError, TypeEr
 _GUARDS = {
     "sqlite": (
         "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'events'",
-        {"events_refuse_update", "events_refuse_delete"},
+        {"events_refuse_update", "events_refuse_delete", "events_refuse_replace"},
     ),
     "postgresql": (
         "SELECT tgname FROM pg_trigger WHERE tgrelid = 'events'::regclass AND tgenabled <> 'D'",
@@ -130,8 +130,7 @@ def _text_faults(stored: sa.Connection, committed: set[str]) -> Iterator[str]:
     for row in stored.execute(_raw(tables.texts)).mappings():
         kept.add(row["commitment"])
         try:
-            salted = bytes.fromhex(row["salt"]).hex() == row["salt"]
-            holds = salted and commitment(row["salt"], row["body"]) == row["commitment"]
+            holds = commitment(row["salt"], row["body"]) == row["commitment"]
         except _UNFIT:
             holds = False
         if not holds:

@@ -42,7 +42,7 @@ class Batch:
     contract: str
     contract_version: str
     tool: str
-    ran: Note | None
+    ran: Note
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,6 @@ def views(record: Record) -> tuple[FeatureViewRow, ...]:
 
 def _batch(record: Record, row: BatchRow) -> Batch:
     report: Mapping[str, Any] = row.report
-    ran = record.at(row.sequence)
     return Batch(
         period=row.period,
         verdict=row.verdict,
@@ -111,7 +110,7 @@ def _batch(record: Record, row: BatchRow) -> Batch:
         contract=row.contract,
         contract_version=str(report.get("contract_version", "")),
         tool=str(report.get("tool", "")),
-        ran=record.note(ran) if ran else None,
+        ran=record.note(record.at(row.sequence)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +16,23 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _HERE = Path(__file__).parent
+#: The least share that two decimals of a per cent can show.
+_LEAST = 0.0001
 
 
 def write(settings: Settings) -> Path:
     """Write ``home/desk/index.html`` whole, as the ledger stands, and return its absolute path.
 
+    The page holds names and reasons, so only this machine account reads it; writing it again after a text
+    was erased erases it here too.
+
     Raises:
         DependencyFailed: the ledger cannot be read.
     """
     here = Tidegate(settings)
-    desk = build(here.ledger, here.policies, here.expressions, here.clock, settings.home / "reports", "../reports")
+    desk = build(
+        here.ledger, here.policies, here.expressions, here.clock, settings.home / "reports", "../reports"
+    )
     path = (settings.home / "desk" / "index.html").absolute()
     _write_whole(path, render(desk).encode())
     return path
@@ -47,8 +55,13 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"day": lambda at: at[:10], "minute": lambda at: at[11:16], "thousands": lambda n: f"{n:,}"}
-    made.filters |= {"short": lambda digest: digest.rpartition(":")[2][:10]}
+    made.filters |= {
+        "day": lambda at: at[:10],
+        "minute": lambda at: at[11:16],
+        "thousands": lambda n: f"{n:,}",
+    }
+    made.filters |= {"percent": _percent, "short": lambda digest: digest.rpartition(":")[2][:10]}
+    made.filters |= {"word": shlex.quote}
     return made
 
 
@@ -60,6 +73,10 @@ def plain(value: Any) -> Any:
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     return "".join(char if char.isprintable() or char == "\n" else _visible(char) for char in value)
+
+
+def _percent(share: float) -> str:
+    return "0 %" if not share else f"{share:.2%}".replace("%", " %") if share >= _LEAST else "< 0.01 %"
 
 
 def _visible(char: str) -> str:
@@ -75,7 +92,6 @@ def _write_whole(path: Path, body: bytes) -> None:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        part.chmod(0o644)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

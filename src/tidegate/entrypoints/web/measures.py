@@ -1,4 +1,4 @@
-"""Measured numbers as people read them: rounded alike, aligned, each interval drawn on its metric's own scale."""
+"""Measured numbers as people read them: rounded alike, each interval drawn on its metric's own scale."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EDGE = 4.0
 
 @dataclass(frozen=True)
 class Drawing:
-    """An interval on a scale from 0 to `WIDTH`. ``zero`` is where zero lies, None where it is out of sight."""
+    """An interval on a scale from 0 to `WIDTH`. ``zero`` is where zero lies, if it is in sight."""
 
     low: float
     value: float
@@ -35,16 +35,28 @@ class Shown:
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric of several versions, side by side."""
+    """One metric of several versions, side by side.
+
+    ``supposes`` says that it is another metric over again with outcomes supposed that were never observed
+    (``brier_if_diverted_is_late``): how sensitive that one is, and not a finding of its own.
+    """
 
     name: str
     rows: tuple[Shown, ...]
+    supposes: bool
 
 
 def side_by_side(metrics: Mapping[int, Mapping[str, Any]]) -> tuple[Metric, ...]:
     """Lay the metrics of several versions (by number) side by side, one scale per metric."""
     every = sorted({name for measured in metrics.values() for name in measured})
-    return tuple(_metric(name, {number: found[name] for number, found in metrics.items() if name in found}) for name in every)
+    return tuple(
+        _metric(
+            name,
+            {version: found[name] for version, found in metrics.items() if name in found},
+            supposes="_if_" in name and name.partition("_if_")[0] in every,
+        )
+        for name in every
+    )
 
 
 def number(value: float | None) -> str:
@@ -62,7 +74,7 @@ def interval(measure: Mapping[str, Any]) -> str:
     return f"{number(measure['low'])} to {number(measure['high'])}"
 
 
-def _metric(name: str, measures: Mapping[int, Mapping[str, Any]]) -> Metric:
+def _metric(name: str, measures: Mapping[int, Mapping[str, Any]], *, supposes: bool) -> Metric:
     ends = [end for each in measures.values() for end in _ends(each)]
     rows = [
         Shown(
@@ -75,7 +87,7 @@ def _metric(name: str, measures: Mapping[int, Mapping[str, Any]]) -> Metric:
         )
         for version, each in measures.items()
     ]
-    return Metric(name, tuple(rows))
+    return Metric(name, tuple(rows), supposes)
 
 
 def _ends(measure: Mapping[str, Any]) -> Iterable[float]:

@@ -1,4 +1,4 @@
-"""Models with their versions: where each stands, what was measured, who did what, and which rule refused what."""
+"""Models with their versions: where each stands, what was measured, who did what, which rule refused what."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import ModelRow, PromotionRow, TrainingSetRow, VersionRow
+from tidegate.entrypoints.web.evidence import Demanded, demanded
 from tidegate.entrypoints.web.measures import Metric, side_by_side
 from tidegate.entrypoints.web.record import Note, Record
-from tidegate.entrypoints.web.waiting import Demanded, split_finding
 
 #: How many versions are laid side by side: the newest, and the one in prod.
 SIDE_BY_SIDE = 4
@@ -78,7 +78,7 @@ class Version:
     training_set: str
     packet: str
     source: str
-    trained: Note | None
+    trained: Note
     registrar: str
     rows: int
     windows: Mapping[str, Any]
@@ -92,7 +92,7 @@ class Version:
     refusals: tuple[Denied, ...]
 
     @property
-    def since(self) -> Note | None:
+    def since(self) -> Note:
         """Return what put it where it stands."""
         return self.moves[-1].note if self.moves else self.trained
 
@@ -109,6 +109,10 @@ class Model:
     versions: tuple[Version, ...]
     metrics: tuple[Metric, ...]
     compared: tuple[int, ...]
+
+    def stage_of(self, number: int) -> str:
+        """Return the stage of a version."""
+        return next(version.stage for version in self.versions if version.number == number)
 
     def standing(self, stage: str) -> tuple[Version, ...]:
         """Return the versions that stand in a stage."""
@@ -141,7 +145,6 @@ def _model(record: Record, row: ModelRow) -> Model:
 
 
 def _version(record: Record, row: VersionRow) -> Version:
-    trained = record.at(row.sequence)
     learned = record.state.get(TrainingSetRow, row.training_set)
     mine = [event for event in record.of(*_MOVED) if event.payload["model"] == row.model]
     return Version(
@@ -151,7 +154,7 @@ def _version(record: Record, row: VersionRow) -> Version:
         training_set=row.training_set,
         packet=row.packet,
         source=row.source,
-        trained=record.note(trained) if trained else None,
+        trained=record.note(record.at(row.sequence)),
         registrar=record.name(row.registrar),
         rows=int(row.facts.get("rows", 0)),
         windows=learned.windows if learned else {},
@@ -206,14 +209,15 @@ def _decided(record: Record, event: Event) -> Decided:
 
 
 def _opened(record: Record, event: Event, promotion: PromotionRow) -> Opened:
-    way_back = event.payload["preconditions"].get("way_back")
+    way_back = event.payload["preconditions"]["way_back"]
+    tried = "tried" if way_back and way_back["verified"] else "not tried"
     return Opened(
         target=promotion.target,
         promotion=promotion.id,
         packet=event.payload["packet"],
-        way_back=f"{way_back['name']}{' (tried)' if way_back['verified'] else ' (not tried)'}" if way_back else "",
+        way_back=f"{way_back['name']} ({tried})" if way_back else "",
         demands=tuple(
-            split_finding(each["demand"], each["verdict"], each["sentence"]) for each in event.payload["findings"]
+            demanded(each["demand"], each["verdict"], each["sentence"]) for each in event.payload["findings"]
         ),
         note=record.note(event),
     )

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tidegate.domain.events import EventType
 from tidegate.domain.state import MonitorRow, ReviewRow
-from tidegate.entrypoints.web.measures import interval, number
+from tidegate.entrypoints.web.evidence import Found, found
 from tidegate.entrypoints.web.record import Note, Record
-
-
-@dataclass(frozen=True)
-class Found:
-    """One piece of evidence: its kind and verdict, a sentence, and its number with interval and n where it has one."""
-
-    kind: str
-    verdict: str
-    sentence: str
-    value: str
-    interval: str
-    n: int
 
 
 @dataclass(frozen=True)
@@ -38,7 +25,7 @@ class Run:
     information: tuple[Found, ...]
     report: str
     report_digest: str
-    ran: Note | None
+    ran: Note
     review: str
     outcome: str
     decided: Note | None
@@ -53,9 +40,8 @@ def runs(record: Record, reports: Path, link: str) -> tuple[Run, ...]:
     rows = sorted(record.state.select(MonitorRow), key=lambda row: -row.sequence)
     made = []
     for row in rows:
-        file = f"{row.report.removeprefix('sha256:')}.html"
         review = record.state.get(ReviewRow, row.review) if row.review else None
-        ran, decision = record.at(row.sequence), decided.get(row.review)
+        decision = decided.get(row.review)
         made.append(
             Run(
                 model=row.model,
@@ -65,9 +51,9 @@ def runs(record: Record, reports: Path, link: str) -> tuple[Run, ...]:
                 tool=str(row.evidence.get("tool", "")),
                 binding=tuple(map(found, row.evidence["binding"])),
                 information=tuple(map(found, row.evidence["information"])),
-                report=f"{link}/{file}" if (reports / file).is_file() else "",
+                report=_link(row.report, reports, link),
                 report_digest=row.report,
-                ran=record.note(ran) if ran else None,
+                ran=record.note(record.at(row.sequence)),
                 review=row.review,
                 outcome=review.outcome if review else "",
                 decided=record.note(decision) if decision else None,
@@ -76,15 +62,8 @@ def runs(record: Record, reports: Path, link: str) -> tuple[Run, ...]:
     return tuple(made)
 
 
-def found(evidence: Mapping[str, Any]) -> Found:
-    """Return recorded evidence as it is shown; a kind like ``drift:hour`` keeps its column only."""
-    measures = list(evidence["values"].values())
-    first: Mapping[str, Any] = measures[0] if measures else {}
-    return Found(
-        kind=str(evidence["kind"]).removeprefix("drift:"),
-        verdict=str(evidence["verdict"]),
-        sentence=str(evidence["sentence"]),
-        value=number(first.get("value")) if first else "",
-        interval=interval(first),
-        n=int(first.get("n", 0)),
-    )
+def _link(digest: str, reports: Path, link: str) -> str:
+    """Return where the report lies as seen from the page, if it is there; only a digest names a report."""
+    name = re.fullmatch(r"sha256:([0-9a-f]{64})", digest)
+    file = f"{name.group(1)}.html" if name else ""
+    return f"{link}/{file}" if name and (reports / file).is_file() else ""

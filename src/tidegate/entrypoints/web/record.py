@@ -24,6 +24,7 @@ class Note:
 
     sequence: int
     at: str
+    actor: str
     who: str
     on_behalf_of: str
     sentence: str
@@ -44,7 +45,9 @@ class Record:
     as of one event.
     """
 
-    def __init__(self, events: Sequence[Event], called: Mapping[str, str], text: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, events: Sequence[Event], called: Mapping[str, str], text: Callable[[str], str | None]
+    ) -> None:
         self.events = tuple(events)
         self._called, self._text = called, text
         self._of_type: dict[EventType, list[Event]] = defaultdict(list)
@@ -77,9 +80,9 @@ class Record:
         found = [event for kind in types for event in self._of_type[kind]]
         return sorted(found, key=lambda event: event.sequence)
 
-    def at(self, sequence: int) -> Event | None:
+    def at(self, sequence: int) -> Event:
         """Return the event at one place of the chain."""
-        return self._places.get(sequence)
+        return self._places[sequence]
 
     def name(self, actor: str) -> str:
         """Return what may be shown of an actor: the name, or the id where it was erased."""
@@ -99,6 +102,7 @@ class Record:
         return Note(
             sequence=event.sequence,
             at=event.occurred_at,
+            actor=event.actor,
             who=self.name(event.actor),
             on_behalf_of=self.name(event.on_behalf_of) if event.on_behalf_of else "",
             sentence=sentence(event, self.name),

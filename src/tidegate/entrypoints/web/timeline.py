@@ -1,4 +1,4 @@
-"""The timeline: every event in a sentence, by day, newest day first where it is cut."""
+"""The timeline: every event in a sentence, by day, in the order of the chain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ LAST = 1000
 #: A run of this many account events or more is folded into one line.
 FOLDED = 4
 _ACCOUNTS = frozenset(
-    {EventType.ACTOR_ADDED, EventType.ROLES_CHANGED, EventType.CREDENTIAL_ISSUED, EventType.CREDENTIAL_REVOKED}
+    {
+        EventType.ACTOR_ADDED,
+        EventType.ROLES_CHANGED,
+        EventType.CREDENTIAL_ISSUED,
+        EventType.CREDENTIAL_REVOKED,
+    }
 )
 
 
@@ -37,7 +42,8 @@ class Day:
 def days(record: Record) -> tuple[Day, ...]:
     """Return the last events by day, in the order of the chain."""
     notes = [record.note(event) for event in record.events[-LAST:]]
-    return tuple(Day(date, _stretches(list(each))) for date, each in groupby(notes, key=lambda note: note.at[:10]))
+    dated = groupby(notes, key=lambda note: note.at[:10])
+    return tuple(Day(date, _stretches(list(each))) for date, each in dated)
 
 
 def _stretches(notes: Sequence[Note]) -> tuple[Stretch, ...]:

@@ -10,8 +10,13 @@ from tidegate.application.ports import Clock, Expressions, Ledger, Policies
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import EventType
 from tidegate.domain.state import FeatureViewRow, PolicyRow
-from tidegate.entrypoints.web import data, models, monitors, timeline, waiting
+from tidegate.entrypoints.web.data import Dataset, datasets, views
+from tidegate.entrypoints.web.models import Denied, Model, models, refused_elsewhere
+from tidegate.entrypoints.web.monitors import Run, runs
 from tidegate.entrypoints.web.record import Record
+from tidegate.entrypoints.web.requests import Reading, Request, requests
+from tidegate.entrypoints.web.reviews import OpenReview, reviews
+from tidegate.entrypoints.web.timeline import Day, days
 
 
 @dataclass(frozen=True)
@@ -24,14 +29,14 @@ class Desk:
     clock: str
     assurance: str
     policy: PolicyRow | None
-    requests: tuple[waiting.Request, ...]
-    reviews: tuple[waiting.OpenReview, ...]
-    models: tuple[models.Model, ...]
-    refusals: tuple[models.Denied, ...]
-    datasets: tuple[data.Dataset, ...]
+    requests: tuple[Request, ...]
+    reviews: tuple[OpenReview, ...]
+    models: tuple[Model, ...]
+    refusals: tuple[Denied, ...]
+    datasets: tuple[Dataset, ...]
     views: tuple[FeatureViewRow, ...]
-    runs: tuple[monitors.Run, ...]
-    days: tuple[timeline.Day, ...]
+    runs: tuple[Run, ...]
+    days: tuple[Day, ...]
 
     @property
     def waits(self) -> int:
@@ -54,7 +59,7 @@ def build(
     record = Record.read(ledger)
     opened = record.of(EventType.LEDGER_OPENED)
     policy = record.state.select(PolicyRow, in_force=True)
-    runs = monitors.runs(record, reports, link)
+    ran = runs(record, reports, link)
     return Desk(
         events=len(record.events),
         head=record.head,
@@ -62,19 +67,19 @@ def build(
         clock=str(opened[0].payload["clock"]) if opened else "",
         assurance=str(opened[0].payload["assurance"]) if opened else "",
         policy=policy[0] if policy else None,
-        requests=waiting.requests(record, waiting.judge(policies, expressions, record)),
-        reviews=waiting.reviews(record, runs, _now(record, clock)),
-        models=models.models(record),
-        refusals=models.refused_elsewhere(record),
-        datasets=data.datasets(record),
-        views=data.views(record),
-        runs=runs,
-        days=timeline.days(record),
+        requests=requests(record, Reading(policies, expressions, record)),
+        reviews=reviews(record, ran, _now(record, clock)),
+        models=models(record),
+        refusals=refused_elsewhere(record),
+        datasets=datasets(record),
+        views=views(record),
+        runs=ran,
+        days=days(record),
     )
 
 
 def _now(record: Record, clock: Clock) -> datetime | None:
-    """Return the time by which reviews are overdue: the clock's, or, where that runs in other time, the last event's."""
+    """Return the time that tells what is overdue: the clock's, or the last event's on another clock."""
     if record.last is None:
         return None
     return clock.now() if clock.kind == record.last.clock else utc_time(record.last.occurred_at)

@@ -72,6 +72,7 @@ class EntitiesContract:
         self, subject: Entities, model: ModelSpec, batches: Mapping[str, Sequence[Path]]
     ) -> None:
         frame = subject.frame(model, batches, NO_DECLARED, (FIRST_DAY, FIRST_DAY + 6 * DAY))
+        assert {"departs_at", "line", "trip", "late", "known_at", "status"} <= set(frame.columns)
         assert set(_column(frame.path, "status")) == {"arrived", "cancelled", "diverted"}
         assert None in _column(frame.path, "late")
 

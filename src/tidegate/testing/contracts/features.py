@@ -60,7 +60,8 @@ SOURCES = {
 SELECT shop, happened AS event_timestamp, known AS created_timestamp, sold::INTEGER AS sold, rate FROM sales
 """,
     "item_price": """\
-SELECT shop, item, DATE '2024-01-01' AS event_timestamp, TIMESTAMPTZ '2024-01-01 00:00:00Z' AS created_timestamp, price
+SELECT shop, item, price,
+    TIMESTAMPTZ '2024-01-01 00:00:00Z' AS event_timestamp, event_timestamp AS created_timestamp
 FROM sales_prices
 """,
 }

@@ -1,4 +1,4 @@
-"""Batches in pure Python: rows are dictionaries, files are JSON lines. Behaves like the real one, on small data."""
+"""Batches in pure Python: rows are dictionaries, files are JSON lines."""
 
 from __future__ import annotations
 

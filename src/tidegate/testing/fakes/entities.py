@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -38,4 +39,4 @@ class FakeEntities:
             raise BadInput("repeated-key", f"got a key of {model.name} twice, expected {order} to name a row")
         part = write_rows(inside, self._folder / "entities.part")
         path = part.path.replace(self._folder / f"{part.digest[7:]}.parquet")
-        return Frame(part.digest, path, part.rows)
+        return replace(part, path=path)

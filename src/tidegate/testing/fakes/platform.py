@@ -43,7 +43,9 @@ class StatedTrainer(FakeTrainer):
 
     gain = Measure(0.01, 1000, 0.005, 0.015, "stated")
 
-    def compare(self, model: ModelSpec, candidate_digest: str, champion: Path, champion_digest: str) -> Measure:
+    def compare(
+        self, model: ModelSpec, candidate_digest: str, champion: Path, champion_digest: str
+    ) -> Measure:
         return self.gain
 
 
@@ -70,7 +72,9 @@ class FakePlatform:
         self.expressions: ports.Expressions = FakeExpressions()
         self._policies: tuple[Policy, ...] = ()
         if store is None:
-            self.write(EventType.LEDGER_OPENED, {"clock": "simulated", "assurance": "local", "administrator": "p-1"})
+            self.write(
+                EventType.LEDGER_OPENED, {"clock": "simulated", "assurance": "local", "administrator": "p-1"}
+            )
             for name, roles in ACTORS:
                 self.add_actor(name, *roles)
             self.adopt(policy or a_policy())
@@ -92,7 +96,9 @@ class FakePlatform:
 
     # ── what has happened before ─────────────────────────────────────────────────────────────────
 
-    def write(self, kind: EventType, payload: Mapping[str, Any], actor: str = "p-1", stream: str = "world") -> Event:
+    def write(
+        self, kind: EventType, payload: Mapping[str, Any], actor: str = "p-1", stream: str = "world"
+    ) -> Event:
         """Append an event that no use case under test writes."""
         with self.ledger.transaction() as tx:
             return tx.append(Draft(kind, stream, actor, payload))
@@ -111,7 +117,12 @@ class FakePlatform:
         """Put a policy in force."""
         if policy not in self._policies:
             self._policies = (*self._policies, policy)
-        payload = {"digest": policy.digest, "name": policy.name, "version": policy.version, "body": policy.body}
+        payload = {
+            "digest": policy.digest,
+            "name": policy.name,
+            "version": policy.version,
+            "body": policy.body,
+        }
         self.write(EventType.POLICY_ADOPTED, payload, stream="policy")
 
     def acting(self, name: str, key: str | None = None, on_behalf_of: str | None = None) -> Acting:
@@ -125,7 +136,7 @@ class FakePlatform:
         spec = self.models.spec(MODEL)
         trained, frame = self._trained(measured)
         key = sha256(trained.artifact_digest.encode())
-        number = self.registry.register(spec, trained, key, {}).number
+        registered = self.registry.register(spec, trained, key, {})
         about = {name: getattr(spec, name) for name in ("name", "owner", "purpose", "tier", "fallback")}
         row = self.ledger.state().get(ModelRow, MODEL)
         if row is None or any(getattr(row, name) != value for name, value in about.items()):
@@ -136,7 +147,7 @@ class FakePlatform:
             self.write(EventType.TRAINING_SET_BUILT, {**rows, **more}, trainer, f"model/{MODEL}")
         payload = {
             "model": MODEL,
-            "number": number,
+            "number": registered.number,
             "artifact": trained.artifact_digest,
             "training_set": frame.digest,
             "trainer": trainer,
@@ -144,10 +155,14 @@ class FakePlatform:
             "on_behalf_of": on_behalf_of,
             "source": spec.source_digest,
             "facts": version_facts(self, spec, trained, frame, key, ()),
-            "links": {},
+            "links": {
+                "run_id": registered.run_id,
+                "uri": registered.uri,
+                "reference": trained.reference.name,
+            },
         }
         self.write(EventType.VERSION_REGISTERED, payload, trainer, f"model/{MODEL}")
-        return number
+        return registered.number
 
     def _trained(self, measured: Mapping[str, Measure]) -> tuple[Trained, Frame]:
         metrics = {"calibration_gap": Measure(0.01, 1000, -0.02, 0.04, "stated"), **measured}

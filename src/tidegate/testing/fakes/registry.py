@@ -11,7 +11,7 @@ from tidegate.domain.errors import DependencyFailed
 
 
 class FakeRegistry:
-    """Remembers versions. ``down`` plays an outage; `move` plays a hand behind our back."""
+    """Remembers versions. ``down`` plays an outage; `move` plays another hand."""
 
     tool = "a registry in memory"
 
@@ -25,7 +25,7 @@ class FakeRegistry:
         model: ModelSpec,
         trained: Trained,
         training_key: str,
-        facts: Mapping[str, str],  # noqa: ARG002 - the port's
+        facts: Mapping[str, str],
     ) -> Registered:
         """Create a version, or return the one of this training."""
         self._up()
@@ -54,13 +54,12 @@ class FakeRegistry:
         """Take over the stages; return what was different."""
         self._up()
         if missing := [number for number in stages if number > len(self._versions.get(model, []))]:
-            raise DependencyFailed(
-                "registry-version-missing", f"got no version {missing} of {model}, expected it"
-            )
+            sentence = f"got no version {missing} of {model}, expected what the ledger holds"
+            raise DependencyFailed("registry-version-missing", sentence)
         held = self._stages.get(model, {})
         self._stages[model] = dict(stages)
         return tuple(
-            f"version {number} of {model} was {held.get(number, 'nowhere')}, now {stages.get(number, 'nowhere')}"
+            f"version {number} of {model} was {held.get(number)}, now {stages.get(number)}"
             for number in sorted({*held, *stages})
             if held.get(number) != stages.get(number)
         )

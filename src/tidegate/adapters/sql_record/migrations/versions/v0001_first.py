@@ -11,10 +11,24 @@ down_revision = None
 
 #: The events of the chain are never changed and never removed: the database itself refuses.
 GUARDS = {
-    "sqlite": tuple(
-        f"CREATE TRIGGER events_refuse_{verb.lower()} BEFORE {verb} ON events "
-        "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-        for verb in ("UPDATE", "DELETE")
+    "sqlite": (
+        """
+        CREATE TRIGGER events_refuse_update BEFORE UPDATE ON events
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+        """,
+        """
+        CREATE TRIGGER events_refuse_delete BEFORE DELETE ON events
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+        """,
+        # INSERT OR REPLACE removes rows without the trigger above: here it finds that they are there.
+        """
+        CREATE TRIGGER events_refuse_replace BEFORE INSERT ON events WHEN EXISTS (
+            SELECT 1 FROM events WHERE sequence = NEW.sequence OR hash = NEW.hash OR previous = NEW.previous
+            OR idempotency_key = NEW.idempotency_key
+            OR (stream = NEW.stream AND stream_sequence = NEW.stream_sequence)
+        )
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+        """,
     ),
     "postgresql": (
         """

@@ -1,0 +1,100 @@
+"""Prefect's API server for flows that run in this process.
+
+Prefect would start one by itself, but that one outlives a killed parent. This one listens on a socket
+that it inherits (no port is guessed twice) and reads a pipe from its parent: when the parent ends, however
+it ends, the pipe closes and the server ends too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from tidegate.domain.errors import DependencyFailed
+
+#: How long a first start may take on a slow machine; it creates and migrates Prefect's database.
+START_SECONDS = 120.0
+
+
+class FlowServer:
+    """A server process, and the address it answers at."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self._log = home / "flow-server.log"
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
+                [sys.executable, "-m", __name__, str(listening.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=(listening.fileno(),),
+                env={**os.environ, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"},
+            )
+        listening.close()
+        atexit.register(self.stop)
+
+    def wait(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            DependencyFailed: it ended, or did not answer in time.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                with urlopen(f"{self.url}/health", timeout=5) as answer:  # noqa: S310  # our own loopback address
+                    if answer.status == 200:  # noqa: PLR2004  # HTTP's OK
+                        return
+            except (URLError, TimeoutError, ConnectionError):
+                time.sleep(0.05)
+        self.stop()
+        raise DependencyFailed(
+            "no-flow-server",
+            f"got no answer from Prefect's server within {START_SECONDS:.0f} s",
+            f"see {self._log}",
+        )
+
+    def stop(self) -> None:
+        """End it and wait for its end; ending it twice is no error."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@cache
+def flow_server(home: Path) -> FlowServer:
+    """Start this process's one server, without waiting for it to answer."""
+    return FlowServer(home)
+
+
+def _serve(descriptor: int) -> None:
+    def end_with_parent() -> None:
+        sys.stdin.buffer.read()
+        os._exit(0)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    import uvicorn
+
+    uvicorn.run(
+        "prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="error", lifespan="on"
+    )
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

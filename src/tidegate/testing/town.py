@@ -1,0 +1,225 @@
+"""A ledger in which everything has happened once, in the payloads that the use cases write.
+
+For whatever shows the record (a page, an API, an export): give it ``words`` of your own, hostile ones too,
+and they stand wherever people or data bring text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from tidegate.application.ports import Ledger
+from tidegate.domain.canonical import digest, sha256
+from tidegate.domain.events import Draft, EventType
+from tidegate.domain.policy import Policy
+from tidegate.domain.state import PromotionRow
+
+MODEL = "tides"
+REPORT = sha256(b"a report")
+
+
+class Town:
+    """One model's town, on a ledger that was opened with the embedded profile's accounts.
+
+    ``policy`` is the one in force; what its first test shows is what every sealed packet holds.
+    """
+
+    def __init__(self, ledger: Ledger, policy: Policy, words: str = "The evidence holds.") -> None:
+        self.ledger, self.policy, self.words = ledger, policy, words
+        self.facts: Any = policy.tests[0].facts["packet"]
+
+    def say(
+        self, kind: EventType, actor: str, payload: Mapping[str, Any], on: str = f"model/{MODEL}", **more: Any
+    ) -> None:
+        with self.ledger.transaction() as tx:
+            tx.append(Draft(kind, on, actor, payload, **more))
+
+    def reason(self) -> dict[str, str]:
+        return {"reason": self.words}
+
+    def with_people(self) -> Self:
+        added = {"id": "p-9", "kind": "person", "subject": "p-9", "roles": ["approver"]}
+        self.say(EventType.ACTOR_ADDED, "p-1", added, "actors", texts={"name": self.words})
+        issued = {"id": "c-p-9", "actor": "p-9", "token_digest": "sha256:0"}
+        self.say(EventType.CREDENTIAL_ISSUED, "p-1", issued, "actors")
+        self.say(EventType.ROLES_CHANGED, "p-1", {"id": "p-9", "roles": ["approver", "reviewer"]}, "actors")
+        self.say(EventType.CREDENTIAL_REVOKED, "p-1", {"id": "c-p-9"}, "actors")
+        return self
+
+    def with_data(self) -> Self:
+        for period, stops in (
+            ("2013-01", []),
+            ("2013-02", [{"rule": "G1", "code": "c", "sentence": self.words}]),
+        ):
+            check = {
+                "id": "T01",
+                "severity": "warning",
+                "on_row": "quarantine",
+                "evaluated": 1200,
+                "failing": 3,
+            }
+            checks = [
+                {**check, "verdict": "failed", "sentence": self.words},
+                {**check, "id": "T02", "verdict": "passed", "sentence": "fine"},
+            ]
+            payload = {
+                "dataset": "gauges",
+                "drop": sha256(period.encode()),
+                "period": period,
+                "batch": "" if stops else f"tg1:{digest(period)[7:]}",
+                "verdict": "error" if stops else "passed",
+                "read": 1200,
+                "accepted": 0 if stops else 1197,
+                "quarantined": 1200 if stops else 3,
+                "quarantine_root": sha256(b"root"),
+                "contract": sha256(b"contract"),
+                "report": {"contract_version": "1", "tool": self.words, "checks": checks, "stops": stops},
+            }
+            kind = EventType.BATCH_REFUSED if stops else EventType.BATCH_ACCEPTED
+            self.say(kind, "s-1", payload, "dataset/gauges")
+        gone = {"dataset": "gauges", "drop": "sha256:3", "period": "2013-03", "code": self.words}
+        self.say(EventType.DROP_REFUSED, "s-1", gone, "dataset/gauges")
+        views = {"hours": {"definition": "sha256:d", "source": "tg1:s", "rows": 97}}
+        self.say(EventType.FEATURES_BUILT, "s-1", {"views": views}, "features")
+        online = {"until": "2013-04-01T06:00:00Z", "rows": {"hours": 97}}
+        self.say(EventType.FEATURES_MATERIALIZED, "s-1", online, "features")
+        return self
+
+    def with_version(self, number: int) -> Self:
+        if number == 1:
+            about = {"name": MODEL, "owner": self.words, "purpose": self.words, "tier": "standard"}
+            self.say(EventType.MODEL_REGISTERED, "s-2", {**about, "fallback": self.words})
+        moments = ["2013-01-01T06:00:00Z", "2013-03-01T06:00:00Z"]
+        rows = {
+            "digest": f"tg1:rows{number}",
+            "model": MODEL,
+            "service": "s",
+            "entities": "tg1:e",
+            "rows": 70644,
+        }
+        more = {"batches": ["tg1:b"], "windows": {"train": moments, "known_by": moments[1]}}
+        self.say(EventType.TRAINING_SET_BUILT, "s-2", {**rows, **more})
+        auc = 0.63 + number / 100
+        measure = {"value": auc, "low": auc - 0.03, "high": auc + 0.03, "n": 14289, "method": "days"}
+        parity = {"kind": "onnx_parity", "verdict": "passed", "sentence": self.words, "values": {}}
+        facts = {
+            "rows": 70644,
+            "metrics": {"roc_auc": measure, "brier": {**measure, "value": None, "low": None, "high": None}},
+            "parity": parity,
+            "code": {"commit": self.words, "changed": "true"},
+        }
+        version = {
+            "model": MODEL,
+            "number": number,
+            "artifact": sha256(b"artifact %d" % number),
+            "training_set": rows["digest"],
+            "trainer": "s-2",
+            "registrar": "s-2",
+            "on_behalf_of": "p-2",
+            "source": sha256(b"source"),
+            "facts": facts,
+            "links": {"run_id": "r", "uri": self.words},
+        }
+        self.say(EventType.VERSION_REGISTERED, "s-2", version, on_behalf_of="p-2")
+        return self
+
+    def asked(self, number: int, source: str, target: str) -> str:
+        """Seal what the policy's own example shows, and ask; return the request's id."""
+        body, bound = self._bound(number)
+        sealed = {"digest": bound["packet"], "model": MODEL, "version": number, "body": body}
+        self.say(EventType.PACKET_SEALED, "p-2", sealed)
+        name = f"{MODEL}-P{len(self.ledger.state().select(PromotionRow)) + 1}"
+        ask = {"id": name, "model": MODEL, "version": number, "source": source, "target": target, **bound}
+        self.say(EventType.PROMOTION_REQUESTED, "p-2", {**ask, "requester": "p-2", "on_behalf_of": ""})
+        return name
+
+    def decided(self, promotion: str, number: int, kind: EventType, actor: str = "p-3") -> Self:
+        _, bound = self._bound(number)
+        outcome = "approve" if kind is EventType.PROMOTION_APPROVED else "reject"
+        said = {
+            "promotion": promotion,
+            "role": "approver",
+            "outcome": outcome,
+            "model": MODEL,
+            "version": number,
+        }
+        self.say(kind, actor, {**said, **bound}, texts=self.reason())
+        return self
+
+    def applied(self, promotion: str, *moves: tuple[int, str, str]) -> Self:
+        way_back = {"kind": "fallback", "name": self.words, "verified": True}
+        found = {"demand": "calibrated", "verdict": "inconclusive"}
+        payload = {
+            "model": MODEL,
+            "promotion": promotion,
+            "moves": [{"version": each, "from": source, "to": target} for each, source, target in moves],
+            "packet": "sha256:p",
+            "policy": self.policy.digest,
+            "preconditions": {"way_back": way_back},
+            "findings": [{**found, "sentence": f"got 7; demanded: {self.words}"}],
+        }
+        self.say(EventType.PROMOTION_APPLIED, "p-3", payload)
+        return self
+
+    def lowered(self, kind: EventType, *moves: tuple[int, str, str]) -> Self:
+        told = [{"version": each, "from": source, "to": target} for each, source, target in moves]
+        self.say(kind, "p-5", {"model": MODEL, "moves": told}, texts=self.reason())
+        return self
+
+    def denied(self, stream: str, **subject: int) -> Self:
+        reason = {"code": "own-work", "rule": "P4", "sentence": self.words, "next_step": self.words}
+        payload = {"action": "approve", "subject": subject, "reasons": [reason]}
+        self.say(EventType.ACTION_REFUSED, "p-2", payload, stream)
+        return self
+
+    def monitored(self, period: str, review: str, verdict: str) -> Self:
+        scored = {"model": MODEL, "period": period, "version": 1, "artifact": "sha256:a", "entities": "tg1:e"}
+        self.say(
+            EventType.DECISIONS_SCORED, "s-3", {**scored, "rows": 50, "root": "sha256:r", "file": "f.parquet"}
+        )
+        gap = {"value": -0.0465, "low": -0.0996, "high": 0.0042, "n": 27452, "method": "days", "finite": True}
+        seen = {"subject": "s", "tool": "t", "sentence": self.words}
+        binding = {**seen, "kind": "calibration_gap", "verdict": verdict, "values": {"gap": gap}}
+        drift = {**seen, "kind": "drift:hour", "verdict": "failed", "values": {}}
+        about = {"model": MODEL, "period": period, "version": 1}
+        evidence = {"tool": self.words, "binding": [binding], "information": [drift]}
+        ran = {**about, "verdict": verdict, "evidence": evidence, "report": REPORT, "review": review}
+        self.say(EventType.MONITOR_RAN, "s-4", ran)
+        if review:
+            due = {"cause": self.words, "role": "reviewer", "due_at": "2013-05-08T07:00:00Z"}
+            self.say(EventType.REVIEW_OPENED, "s-4", {"id": review, **about, **due})
+        return self
+
+    def lived(self) -> Self:
+        """Everything that can happen; a promotion and a review are left open."""
+        self.with_people().with_data().with_version(1)
+        for source, target in (("candidate", "staging"), ("staging", "canary"), ("canary", "prod")):
+            asked = self.asked(1, source, target)
+            if target == "prod":
+                self.denied(f"model/{MODEL}", version=1).decided(asked, 1, EventType.PROMOTION_APPROVED)
+            self.applied(asked, (1, source, target))
+        self.denied("dataset/gauges")
+        self.monitored("2013-03", "R-1", "failed")
+        self.say(EventType.REVIEW_DECIDED, "p-4", {"id": "R-1", "outcome": "retrain"}, texts=self.reason())
+        self.with_version(2)
+        self.decided(self.asked(2, "candidate", "staging"), 2, EventType.PROMOTION_REJECTED)
+        for source, target in (("candidate", "staging"), ("staging", "canary")):
+            self.applied(self.asked(2, source, target), (2, source, target))
+        self.lowered(EventType.VERSION_DEMOTED, (2, "canary", "staging"))
+        self.applied(self.asked(2, "staging", "canary"), (2, "staging", "canary"))
+        self.applied(self.asked(2, "canary", "prod"), (1, "prod", "retired"), (2, "canary", "prod"))
+        self.lowered(EventType.MODEL_ROLLED_BACK, (2, "prod", "candidate"), (1, "retired", "prod"))
+        self.with_version(3).lowered(EventType.VERSION_RETIRED, (3, "candidate", "retired"))
+        self.with_version(4)
+        for source, target in (("candidate", "staging"), ("staging", "canary")):
+            self.applied(self.asked(4, source, target), (4, source, target))
+        self.lowered(EventType.MODEL_STOPPED, (1, "prod", "candidate"))
+        self.asked(4, "canary", "prod")
+        return self.monitored("2013-04", "R-2", "inconclusive")
+
+    def _bound(self, number: int) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return a version's packet, and what a request or an approval of it binds to."""
+        body = {**self.facts, "version": number, "model": MODEL}
+        artifact = sha256(b"artifact %d" % number)
+        return body, {"artifact": artifact, "packet": digest(body), "policy": self.policy.digest}

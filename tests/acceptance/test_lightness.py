@@ -1,0 +1,39 @@
+"""What a command costs before it does anything: heavy libraries are imported where they are used."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "prefect", "great_expectations", "feast", "mlflow", "evidently", "pandas", "numpy", "pyarrow", "sklearn",
+    "onnxruntime", "duckdb", "fastapi", "alembic", "cryptography",
+}  # fmt: skip
+
+
+def loaded(code, **environment):
+    """Run ``code`` in a fresh interpreter and return which heavy packages it loaded."""
+    program = f"import sys\n{code}\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment or None, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return HEAVY & set(done.stdout.splitlines()[-1].split())
+
+
+def test_importing_the_package_loads_nothing():
+    assert loaded("import tidegate") == set()
+
+
+COMMAND = "sys.argv = ['tidegate', {words}]\nfrom tidegate.entrypoints.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass"
+
+
+def test_help_loads_no_heavy_library():
+    assert loaded(COMMAND.format(words="'--help'")) == set()
+
+
+@pytest.mark.slow
+def test_status_loads_no_heavy_library(played):
+    shell, _ = played
+    environment = {**shell.environment(), "TIDEGATE_PROJECT": str(shell.project)}
+    assert loaded(COMMAND.format(words="'status'"), **environment) == set()

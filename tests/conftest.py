@@ -1,0 +1,63 @@
+"""What many tests need from the outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from filelock import FileLock
+
+from tidegate.testing.databases import new_database
+from tidegate.testing.shell import Shell
+
+SERVER = "postgresql+psycopg://127.0.0.1:5432/postgres"
+
+
+@pytest.fixture(scope="module")
+def postgres_url():
+    """The address of a PostgreSQL database of this module's own, on the server TIDEGATE_TEST_POSTGRES names."""
+    server = os.environ.get("TIDEGATE_TEST_POSTGRES", SERVER)
+    database = new_database(server)
+    try:
+        url = database.__enter__()
+    except sa.exc.OperationalError as error:
+        reason = f"PostgreSQL cannot be reached; set TIDEGATE_TEST_POSTGRES ({str(error.orig).splitlines()[0]})"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)  # there both databases are promised: a skip would hide that one was not tried
+        pytest.skip(reason)
+    yield url
+    database.__exit__(None, None, None)
+
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory):
+    """A home in which the demo was played to its end, and what its steps said. Shared: do not write to it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "played"
+    shared.mkdir(exist_ok=True)
+    shell, said = Shell(shared / "home", ROOT), shared / "said.json"
+    with FileLock(shared / "lock"):  # two workers play it once
+        if not said.exists():
+            said.write_text(json.dumps(shell.json("demo", timeout=900)))
+    return shell, json.loads(said.read_text())
+
+
+@pytest.fixture
+def shell(played, tmp_path):
+    """A copy of the played home, to act on."""
+    home = tmp_path / "home"
+    shutil.copytree(played[0].home, home, ignore=shutil.ignore_patterns("landing", "prefect"))
+    return Shell(home, ROOT)
+
+
+@pytest.fixture
+def empty(tmp_path):
+    """A home in which nothing happened yet."""
+    return Shell(tmp_path / "home", ROOT)

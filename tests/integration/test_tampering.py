@@ -1,0 +1,522 @@
+"""Whoever may write to the database may change anything in it. Here they do, and are found out."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+import sqlalchemy as sa
+
+from tidegate.adapters.ed25519_signer import Ed25519Signer
+from tidegate.adapters.sql_record import SqlLedger, tables
+from tidegate.adapters.sql_record.ledger import put
+from tidegate.application import audit
+from tidegate.application.platform import Acting
+from tidegate.domain.canonical import canonical, sha256
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.events import Draft
+from tidegate.domain.fold import replay
+from tidegate.domain.state import ActorRow
+from tidegate.testing.databases import emptied, new_database
+from tidegate.testing.fakes.small import CountingEntropy, TickingClock
+from tidegate.testing.stories import Story, whole_story
+
+UNGUARD = {
+    "sqlite": (
+        "DROP TRIGGER events_refuse_update",
+        "DROP TRIGGER events_refuse_delete",
+        "DROP TRIGGER events_refuse_replace",
+    ),
+    "postgresql": (
+        "DROP TRIGGER events_refuse_change ON events",
+        "DROP TRIGGER events_refuse_truncate ON events",
+        "ALTER TABLE head DROP CONSTRAINT one_head",
+    ),
+}
+
+
+class Attacker:
+    """Somebody with the database's own password, and none of our code in the way."""
+
+    def __init__(self, url):
+        self._engine = sa.create_engine(url, poolclass=sa.NullPool)
+
+    def run(self, *statements, **values):
+        with self._engine.begin() as connection:
+            if self._engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
+            for statement in statements:
+                done = connection.execute(sa.text(statement) if isinstance(statement, str) else statement, values)
+            return done.mappings().all() if done.returns_rows else done.rowcount
+
+    def unguard(self):
+        self.run(*UNGUARD[self._engine.dialect.name])
+
+    @contextmanager
+    def altering(self, table, column):
+        """Change ``column`` in the newest row of ``table``, and change it back."""
+        order = table.c.sequence.desc() if "sequence" in table.c else list(table.primary_key)[0]
+        # Of the events one in the middle: the last one has nobody behind it who would notice.
+        offset = 40 if table is tables.events else 0
+        before = dict(self.run(sa.select(table).order_by(order).limit(1).offset(offset))[0])
+        after = {**before, column: other(before[column])}
+        keys = [each.name for each in table.primary_key]
+
+        def change(old, new):
+            where = [table.c[name] == old[name] for name in keys]
+            assert self.run(sa.update(table).where(*where).values({column: new[column]})) == 1
+
+        change(before, after)
+        yield before
+        change(after, before)
+
+
+def other(value):
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1000
+    return f"{value}x"
+
+
+def told_on(url):
+    ledger = SqlLedger(url, TickingClock(), CountingEntropy())
+    whole_story(ledger)
+    ledger.advance("aliases", 7)
+    assert ledger.verify() == ()
+    attacker = Attacker(url)
+    attacker.unguard()
+    return SimpleNamespace(ledger=ledger, attacker=attacker, noise=set(ledger.verify()))
+
+
+@pytest.fixture(scope="module")
+def on_sqlite(tmp_path_factory):
+    told = told_on(f"sqlite:///{tmp_path_factory.mktemp('told')}/record.db")
+    yield told
+    assert set(told.ledger.verify()) == told.noise, "a test did not clean up behind itself"
+
+
+@pytest.fixture(scope="module")
+def on_postgres(postgres_url):
+    with new_database(postgres_url) as url:  # of its own: the other tests empty theirs
+        told = told_on(url)
+        yield told
+        assert set(told.ledger.verify()) == told.noise, "a test did not clean up behind itself"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """An address with nothing behind it yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/record.db"
+    return emptied(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def platform(url, tmp_path):
+    """As much of a platform as an audit needs, with a short story told."""
+    ledger = SqlLedger(url, TickingClock(), CountingEntropy())
+    Story(ledger).opened().with_data("2020-01").with_version().refused()
+    signer = Ed25519Signer(tmp_path / "keys" / "ledger.pem")
+    return SimpleNamespace(
+        url=url, ledger=ledger, clock=TickingClock(), signer=signer, assurance="local", attacker=Attacker(url)
+    )
+
+
+@pytest.fixture
+def anchored(platform, tmp_path):
+    """An anchor and a public key, taken away before anything happens."""
+    admin = Acting(ActorRow("p-1", "person", "p-1", ("administrator",), 1))
+    anchor, key = tmp_path / "anchor.json", tmp_path / "ledger.pub"
+    anchor.write_text(json.dumps(audit.anchor(platform, admin)))
+    key.write_text(platform.signer.public_key)
+    return anchor, key
+
+
+STATE = [(table, column.name) for table in tables.STATE.values() for column in table.columns]
+EVENTS = [(tables.events, column.name) for column in tables.events.columns]
+BESIDE = [(table, column.name) for table in (tables.head, tables.texts) for column in table.columns]
+EVERYTHING = [*STATE, *EVENTS, *BESIDE, (tables.cursors, "sequence")]
+#: On PostgreSQL: everything of the chain, and of each table of state the first column and the last but one.
+SAMPLE = [
+    *((table, [*table.columns][at].name) for table in tables.STATE.values() for at in (0, -2)),
+    *EVENTS,
+    *BESIDE,
+    (tables.cursors, "sequence"),
+]
+
+
+def names(told, table, column):
+    """Alter, verify, and say what is wrong with what verification says."""
+    with told.attacker.altering(table, column) as before:
+        found = [fault for fault in told.ledger.verify() if fault not in told.noise]
+    key = [before[each.name] for each in table.primary_key]
+    if table is tables.events:
+        told_so = any(fault.startswith((f"event {key[0]}:", f"event {other(key[0])}:")) for fault in found)
+    elif column in {each.name for each in table.primary_key} and table is not tables.head:
+        told_so = any(fault.startswith(f"{table.name} ") and "no event" in fault for fault in found)
+    elif table is tables.texts:
+        told_so = any(fault.startswith("texts ") and "not the text" in fault for fault in found)
+    else:
+        told_so = any(fault.startswith(table.name) and f"column {column} says" in fault for fault in found)
+    return None if told_so else f"{table.name}.{column}: {found}"
+
+
+def ids(cases):
+    return [f"{table.name}.{column}" for table, column in cases]
+
+
+@pytest.mark.parametrize(("table", "column"), EVERYTHING, ids=ids(EVERYTHING))
+def test_every_altered_column_is_named_on_sqlite(on_sqlite, table, column):
+    assert names(on_sqlite, table, column) is None
+
+
+@pytest.mark.parametrize(("table", "column"), SAMPLE, ids=ids(SAMPLE))
+def test_every_altered_column_is_named_on_postgres(on_postgres, table, column):
+    assert names(on_postgres, table, column) is None
+
+
+def test_every_table_is_among_those_altered():
+    covered = {table.name for table, _ in EVERYTHING}
+    assert covered == set(tables.metadata.tables)
+
+
+def test_a_renamed_cursor_only_repeats_effects_so_the_chain_does_not_hold_it(on_sqlite):
+    with on_sqlite.attacker.altering(tables.cursors, "sink"):
+        assert on_sqlite.ledger.cursor("aliases") == 0
+        assert set(on_sqlite.ledger.verify()) == on_sqlite.noise
+
+
+# ── what SQLite alone lets one store ──────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "undo"),
+    [
+        ("policies", "in_force", "in_force * 2", "in_force / 2"),  # true to a reader, and to no query
+        ("credentials", "revoked", "revoked + 1", "revoked - 1"),
+        ("versions", "prod_sequence", "prod_sequence + 0.5", "CAST(prod_sequence AS INTEGER)"),
+        ("versions", "stage", "CAST(stage AS BLOB)", "CAST(stage AS TEXT)"),
+        ("models", "owner", "owner || char(0) || 'x'", "'harbour-office'"),
+    ],
+)
+def test_a_value_of_another_type_is_named(on_sqlite, table, column, value, undo):
+    on_sqlite.attacker.run(f"UPDATE {table} SET {column} = {value}")
+    found = on_sqlite.ledger.verify()
+    on_sqlite.attacker.run(f"UPDATE {table} SET {column} = {undo}")
+    assert any(fault.startswith(f"{table} ") and f"column {column} says" in fault for fault in found), found
+
+
+def test_a_repeated_row_is_named_where_the_key_was_dropped(platform):
+    if not platform.url.startswith("sqlite"):
+        platform.attacker.run("ALTER TABLE actors DROP CONSTRAINT actors_pkey")
+    else:
+        platform.attacker.run(
+            "ALTER TABLE actors RENAME TO old", "CREATE TABLE actors AS SELECT * FROM old", "DROP TABLE old"
+        )
+    platform.attacker.run("INSERT INTO actors SELECT * FROM actors WHERE id = 'p-3'")
+    assert platform.ledger.verify() == ("actors: 1 rows repeat the key of another",)
+
+
+# ── bodies that nobody of ours wrote ──────────────────────────────────────────────────────────────
+
+
+def rehashed(change):
+    """A change of a body that recomputes the hash, as an attacker would."""
+
+    def apply(body):
+        changed = change(body)
+        return changed, sha256(changed.encode())
+
+    return apply
+
+
+def within(**fields):
+    return rehashed(lambda body: canonical({**json.loads(body), **fields}).decode())
+
+
+BODIES = {
+    "nothing": lambda _: ("", sha256(b"")),
+    "no object": rehashed(lambda _: "[]"),
+    "null": rehashed(lambda _: "null"),
+    "an empty object": rehashed(lambda _: "{}"),
+    "half a body": rehashed(lambda body: body[:100]),
+    "deep nesting": rehashed(lambda _: "[" * 100_000),
+    "a newer envelope": within(envelope="tg.event/2"),
+    "a newer type": within(type="model.cloned"),
+    "a newer payload": within(schema_version=99),
+    "a sequence of text": within(sequence="30"),
+    "a sequence of an earlier event": within(sequence=1),
+    "another stream's number": within(stream_sequence=77),
+    "a payload of text": within(payload="text"),
+    "an empty payload": within(payload={}),
+    "texts that are a number": within(payload={"texts": 5}),
+    "texts that are objects": within(payload={"texts": {"name": {}}}),
+    "another actor": within(actor="p-9"),
+    "added space": rehashed(lambda body: body.replace(",", ", ", 1)),
+    "a repeated field": rehashed(lambda body: body.replace('{"actor":', '{"actor":"p-9","actor":', 1)),
+    "half a character": rehashed(lambda body: body.replace('"clock":', '"\\ud800":1,"clock":', 1)),
+}
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # what reads a body is the same on both
+@pytest.mark.parametrize("how", BODIES)
+def test_a_body_that_nobody_of_ours_wrote_is_named_and_ends_no_search(platform, anchored, how):
+    platform.attacker.unguard()
+    victim = list(platform.ledger.events())[9]
+    body, digest = BODIES[how](victim.body)
+    platform.attacker.run(
+        "UPDATE events SET body = :body, hash = :hash WHERE sequence = 10", body=body, hash=digest
+    )
+    platform.attacker.run("UPDATE texts SET body = 'also' WHERE body = 'Ada Winter'")
+    _, found = audit.verify(platform, *anchored)
+    assert any(fault.startswith(("event 10:", "event 1: expected", "event 30:")) for fault in found), found
+    assert any("not the text that was committed to" in fault for fault in found), "the search went on"
+
+
+def test_a_body_that_is_no_text_at_all_is_named(on_sqlite):
+    before = on_sqlite.attacker.run("SELECT body FROM events WHERE sequence = 12")[0]["body"]
+    on_sqlite.attacker.run("UPDATE events SET body = x'ff00' WHERE sequence = 12")
+    found = on_sqlite.ledger.verify()
+    on_sqlite.attacker.run("UPDATE events SET body = :body WHERE sequence = 12", body=before)
+    assert any(fault.startswith("event 12: its body cannot be read") for fault in found), found
+
+
+# ── rows that come and go ─────────────────────────────────────────────────────────────────────────
+
+
+def test_an_event_deleted_from_the_middle_is_named(platform):
+    platform.attacker.unguard()
+    platform.attacker.run("DELETE FROM events WHERE sequence = 10")
+    found = platform.ledger.verify()
+    assert "event 11: expected sequence 10; events are missing or out of order" in found
+    assert "event 11: it does not follow the hash of event 9" in found
+    assert "event 12: expected sequence 10; events are missing or out of order" not in found, "one hole, named once"
+
+
+def test_an_event_deleted_from_the_middle_and_the_rest_renumbered_is_named(platform):
+    platform.attacker.unguard()
+    platform.attacker.run(
+        "DELETE FROM events WHERE sequence = 10",
+        "UPDATE events SET sequence = -sequence WHERE sequence > 10",
+        "UPDATE events SET sequence = -sequence - 1 WHERE sequence < 0",
+    )
+    assert any(
+        fault.startswith("event 11: column sequence says 10, the hashed body says 11")
+        for fault in platform.ledger.verify()
+    )
+
+
+def test_an_inserted_event_is_named(platform):
+    last = list(platform.ledger.events())[-1]
+    forged = canonical({**json.loads(last.body), "sequence": last.sequence + 1, "actor": "p-9"}).decode()
+    platform.attacker.run(
+        "INSERT INTO events SELECT sequence + 1, stream, stream_sequence + 1, type, 'p-9', NULL, occurred_at, "
+        ":previous, :hash, :body FROM events WHERE sequence = :last",
+        previous="sha256:forged", hash=sha256(forged.encode()), body=forged, last=last.sequence,
+    )  # fmt: skip
+    found = platform.ledger.verify()
+    assert f"event {last.sequence + 1}: it does not follow the hash of event {last.sequence}" in found
+    assert any(fault.startswith("head: column sequence says") for fault in found)
+
+
+@pytest.mark.parametrize("table", [table.name for table in tables.STATE.values()])
+def test_a_deleted_row_of_state_is_named(on_sqlite, table):
+    rows = on_sqlite.attacker.run(f"SELECT * FROM {table}")
+    on_sqlite.attacker.run(f"DELETE FROM {table}")
+    found = on_sqlite.ledger.verify()
+    for row in rows:
+        on_sqlite.attacker.run(sa.insert(tables.metadata.tables[table]).values(dict(row)))
+    gone = [fault for fault in found if fault.startswith(f"{table} ") and "but it is gone" in fault]
+    assert len(gone) == len(rows)
+
+
+def test_a_missing_text_and_one_too_many_are_named(platform):
+    platform.attacker.run("UPDATE texts SET body = 'x' WHERE body = 'nobody'")
+    platform.attacker.run("DELETE FROM texts WHERE body = 'Amir Spring'")
+    platform.attacker.run("INSERT INTO texts VALUES ('sha256:forged', '00', 'Somebody')")
+    found = platform.ledger.verify()
+    assert any("an event commits to it, but it is gone" in fault for fault in found)
+    assert "texts sha256:forged…: no event commits to it" in found
+
+
+@pytest.mark.parametrize("salt", ["upper(salt)", "salt || ' '", "'zz'", "''"])
+def test_a_salt_is_what_it_was_to_the_letter(platform, salt):
+    platform.attacker.run(f"UPDATE texts SET salt = {salt} WHERE body = 'Amir Spring'")
+    assert any("not the text that was committed to" in fault for fault in platform.ledger.verify())
+
+
+def test_a_second_head_and_none_are_named(platform):
+    platform.attacker.unguard()
+    platform.attacker.run("INSERT INTO head SELECT 2, sequence, hash, clock FROM head")
+    found = platform.ledger.verify()
+    assert "head: there are 2 of them, expected one" in found
+    assert "head: column id says 2, the chain says 1" in found
+    platform.attacker.run("DELETE FROM head")
+    assert "head: there are 0 of them, expected one" in platform.ledger.verify()
+    with pytest.raises(DependencyFailed) as caught, platform.ledger.transaction():
+        pass
+    assert caught.value.code == "ledger-headless"
+
+
+# ── what only an anchor finds ─────────────────────────────────────────────────────────────────────
+
+
+def test_an_anchored_ledger_that_only_grew_is_sound(platform, anchored):
+    Story(platform.ledger).refused()
+    assert audit.verify(platform, *anchored) == (len(list(platform.ledger.events())), ())
+
+
+def cut(platform, keep):
+    """Remove the tail and everything that tells of it: events, state, texts, head."""
+    platform.attacker.unguard()
+    kept = list(platform.ledger.events())[:keep]
+    state = replay(kept)
+    texts = {each for event in kept for each in event.payload.get("texts", {}).values()}
+    platform.attacker.run(f"DELETE FROM events WHERE sequence > {keep}")
+    platform.attacker.run(sa.delete(tables.texts).where(tables.texts.c.commitment.not_in(texts)))
+    with platform.ledger.engine.begin() as connection:
+        for table in tables.STATE.values():
+            connection.execute(sa.delete(table))
+        for rows in state.tables.values():
+            for row in rows.values():
+                put(connection, row)
+    return kept[-1]
+
+
+def guards(found):
+    return [fault for fault in found if not fault.startswith("guard ")]
+
+
+def test_a_cut_tail_is_named_by_the_head(platform):
+    last = cut(platform, keep=15)
+    found = guards(platform.ledger.verify())
+    assert any(fault.endswith("the chain says 15") for fault in found)
+    assert all(fault.startswith("head: ") for fault in found), "everything else was tidied away"
+    assert last.sequence == 15
+
+
+def test_a_cut_tail_with_a_mended_head_is_found_by_the_anchor_alone(platform, anchored):
+    length = len(list(platform.ledger.events()))
+    last = cut(platform, keep=15)
+    platform.attacker.run("UPDATE head SET sequence = 15, hash = :hash", hash=last.hash)
+    assert guards(platform.ledger.verify()) == []
+    count, found = audit.verify(platform, *anchored)
+    assert count == 15
+    assert guards(found) == [
+        f"anchor anchor.json: it was signed at event {length}; the chain ends at 15: its tail was cut"
+    ]
+
+
+def rewrite(platform, tmp_path):
+    """Tell the whole chain again with another approver of everything, every hash made anew."""
+    told = [(event, platform.ledger.text) for event in platform.ledger.events()]
+    drafts = []
+    for event, text in told:
+        payload = dict(event.payload)
+        texts = {name: text(each) for name, each in payload.pop("texts", {}).items()}
+        if payload.get("id") == "p-3":
+            payload["roles"] = ["approver", "administrator"]
+        drafts.append(
+            Draft(event.type, event.stream, event.actor, payload, texts, event.on_behalf_of, event.correlation)
+        )
+    if platform.url.startswith("sqlite"):
+        url = f"sqlite:///{tmp_path}/rewritten.db"
+    else:
+        platform.ledger.engine.dispose()
+        url = emptied(platform.url)
+    ledger = SqlLedger(url, TickingClock(), CountingEntropy())
+    with ledger.transaction() as tx:
+        for draft in drafts:
+            tx.append(draft)
+    return SimpleNamespace(**{**vars(platform), "ledger": ledger})
+
+
+def test_a_chain_rewritten_from_the_first_event_is_found_by_the_anchor_alone(platform, anchored, tmp_path):
+    rewritten = rewrite(platform, tmp_path)
+    length = len(list(rewritten.ledger.events()))
+    assert rewritten.ledger.state().get(ActorRow, "p-3").roles == ("approver", "administrator")
+    assert rewritten.ledger.verify() == ()
+    assert audit.verify(rewritten, None, None) == (length, ())
+    assert audit.verify(rewritten, *anchored) == (
+        length,
+        (f"anchor anchor.json: event {length} had another hash when it was signed: the chain was rewritten",),
+    )
+
+
+def test_an_anchor_that_the_attacker_signed_does_not_belong_to_the_key(platform, anchored, tmp_path):
+    anchor, key = anchored
+    rewritten = rewrite(platform, tmp_path)
+    rewritten.signer = Ed25519Signer(tmp_path / "attacker.pem")
+    admin = Acting(ActorRow("p-1", "person", "p-1", ("administrator",), 1))
+    anchor.write_text(json.dumps(audit.anchor(rewritten, admin)))
+    _, found = audit.verify(rewritten, anchor, key)
+    assert found == ("anchor anchor.json: its signature does not belong to this key",)
+
+
+def test_an_anchor_without_a_key_proves_nothing_and_is_refused(platform, anchored):
+    with pytest.raises(BadInput) as caught:
+        audit.verify(platform, anchored[0], None)
+    assert caught.value.code == "no-key"
+
+
+# ── the database itself ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET actor = 'p-9' WHERE sequence = 3",
+        "UPDATE events SET sequence = 999 WHERE sequence = 3",
+        "UPDATE events SET actor = actor",
+        "DELETE FROM events WHERE sequence = 3",
+        "DELETE FROM events",
+    ],
+)
+def test_the_database_itself_refuses_to_change_or_remove_events(platform, statement):
+    with pytest.raises(sa.exc.DBAPIError, match="the ledger is append-only"):
+        platform.attacker.run(statement)
+    assert platform.ledger.verify() == ()
+
+
+@pytest.mark.parametrize("statement", ["TRUNCATE events", "TRUNCATE events CASCADE"])
+def test_postgres_refuses_to_truncate(postgres_url, statement):
+    ledger = SqlLedger(emptied(postgres_url), TickingClock(), CountingEntropy())
+    Story(ledger).opened()
+    with pytest.raises(sa.exc.DBAPIError, match="the ledger is append-only"):
+        Attacker(postgres_url).run(statement)
+    assert ledger.verify() == ()
+
+
+@pytest.mark.parametrize(
+    "unique", ["sequence", "hash", "previous", "stream, stream_sequence", "idempotency_key"]
+)
+def test_sqlite_refuses_to_replace_by_any_unique_key(tmp_path, unique):
+    url = f"sqlite:///{tmp_path}/record.db"
+    ledger = SqlLedger(url, TickingClock(), CountingEntropy())
+    Story(ledger).opened().with_unreadable_drop("2020-01")
+    row = dict(Attacker(url).run("SELECT * FROM events WHERE idempotency_key IS NOT NULL")[0])
+    fresh = {name: 999 if isinstance(value, int) else f"{value}x" for name, value in row.items()}
+    same = {name: row[name] for name in unique.split(", ")}
+    columns = ", ".join(row)
+    values = ", ".join(f":{name}" for name in row)
+    with pytest.raises(sa.exc.DBAPIError, match="the ledger is append-only"):
+        Attacker(url).run(f"INSERT OR REPLACE INTO events ({columns}) VALUES ({values})", **{**fresh, **same})
+    assert ledger.verify() == ()
+
+
+def test_a_guard_that_is_gone_is_named(platform):
+    sound = platform.ledger.verify()
+    platform.attacker.run(UNGUARD[platform.ledger.engine.dialect.name][0])
+    assert sound == ()
+    assert len(platform.ledger.verify()) == 1
+    assert platform.ledger.verify()[0].startswith("guard events_refuse_")
+
+
+def test_a_guard_that_is_switched_off_is_named(postgres_url):
+    ledger = SqlLedger(emptied(postgres_url), TickingClock(), CountingEntropy())
+    Story(ledger).opened()
+    Attacker(postgres_url).run("ALTER TABLE events DISABLE TRIGGER USER")
+    assert len(ledger.verify()) == 2

@@ -1,0 +1,168 @@
+"""The schema that migrations make is the schema that the code expects, and no other is touched."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from tidegate.adapters.sql_record import SqlLedger, tables
+from tidegate.adapters.sql_record.engine import KNOWN, REVISION, revision
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.testing.databases import emptied, new_database
+from tidegate.testing.fakes.small import CountingEntropy, TickingClock
+from tidegate.testing.stories import Story
+
+#: What a database says of its own schema, a line each.
+DDL = {
+    "sqlite": "SELECT type || ' ' || sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version' "
+    "AND type <> 'trigger'",
+    "postgresql": """
+        SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+        UNION ALL SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable || ' ' ||
+            coalesce(column_default, '') FROM information_schema.columns
+            WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+        UNION ALL SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
+            FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+            AND conrelid::regclass::text <> 'alembic_version'
+    """,
+}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/record.db"
+    return emptied(request.getfixturevalue("postgres_url"))
+
+
+def opened(url):
+    return SqlLedger(url, TickingClock(), CountingEntropy(), busy_seconds=2)
+
+
+def schema(engine):
+    """What the database says, a line each; SQLite repeats the words of whoever made a table, in their order."""
+    with engine.connect() as connection:
+        lines = connection.scalars(sa.text(DDL[engine.dialect.name])).all()
+    if engine.dialect.name == "sqlite":
+        lines = [" ".join(sorted(re.findall(r"[^\s,()]+(?: \([^)]*\))?", line))) for line in lines]
+    return sorted(lines)
+
+
+def test_a_fresh_schema_by_migration_is_the_one_the_code_declares(url):
+    ledger = opened(url)
+    with ledger.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, tables.metadata) == []
+
+
+def test_it_is_so_to_the_last_index_and_constraint(url, tmp_path, request):
+    ledger = opened(url)
+    migrated = ledger.engine
+    if migrated.dialect.name == "sqlite":
+        declared = sa.create_engine(f"sqlite:///{tmp_path}/declared.db", poolclass=sa.NullPool)
+        tables.metadata.create_all(declared)
+        assert schema(migrated) == schema(declared)
+    else:
+        with new_database(request.getfixturevalue("postgres_url")) as other:
+            declared = sa.create_engine(other, poolclass=sa.NullPool)
+            tables.metadata.create_all(declared)
+            assert schema(migrated) == schema(declared)
+
+
+def test_the_database_is_at_the_revision_the_code_knows(url):
+    ledger = opened(url)
+    assert revision(ledger.engine) == REVISION == KNOWN[-1]
+    opened(url)
+    assert revision(ledger.engine) == REVISION
+
+
+def test_the_database_itself_refuses_a_second_prod_version_policy_and_request(url):
+    ledger = opened(url)
+    story = Story(ledger).opened().with_version().in_prod(1).with_version()
+    story.with_policy("2").requested(2, "staging")
+    for statement in (
+        "UPDATE versions SET stage = 'prod' WHERE number = 2",
+        "UPDATE policies SET in_force = (1 = 1)",
+        "INSERT INTO promotions SELECT id || 'x', model, version, source, target, requester, on_behalf_of, artifact, "
+        "packet, policy, status, sequence FROM promotions WHERE status = 'open'",
+        "UPDATE head SET id = 2",
+    ):
+        with pytest.raises(sa.exc.IntegrityError), ledger.engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+    for statement in (
+        "UPDATE versions SET stage = 'prod' WHERE number = 1",
+        "UPDATE versions SET stage = 'staging'",
+        "UPDATE policies SET in_force = (1 = 0)",
+    ):
+        with ledger.engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+
+
+def test_a_ledger_newer_than_the_code_is_refused_and_left_alone(url):
+    ledger = opened(url)
+    Story(ledger).opened()
+    with ledger.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(DependencyFailed) as caught:
+        opened(url)
+    assert caught.value.code == "ledger-newer"
+    assert caught.value.sentence == f"got a ledger at schema 9999, expected at most {REVISION}"
+    assert revision(ledger.engine) == "9999"
+    assert ledger.verify() == ()
+
+
+@pytest.mark.parametrize("content", [b"not a database\n" * 100, b"SQLite format 3\x00" + b"\xff" * 4096])
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path, content):
+    file = tmp_path / "record.db"
+    file.write_bytes(content)
+    with pytest.raises(DependencyFailed) as caught:
+        opened(f"sqlite:///{file}")
+    assert caught.value.code == "ledger-unusable"
+    assert "file is not a database" in caught.value.sentence
+    assert file.read_bytes() == content
+
+
+def test_a_folder_that_is_not_there_is_a_sentence(tmp_path):
+    with pytest.raises(DependencyFailed) as caught:
+        opened(f"sqlite:///{tmp_path}/nowhere/record.db")
+    assert caught.value.code == "ledger-unusable"
+    assert "unable to open database file" in caught.value.sentence
+
+
+def test_a_database_of_somebody_else_is_refused_and_left_alone(tmp_path):
+    import sqlite3
+
+    with closing(sqlite3.connect(tmp_path / "record.db")) as theirs:
+        theirs.execute("CREATE TABLE events (id TEXT)")
+        theirs.commit()
+    with pytest.raises(DependencyFailed) as caught:
+        opened(f"sqlite:///{tmp_path}/record.db")
+    assert caught.value.code == "ledger-unusable"
+    with closing(sqlite3.connect(tmp_path / "record.db")) as theirs:
+        assert theirs.execute("SELECT name FROM sqlite_master").fetchall() == [("events",)]
+
+
+def test_a_server_that_is_not_there_is_a_sentence_without_its_password():
+    with pytest.raises(DependencyFailed) as caught:
+        opened("postgresql+psycopg://ada:hunter2@127.0.0.1:1/nothing")
+    assert caught.value.code == "ledger-unusable"
+    assert "hunter2" not in str(caught.value.as_dict())
+
+
+@pytest.mark.parametrize("address", ["mysql://ada:hunter2@host/x", "not an address hunter2", "", "oracle://x"])
+def test_an_address_of_another_kind_is_bad_input_and_not_repeated(address):
+    with pytest.raises(BadInput) as caught:
+        opened(address)
+    assert caught.value.code == "bad-address"
+    assert "hunter2" not in str(caught.value.as_dict())
+
+
+def test_an_address_without_a_driver_uses_ours(postgres_url):
+    assert opened(emptied(postgres_url).replace("+psycopg", "")).verify() == ()

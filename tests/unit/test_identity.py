@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from tidegate.application.identity import Account, add_account, authenticate, open_ledger, revoke
+from tidegate.application.platform import Acting
+from tidegate.domain.actors import token_digest
+from tidegate.domain.canonical import sha256
+from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.events import EventType
+from tidegate.domain.policy import Policy, ReviewRule
+from tidegate.domain.state import ActorRow, CredentialRow, PolicyRow
+from tidegate.testing.fakes.ledger import MemoryLedger
+from tidegate.testing.fakes.policies import FakePolicies
+from tidegate.testing.fakes.small import CountingEntropy, TickingClock
+
+ADA = Account("Ada Winter", "person", ("administrator",))
+AMIR = Account("Amir O'Neil", "person", ("approver",))
+FEED = Account("svc-feed", "service", ("ingest_service",))
+BODY = "name: harbour\nversion: '1'\n"
+POLICY = Policy("harbour", "1", sha256(BODY.encode()), BODY, {}, ReviewRule((), 7, "reviewer"))
+
+
+@pytest.fixture
+def platform():
+    clock, entropy = TickingClock(), CountingEntropy()
+    return SimpleNamespace(
+        clock=clock,
+        entropy=entropy,
+        ledger=MemoryLedger(clock, entropy),
+        policies=FakePolicies(POLICY),
+        assurance="local",
+    )
+
+
+@pytest.fixture
+def tokens(platform):
+    """The ledger opened, and everybody's token by name."""
+    kept = {}
+    assert open_ledger(platform, [ADA, AMIR, FEED], kept.__setitem__)
+    return kept
+
+
+def acting(platform, token, **more):
+    return Acting(authenticate(platform.ledger.state(), token), **more)
+
+
+def written(platform):
+    return [(str(event.type), event.actor) for event in platform.ledger.events()]
+
+
+# ── the genesis ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_genesis_names_clock_assurance_accounts_and_policy(platform, tokens):
+    assert [kind for kind, _ in written(platform)] == [
+        "ledger.opened",
+        *["actor.added", "credential.issued"] * 3,
+        "policy.adopted",
+    ]
+    first = next(iter(platform.ledger.events()))
+    assert first.payload == {"clock": "simulated", "assurance": "local", "administrator": "p-1"}
+    (policy,) = platform.ledger.state().select(PolicyRow, in_force=True)
+    assert (policy.digest, policy.body) == (POLICY.digest, BODY)
+    assert platform.ledger.verify() == ()
+
+
+def test_accounts_are_numbered_by_kind_and_their_names_lie_beside_the_ledger(platform, tokens):
+    rows = platform.ledger.state().select(ActorRow)
+    assert [(row.id, row.kind, row.roles) for row in rows] == [
+        ("p-1", "person", ("administrator",)),
+        ("p-2", "person", ("approver",)),
+        ("s-1", "service", ("ingest_service",)),
+    ]
+    named = [event for event in platform.ledger.events() if event.type is EventType.ACTOR_ADDED]
+    assert [platform.ledger.text(event.payload["texts"]["name"]) for event in named] == [
+        "Ada Winter",
+        "Amir O'Neil",
+        "svc-feed",
+    ]
+    assert not any("Winter" in event.body for event in named)
+
+
+def test_opening_again_changes_nothing(platform, tokens):
+    before = list(platform.ledger.events())
+
+    def never(name, token):
+        raise AssertionError(f"a second token for {name}")
+
+    assert open_ledger(platform, [ADA, AMIR, FEED], never) is False
+    assert list(platform.ledger.events()) == before
+
+
+def test_a_token_that_cannot_be_kept_undoes_the_whole_genesis(platform):
+    kept = []
+
+    def full_disk(name, token):
+        kept.append(name)
+        if len(kept) == 2:
+            raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        open_ledger(platform, [ADA, AMIR, FEED], full_disk)
+    assert list(platform.ledger.events()) == []
+    assert open_ledger(platform, [ADA, AMIR, FEED], lambda *_: None)
+    assert platform.ledger.verify() == ()
+
+
+@pytest.mark.parametrize(
+    ("account", "code"),
+    [
+        (Account("Otto", "person", ("emperor",)), "unknown-role"),
+        (Account("Otto", "robot", ("operator",)), "unknown-kind"),
+        (Account("Otto", "person", ("scoring_service",)), "wrong-kind"),
+        (Account("svc", "service", ("approver",)), "wrong-kind"),
+        (Account("", "person", ("operator",)), "bad-name"),
+        (Account("a/b", "person", ("operator",)), "bad-name"),
+        (Account("x" * 81, "person", ("operator",)), "bad-name"),
+        (Account("two\nlines", "person", ("operator",)), "bad-name"),
+    ],
+)
+def test_a_malformed_account_undoes_the_whole_genesis(platform, account, code):
+    with pytest.raises(BadInput) as caught:
+        open_ledger(platform, [ADA, account], lambda *_: None)
+    assert caught.value.code == code
+    assert list(platform.ledger.events()) == []
+
+
+def test_without_a_policy_nothing_is_opened(platform):
+    platform.policies = FakePolicies()
+    with pytest.raises(BadInput):
+        open_ledger(platform, [ADA], lambda *_: None)
+    assert list(platform.ledger.events()) == []
+
+
+# ── tokens ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_token_proves_who_acts(platform, tokens):
+    state = platform.ledger.state()
+    assert authenticate(state, tokens["Ada Winter"]).id == "p-1"
+    assert authenticate(state, tokens["svc-feed"]).id == "s-1"
+
+
+def test_of_a_token_only_the_digest_is_kept(platform, tokens):
+    kept = {row.token_digest for row in platform.ledger.state().select(CredentialRow)}
+    assert kept == {token_digest(token) for token in tokens.values()}
+    assert not any(token in event.body for token in tokens.values() for event in platform.ledger.events())
+
+
+@pytest.mark.parametrize("how", ["", "tg_nobody", "the digest", "shortened", "spaced", "of another case"])
+def test_anything_but_a_token_is_refused(platform, tokens, how):
+    token = tokens["Ada Winter"]
+    tried = {
+        "the digest": token_digest(token),
+        "shortened": token[:-1],
+        "spaced": f"{token} ",
+        "of another case": token.upper(),
+    }.get(how, how)
+    with pytest.raises(Refused) as caught:
+        authenticate(platform.ledger.state(), tried)
+    assert caught.value.code == "unknown-token"
+    assert caught.value.data == {"rule": "A2"}
+    assert token not in str(caught.value.as_dict())
+
+
+def test_a_revoked_token_proves_nothing_and_the_others_go_on(platform, tokens):
+    ada = acting(platform, tokens["Ada Winter"])
+    assert revoke(platform, ada, "p-2") == 1
+    with pytest.raises(Refused, match="was revoked"):
+        authenticate(platform.ledger.state(), tokens["Amir O'Neil"])
+    assert authenticate(platform.ledger.state(), tokens["Ada Winter"]).id == "p-1"
+    assert revoke(platform, ada, "p-2") == 0, "there is none left"
+
+
+def test_nobody_who_does_not_exist_is_revoked(platform, tokens):
+    with pytest.raises(BadInput) as caught:
+        revoke(platform, acting(platform, tokens["Ada Winter"]), "p-9")
+    assert caught.value.code == "unknown-actor"
+
+
+# ── accounts ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_administrator_makes_accounts(platform, tokens):
+    actor, token = add_account(
+        platform,
+        acting(platform, tokens["Ada Winter"]),
+        Account("Rita", "person", ("reviewer", "auditor")),
+    )
+    assert (actor.id, actor.roles) == ("p-3", ("reviewer", "auditor"))
+    assert authenticate(platform.ledger.state(), token) == actor
+    assert platform.ledger.verify() == ()
+
+
+def test_two_accounts_may_share_a_name_and_are_two_people(platform, tokens):
+    ada = acting(platform, tokens["Ada Winter"])
+    (first, one), (second, other) = (add_account(platform, ada, AMIR) for _ in range(2))
+    assert (first.id, second.id) == ("p-3", "p-4")
+    assert one != other
+
+
+@pytest.mark.parametrize("name", ["Amir O'Neil", "svc-feed"])
+def test_whoever_is_no_administrator_is_refused_and_the_refusal_recorded(platform, tokens, name):
+    other = acting(platform, tokens[name])
+    for attempt in (lambda: add_account(platform, other, AMIR), lambda: revoke(platform, other, "p-1")):
+        before = len(written(platform))
+        with pytest.raises(Refused) as caught:
+            attempt()
+        assert caught.value.code == "not-permitted"
+        assert caught.value.data["rule"] == "A1"
+        (event,) = platform.ledger.events(after=before)
+        assert (event.type, event.actor, event.stream) == (
+            EventType.ACTION_REFUSED,
+            other.actor.id,
+            "actors",
+        )
+        assert event.payload["action"] == "actor:account:manage"
+        assert [(reason["code"], reason["rule"]) for reason in event.payload["reasons"]] == [
+            ("not-permitted", "A1")
+        ]
+    assert len(platform.ledger.state().select(ActorRow)) == 3
+
+
+def test_a_refusal_under_one_key_is_recorded_once(platform, tokens):
+    amir = acting(platform, tokens["Amir O'Neil"], key="k1")
+    before = len(written(platform))
+    for _ in range(3):
+        with pytest.raises(Refused):
+            add_account(platform, amir, AMIR)
+    assert len(written(platform)) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("account", "code"),
+    [
+        (Account("svc", "service", ("approver",)), "wrong-kind"),
+        (Account("Otto", "person", ()), "unknown-role"),
+        (Account("a\tb", "person", ("operator",)), "bad-name"),
+    ],
+)
+def test_a_malformed_account_is_not_made(platform, tokens, account, code):
+    before = written(platform)
+    with pytest.raises(BadInput) as caught:
+        add_account(platform, acting(platform, tokens["Ada Winter"]), account)
+    assert caught.value.code == code
+    assert "Otto" not in str(caught.value.as_dict()), "a name is personal data"
+    assert written(platform) == before
+
+
+def test_every_act_names_who_acted_and_for_whom(platform, tokens):
+    ada = acting(platform, tokens["Ada Winter"], on_behalf_of="p-2", correlation="story-1")
+    before = len(written(platform))
+    add_account(platform, ada, AMIR)
+    for event in platform.ledger.events(after=before):
+        assert (event.actor, event.on_behalf_of, event.correlation) == ("p-1", "p-2", "story-1")

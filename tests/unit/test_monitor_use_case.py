@@ -1,0 +1,261 @@
+"""Monitoring a scored period, on fakes: what is recorded, and when a person is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidegate.application.monitor import monitor
+from tidegate.application.ports import Frame, ModelSpec, MonitorResult
+from tidegate.domain.errors import BadInput, DependencyFailed, Refused
+from tidegate.domain.events import Event, EventType
+from tidegate.domain.evidence import Evidence, Verdict
+from tidegate.domain.policy import Policy, ReviewRule
+from tidegate.domain.state import MonitorRow, ReviewRow
+from tidegate.testing.cases import MODEL, a_policy
+from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.fakes.small import FixedClock
+
+NOW = datetime(2024, 2, 1, 6, tzinfo=UTC)
+
+
+class Outcomes:
+    """Entities that are never looked at here: the monitor below knows its verdict."""
+
+    def frame(self, model: ModelSpec, batches: object, declared: object, window: object) -> Frame:
+        return Frame("sha256:outcomes", Path("outcomes.parquet"), 1)
+
+
+class Verdicts:
+    """A monitor that finds what it is told to find."""
+
+    tool = "told 1"
+
+    def __init__(self, *verdicts: Verdict) -> None:
+        self.runs: list[Mapping[str, Any]] = []
+        self._verdicts = verdicts
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def run(
+        self,
+        model: ModelSpec,
+        decisions: Path,
+        reference: Path,
+        outcomes: Frame,
+        known_by: datetime,
+        name: str,
+    ) -> MonitorResult:
+        self.runs.append({"decisions": decisions, "reference": reference, "known_by": known_by, "name": name})
+        self.meanwhile()
+        evidence = tuple(
+            Evidence(f"check_{number}", "decisions", verdict, f"got {verdict}", self.tool)
+            for number, verdict in enumerate(self._verdicts)
+        )
+        drift = (Evidence("drift", "features", Verdict.FAILED, "weather always drifts", self.tool),)
+        return MonitorResult(evidence, drift, Path("report.html"), "sha256:report")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> FakePlatform:
+    """Return a world in which version 1 has scored January."""
+    platform = FakePlatform(tmp_path)
+    platform.register(on_behalf_of="p-2")
+    assert isinstance(platform.clock, FixedClock)
+    platform.clock.moment = NOW
+    platform.entities = Outcomes()  # type: ignore[assignment]  # it takes anything
+    platform.monitors = Verdicts(Verdict.PASSED)
+    batch = {
+        "dataset": "trips", "drop": "sha256:drop", "period": "2024-01", "batch": "", "verdict": "passed",
+        "read": 1, "accepted": 1, "quarantined": 0, "quarantine_root": "", "contract": "", "report": {},
+    }  # fmt: skip
+    platform.write(
+        EventType.BATCH_ACCEPTED, {**batch, "batch": accepted_file(platform)}, "s-3", "dataset/trips"
+    )
+    scored(platform)
+    return platform
+
+
+def accepted_file(world: FakePlatform) -> str:
+    import hashlib
+
+    folder = world.frames / "batches" / "trips"
+    folder.mkdir(parents=True)
+    name = hashlib.sha256(b"{}\n").hexdigest()
+    (folder / f"{name}.jsonl").write_bytes(b"{}\n")
+    return f"tg1:{name}"
+
+
+def scored(world: FakePlatform, period: str = "2024-01", version: int = 1) -> None:
+    payload = {
+        "model": MODEL, "period": period, "version": version, "artifact": "sha256:a", "entities": "sha256:e",
+        "rows": 10, "root": "sha256:r", "file": f"{period}-{version}.parquet",
+    }  # fmt: skip
+    world.write(EventType.DECISIONS_SCORED, payload, "s-1", f"model/{MODEL}")
+
+
+def found(world: FakePlatform, *verdicts: Verdict) -> Verdicts:
+    world.monitors = verdict = Verdicts(*verdicts)
+    return verdict
+
+
+def run(world: FakePlatform, who: str = "s-2", period: str = "2024-01") -> MonitorRow:
+    return monitor(world, world.acting(who), MODEL, period)
+
+
+def events(world: FakePlatform, *kinds: EventType) -> list[Event]:
+    return [event for event in world.ledger.events() if event.type in kinds]
+
+
+def test_a_period_that_passes_is_recorded_and_asks_nobody(world: FakePlatform) -> None:
+    row = run(world)
+    assert (row.verdict, row.review, row.version) == ("passed", "", 1)
+    assert world.ledger.state().select(ReviewRow) == ()
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ERROR])
+def test_a_verdict_the_policy_names_opens_a_review(world: FakePlatform, verdict: Verdict) -> None:
+    found(world, Verdict.PASSED, verdict)
+    row = run(world)
+    (review,) = world.ledger.state().select(ReviewRow)
+    assert row.review == review.id == "R-1"
+    assert (review.status, review.role, review.version) == ("open", "reviewer", 1)
+    assert review.cause == f"check_1 {verdict}: got {verdict}"
+    assert review.due_at == "2024-02-08T06:00:00Z"
+
+
+def test_the_review_is_caused_by_the_run_and_written_with_it(world: FakePlatform) -> None:
+    found(world, Verdict.FAILED)
+    run(world)
+    ran, opened = events(world, EventType.MONITOR_RAN, EventType.REVIEW_OPENED)
+    assert (ran.type, opened.type) == (EventType.MONITOR_RAN, EventType.REVIEW_OPENED)
+    assert (opened.causation, opened.sequence) == (ran.sequence, ran.sequence + 1)
+
+
+def test_one_bad_period_is_one_review_whatever_the_number_of_findings(world: FakePlatform) -> None:
+    found(world, Verdict.FAILED, Verdict.FAILED, Verdict.ERROR)
+    run(world)
+    (review,) = world.ledger.state().select(ReviewRow)
+    assert review.cause.count("; ") == 2
+
+
+def test_drift_alone_is_information_and_opens_nothing(world: FakePlatform) -> None:
+    row = run(world)
+    assert row.evidence["information"][0]["verdict"] == "failed"
+    assert row.review == ""
+
+
+def test_a_monitor_without_binding_evidence_can_tell_nothing_and_asks(world: FakePlatform) -> None:
+    found(world)
+    row = run(world)
+    assert (row.verdict, row.review) == ("inconclusive", "R-1")
+
+
+def reviewing(*on: Verdict, days: int = 7, role: str = "reviewer") -> Policy:
+    policy = a_policy("reviews")
+    rule = ReviewRule(on, days, role)
+    return replace(policy, review=rule, body=f"{on}{days}{role}", digest=f"sha256:{len(on)}{days}{role}")
+
+
+def test_the_policy_says_what_opens_a_review_for_whom_and_for_how_long(world: FakePlatform) -> None:
+    world.adopt(reviewing(Verdict.FAILED, days=2, role="operator"))
+    found(world, Verdict.FAILED)
+    run(world)
+    (review,) = world.ledger.state().select(ReviewRow)
+    assert (review.role, review.due_at) == ("operator", "2024-02-03T06:00:00Z")
+
+
+def test_changing_the_policy_changes_the_outcome(world: FakePlatform) -> None:
+    world.adopt(reviewing(Verdict.ERROR))
+    found(world, Verdict.FAILED)
+    assert (run(world).verdict, run(world).review) == ("failed", "")
+
+
+def test_the_policy_in_force_when_it_is_recorded_decides(world: FakePlatform) -> None:
+    told = found(world, Verdict.FAILED)
+    told.meanwhile = lambda: world.adopt(reviewing(Verdict.ERROR))
+    assert run(world).review == ""
+
+
+def test_a_period_is_monitored_once(world: FakePlatform) -> None:
+    told = found(world, Verdict.FAILED)
+    first = run(world)
+    before = len(list(world.ledger.events()))
+    assert run(world) == first
+    assert (len(list(world.ledger.events())), len(told.runs)) == (before, 1)
+
+
+def test_two_runs_at_once_record_one_result_and_one_review(world: FakePlatform) -> None:
+    told, nested = found(world, Verdict.FAILED), found(world, Verdict.ERROR)
+    world.monitors = told
+
+    def other_process() -> None:
+        world.monitors = nested
+        run(world)
+
+    told.meanwhile = other_process
+    row = run(world)
+    assert row.verdict == "error"  # the first to be recorded counts
+    assert len(events(world, EventType.MONITOR_RAN)) == 1
+    assert len(world.ledger.state().select(ReviewRow)) == 1
+
+
+def test_reviews_are_numbered_across_periods(world: FakePlatform) -> None:
+    found(world, Verdict.FAILED)
+    run(world)
+    scored(world, "2024-02")
+    assert run(world, period="2024-02").review == "R-2"
+
+
+def test_a_version_that_scored_the_period_anew_is_monitored_anew(world: FakePlatform) -> None:
+    run(world)
+    world.register(on_behalf_of="p-2")
+    scored(world, version=2)
+    assert run(world).version == 2
+    assert len(world.ledger.state().select(MonitorRow)) == 2
+
+
+def test_the_monitor_is_told_which_decisions_and_which_reference(world: FakePlatform) -> None:
+    told = found(world, Verdict.PASSED)
+    run(world)
+    (seen,) = told.runs
+    assert seen["decisions"] == world.frames / "scores" / "2024-01-1.parquet"
+    assert seen["reference"].parent.parent == world.frames / "models"
+    assert (seen["known_by"], seen["name"]) == (NOW, f"{MODEL}-2024-01-v1")
+
+
+def test_a_period_that_was_not_scored_is_refused(world: FakePlatform) -> None:
+    with pytest.raises(Refused) as error:
+        run(world, period="2024-03")
+    assert (error.value.code, error.value.hint) == ("not-scored", "score the period first")
+
+
+def test_an_unknown_model_is_bad_input(world: FakePlatform) -> None:
+    with pytest.raises(BadInput, match="expected a registered one"):
+        monitor(world, world.acting("s-2"), "other", "2024-01")
+
+
+@pytest.mark.parametrize("name", ["p-6", "s-1"])
+def test_who_may_not_monitor_is_refused_and_the_refusal_recorded(world: FakePlatform, name: str) -> None:
+    with pytest.raises(Refused, match="A1"):
+        run(world, name)
+    (event,) = events(world, EventType.ACTION_REFUSED)
+    assert event.actor == name
+
+
+def test_a_monitor_that_fails_writes_nothing_and_can_run_again(world: FakePlatform) -> None:
+    told = found(world, Verdict.FAILED)
+
+    def broken() -> None:
+        raise DependencyFailed("monitor-failed", "got no report, expected one")
+
+    told.meanwhile = broken
+    with pytest.raises(DependencyFailed):
+        run(world)
+    assert events(world, EventType.MONITOR_RAN) == []
+    told.meanwhile = lambda: None
+    assert run(world).review == "R-1"
