@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -19,13 +21,15 @@ SERVER = "postgresql+psycopg://127.0.0.1:5432/postgres"
 
 @pytest.fixture(scope="module")
 def postgres_url():
-    """The address of a PostgreSQL database of this module's own, on the server TIDEGATE_TEST_POSTGRES names."""
+    """The address of a PostgreSQL database for this module, on the server TIDEGATE_TEST_POSTGRES names."""
     server = os.environ.get("TIDEGATE_TEST_POSTGRES", SERVER)
     database = new_database(server)
     try:
         url = database.__enter__()
     except sa.exc.OperationalError as error:
-        reason = f"PostgreSQL cannot be reached; set TIDEGATE_TEST_POSTGRES ({str(error.orig).splitlines()[0]})"
+        reason = (
+            f"PostgreSQL cannot be reached; set TIDEGATE_TEST_POSTGRES ({str(error.orig).splitlines()[0]})"
+        )
         if os.environ.get("CI") == "true":
             pytest.fail(reason)  # there both databases are promised: a skip would hide that one was not tried
         pytest.skip(reason)
@@ -54,7 +58,20 @@ def shell(played, tmp_path):
     """A copy of the played home, to act on."""
     home = tmp_path / "home"
     shutil.copytree(played[0].home, home, ignore=shutil.ignore_patterns("landing", "prefect"))
+    _move_registry(home / "mlflow" / "mlflow.db", str(played[0].home), str(home))
     return Shell(home, ROOT)
+
+
+def _move_registry(database, old, new):
+    """MLflow keeps absolute paths; a copied home must not reach into the one it was copied from."""
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            for column in [row[1] for row in connection.execute(f"PRAGMA table_info('{table}')")]:
+                connection.execute(
+                    f'UPDATE "{table}" SET "{column}" = replace("{column}", ?, ?) WHERE instr("{column}", ?)',
+                    (old, new, old),
+                )
 
 
 @pytest.fixture

@@ -35,8 +35,8 @@ ledger = SqlLedger(url, SystemClock(), SystemEntropy())
 for number in range(count):
     with ledger.transaction() as tx:
         for stream in ("shared", name):
-            draft = Draft(EventType.ACTION_REFUSED, stream, name, {"n": number}, {"reason": f"{name} {number}"})
-            tx.append(draft)
+            texts = {"reason": f"{name} {number}"}
+            tx.append(Draft(EventType.ACTION_REFUSED, stream, name, {"n": number}, texts))
 """
 
 
@@ -56,7 +56,9 @@ def append(ledger, name, count):
         with ledger.transaction() as tx:
             for stream in ("shared", name):
                 tx.append(
-                    Draft(EventType.ACTION_REFUSED, stream, name, {"n": number}, {"reason": f"{name} {number}"})
+                    Draft(
+                        EventType.ACTION_REFUSED, stream, name, {"n": number}, {"reason": f"{name} {number}"}
+                    )
                 )
 
 
@@ -64,8 +66,12 @@ def one_sound_chain(url, writers, count):
     """Assert that ``writers`` wrote ``count`` events each to a shared stream and to one of their own."""
     ledger = opened(url)
     events = list(ledger.events())
-    assert [event.sequence for event in events] == list(range(1, 2 * writers * count + 1)), "no gap, none lost"
-    assert [event.previous for event in events] == [NO_DIGEST, *(event.hash for event in events[:-1])], "no fork"
+    assert [event.sequence for event in events] == list(range(1, 2 * writers * count + 1)), (
+        "no gap, none lost"
+    )
+    assert [event.previous for event in events] == [NO_DIGEST, *(event.hash for event in events[:-1])], (
+        "no fork"
+    )
     for stream, length in Counter(event.stream for event in events).items():
         numbers = [event.stream_sequence for event in events if event.stream == stream]
         assert numbers == list(range(1, length + 1))
@@ -107,8 +113,11 @@ def at_once(url, writers, count):
     running = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, url, f"w-{each}", str(count)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for each in range(writers)
     ]
     for process in running:

@@ -43,7 +43,9 @@ def opened(url):
         assurance="local",
     )
     tokens = {}
-    open_ledger(platform, [Account(name, "person", (role,)) for name, role in NAMES.items()], tokens.__setitem__)
+    open_ledger(
+        platform, [Account(name, "person", (role,)) for name, role in NAMES.items()], tokens.__setitem__
+    )
     ada = authenticate(platform.ledger.state(), tokens["Ada Winterbottom"])
     _, tokens[LATE] = add_account(platform, Acting(ada), Account(LATE, "person", ("operator",)))
     return platform.ledger, tokens

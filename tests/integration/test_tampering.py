@@ -48,7 +48,9 @@ class Attacker:
             if self._engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
             for statement in statements:
-                done = connection.execute(sa.text(statement) if isinstance(statement, str) else statement, values)
+                done = connection.execute(
+                    sa.text(statement) if isinstance(statement, str) else statement, values
+                )
             return done.mappings().all() if done.returns_rows else done.rowcount
 
     def unguard(self):
@@ -57,7 +59,7 @@ class Attacker:
     @contextmanager
     def altering(self, table, column):
         """Change ``column`` in the newest row of ``table``, and change it back."""
-        order = table.c.sequence.desc() if "sequence" in table.c else list(table.primary_key)[0]
+        order = table.c.sequence.desc() if "sequence" in table.c else next(iter(table.primary_key))
         # Of the events one in the middle: the last one has nobody behind it who would notice.
         offset = 40 if table is tables.events else 0
         before = dict(self.run(sa.select(table).order_by(order).limit(1).offset(offset))[0])
@@ -293,7 +295,9 @@ def test_an_event_deleted_from_the_middle_is_named(platform):
     found = platform.ledger.verify()
     assert "event 11: expected sequence 10; events are missing or out of order" in found
     assert "event 11: it does not follow the hash of event 9" in found
-    assert "event 12: expected sequence 10; events are missing or out of order" not in found, "one hole, named once"
+    assert "event 12: expected sequence 10; events are missing or out of order" not in found, (
+        "one hole, named once"
+    )
 
 
 def test_an_event_deleted_from_the_middle_and_the_rest_renumbered_is_named(platform):
@@ -313,8 +317,8 @@ def test_an_inserted_event_is_named(platform):
     last = list(platform.ledger.events())[-1]
     forged = canonical({**json.loads(last.body), "sequence": last.sequence + 1, "actor": "p-9"}).decode()
     platform.attacker.run(
-        "INSERT INTO events SELECT sequence + 1, stream, stream_sequence + 1, type, 'p-9', NULL, occurred_at, "
-        ":previous, :hash, :body FROM events WHERE sequence = :last",
+        "INSERT INTO events SELECT sequence + 1, stream, stream_sequence + 1, type, 'p-9', NULL, "
+        "occurred_at, :previous, :hash, :body FROM events WHERE sequence = :last",
         previous="sha256:forged", hash=sha256(forged.encode()), body=forged, last=last.sequence,
     )  # fmt: skip
     found = platform.ledger.verify()
@@ -420,7 +424,9 @@ def rewrite(platform, tmp_path):
         if payload.get("id") == "p-3":
             payload["roles"] = ["approver", "administrator"]
         drafts.append(
-            Draft(event.type, event.stream, event.actor, payload, texts, event.on_behalf_of, event.correlation)
+            Draft(
+                event.type, event.stream, event.actor, payload, texts, event.on_behalf_of, event.correlation
+            )
         )
     if platform.url.startswith("sqlite"):
         url = f"sqlite:///{tmp_path}/rewritten.db"

@@ -19,8 +19,10 @@ from tidegate.testing.stories import Story
 
 #: What a database says of its own schema, a line each.
 DDL = {
-    "sqlite": "SELECT type || ' ' || sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version' "
-    "AND type <> 'trigger'",
+    "sqlite": """
+        SELECT type || ' ' || sql FROM sqlite_master
+        WHERE sql IS NOT NULL AND name <> 'alembic_version' AND type <> 'trigger'
+    """,
     "postgresql": """
         SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'
         UNION ALL SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable || ' ' ||
@@ -45,7 +47,7 @@ def opened(url):
 
 
 def schema(engine):
-    """What the database says, a line each; SQLite repeats the words of whoever made a table, in their order."""
+    """What the database says, a line each; SQLite repeats the words of whoever made a table."""
     with engine.connect() as connection:
         lines = connection.scalars(sa.text(DDL[engine.dialect.name])).all()
     if engine.dialect.name == "sqlite":
@@ -90,8 +92,10 @@ def test_the_database_itself_refuses_a_second_prod_version_policy_and_request(ur
     for statement in (
         "UPDATE versions SET stage = 'prod' WHERE number = 2",
         "UPDATE policies SET in_force = (1 = 1)",
-        "INSERT INTO promotions SELECT id || 'x', model, version, source, target, requester, on_behalf_of, artifact, "
-        "packet, policy, status, sequence FROM promotions WHERE status = 'open'",
+        """
+        INSERT INTO promotions SELECT id || 'x', model, version, source, target, requester, on_behalf_of,
+        artifact, packet, policy, status, sequence FROM promotions WHERE status = 'open'
+        """,
         "UPDATE head SET id = 2",
     ):
         with pytest.raises(sa.exc.IntegrityError), ledger.engine.begin() as connection:
@@ -156,7 +160,9 @@ def test_a_server_that_is_not_there_is_a_sentence_without_its_password():
     assert "hunter2" not in str(caught.value.as_dict())
 
 
-@pytest.mark.parametrize("address", ["mysql://ada:hunter2@host/x", "not an address hunter2", "", "oracle://x"])
+@pytest.mark.parametrize(
+    "address", ["mysql://ada:hunter2@host/x", "not an address hunter2", "", "oracle://x"]
+)
 def test_an_address_of_another_kind_is_bad_input_and_not_repeated(address):
     with pytest.raises(BadInput) as caught:
         opened(address)

@@ -8,7 +8,7 @@ import pytest
 from tidegate.application import audit
 from tidegate.application.platform import Acting
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
-from tidegate.domain.events import EventType
+from tidegate.domain.events import Draft, EventType
 from tidegate.domain.fold import fingerprint, replay
 from tidegate.domain.state import ActorRow
 from tidegate.testing.fakes.ledger import MemoryLedger
@@ -16,16 +16,27 @@ from tidegate.testing.fakes.small import CountingEntropy, FakeSigner, TickingClo
 from tidegate.testing.stories import Story, whole_story
 
 
+ACCOUNTS = {"auditor": "p-71", "operator": "p-72", "reviewer": "p-73"}
+
+
 @pytest.fixture
 def platform():
     clock = TickingClock()
     ledger = MemoryLedger(clock, CountingEntropy())
     Story(ledger).opened().with_data("2020-01")
+    staff(ledger)
     return SimpleNamespace(clock=clock, ledger=ledger, signer=FakeSigner(), assurance="local")
 
 
-def actor(*roles):
-    return Acting(ActorRow("p-7", "person", "p-7", roles, 1))
+def staff(ledger):
+    with ledger.transaction() as tx:
+        for role, name in ACCOUNTS.items():
+            added = {"id": name, "kind": "person", "subject": name, "roles": [role]}
+            tx.append(Draft(EventType.ACTOR_ADDED, "actors", "p-1", added, {"name": name}))
+
+
+def actor(role):
+    return Acting(ActorRow(ACCOUNTS[role], "person", ACCOUNTS[role], (role,), 1))
 
 
 @pytest.fixture
@@ -85,6 +96,7 @@ def test_a_ledger_that_was_cut_is_found(platform, files):
 def test_another_ledger_of_the_same_length_is_found(platform, files):
     other = MemoryLedger(TickingClock(), CountingEntropy(count=1000))
     Story(other).opened().with_data("2020-01")
+    staff(other)
     platform.ledger = other
     (fault,) = audit.verify(platform, *files)[1]
     assert fault.endswith("had another hash when it was signed: the chain was rewritten")

@@ -43,7 +43,6 @@ def test_canonical_bytes_are_json_that_anybody_reads(value):
     assert json.loads(canonical(value)) == value
 
 
-@pytest.mark.xfail(strict=True, reason="parse() reads a float of 2**53 or more back as an integer; see the report")
 @steady
 @given(st.floats(2.0**53, 1e20))
 def test_large_floats_read_back_too(value):
@@ -54,7 +53,8 @@ def test_large_floats_read_back_too(value):
     ("value", "text"),
     [
         # RFC 8785, section 3.2.2 and appendix B.
-        ({"numbers": [333333333.33333329, 1e30, 4.50, 2e-3, 1e-27]}, '{"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27]}'),
+        ({"numbers": [333333333.33333329, 1e30, 4.50, 2e-3, 1e-27]},
+         '{"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27]}'),
         ({"string": "€$\u000f\nA'B\"\\\\\"/"}, '{"string":"€$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}'),
         ({"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\U0001f600": 5, "\x80": 6, "\xf6": 7},
          '{"\\r":2,"1":4,"\x80":6,"\xf6":7,"\u20ac":1,"\U0001f600":5,"\ufb33":3}'),
@@ -70,7 +70,7 @@ def test_canonical_text_is_as_the_rfc_has_it(value, text):
 @pytest.mark.parametrize(
     "value",
     [
-        float("nan"), float("inf"), -float("inf"), 2**53, -(2**53), 2**60, {1, 2}, object(), b"bytes",
+        float("nan"), float("inf"), -float("inf"), 2**53, -(2**53), 2**60, {1, 2}, object, b"bytes",
         datetime(2013, 1, 1, tzinfo=UTC), {1: "a key that is no text"}, "\ud800", {"\udfff": 1},
     ],
     ids=repr,
@@ -102,7 +102,9 @@ def test_a_time_is_written_in_utc(moment, text):
 
 
 @steady
-@given(st.datetimes(timezones=st.integers(-14 * 60, 14 * 60).map(lambda east: timezone(timedelta(minutes=east)))))
+@given(
+    st.datetimes(timezones=st.integers(-14 * 60, 14 * 60).map(lambda east: timezone(timedelta(minutes=east))))
+)
 def test_a_time_comes_back_as_the_same_moment(moment):
     try:
         text = utc_text(moment)

@@ -26,6 +26,7 @@ from tidegate.domain.events import (
 AT = datetime(2013, 4, 1, 6, tzinfo=UTC)
 WRITTEN = datetime(2026, 11, 1, 12, 30, 0, 5, tzinfo=UTC)
 steady = settings(deadline=None, max_examples=50)  # a slow machine is no fault
+START = Head()
 DRAFT = Draft(EventType.ACTION_REFUSED, "model/tides", "p-2", {"action": "approve"})
 
 JSON = st.recursive(
@@ -46,7 +47,7 @@ DRAFTS = st.builds(
 )
 
 
-def sealed(draft=DRAFT, head=Head(), number=1, commitments=None, policy=None):
+def sealed(draft=DRAFT, head=START, number=1, commitments=None, policy=None):
     return seal(draft, head, number, commitments or {}, policy, AT, WRITTEN, "simulated")
 
 
@@ -154,8 +155,10 @@ def test_every_older_version_has_its_upcaster():
 @pytest.mark.parametrize(
     ("fields", "code", "sentence"),
     [
-        ({"envelope": "tg.event/2"}, "unknown-envelope", "got an event with envelope 'tg.event/2', expected 'tg.event/1'"),
-        ({"type": "model.cloned"}, "unknown-type", "got an event of type 'model.cloned', expected one of this version's"),
+        ({"envelope": "tg.event/2"}, "unknown-envelope",
+         "got an event with envelope 'tg.event/2', expected 'tg.event/1'"),
+        ({"type": "model.cloned"}, "unknown-type",
+         "got an event of type 'model.cloned', expected one of this version's"),
         ({"schema_version": 2}, "unknown-schema", "got action.refused in version 2, expected at most 1"),
     ],
 )  # fmt: skip

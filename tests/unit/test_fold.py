@@ -55,7 +55,9 @@ def stages(story):
 
 
 def statuses(story):
-    return [row.status for row in sorted(story.ledger.state().select(PromotionRow), key=lambda row: row.sequence)]
+    return [
+        row.status for row in sorted(story.ledger.state().select(PromotionRow), key=lambda row: row.sequence)
+    ]
 
 
 def other(value):
@@ -128,7 +130,7 @@ def test_only_what_names_one_installation_is_volatile():
 def test_a_row_more_or_less_changes_the_fingerprint(events, kind):
     state = replay(events)
     before = fingerprint(state)
-    key, row = state.tables[kind.TABLE].popitem()
+    _, row = state.tables[kind.TABLE].popitem()
     assert fingerprint(state) != before
     state.put(row)
     assert fingerprint(state) == before
@@ -215,7 +217,12 @@ def test_an_approval_is_bound_and_moves_nothing(story):
     (row,) = story.ledger.state().select(ApprovalRow)
     asked = one(story, PromotionRow, "tides-P1")
     assert (row.actor, row.outcome) == ("p-3", "approve")
-    assert (row.version, row.artifact, row.packet, row.policy) == (1, asked.artifact, asked.packet, asked.policy)
+    assert (row.version, row.artifact, row.packet, row.policy) == (
+        1,
+        asked.artifact,
+        asked.packet,
+        asked.policy,
+    )
     assert (statuses(story), stages(story)) == (["open"], {1: ("candidate", False)})
 
 

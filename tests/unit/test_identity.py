@@ -250,9 +250,9 @@ def test_a_malformed_account_is_not_made(platform, tokens, account, code):
     assert written(platform) == before
 
 
-def test_every_act_names_who_acted_and_for_whom(platform, tokens):
-    ada = acting(platform, tokens["Ada Winter"], on_behalf_of="p-2", correlation="story-1")
+def test_every_act_names_who_acted_and_its_story(platform, tokens):
+    ada = acting(platform, tokens["Ada Winter"], correlation="story-1")
     before = len(written(platform))
     add_account(platform, ada, AMIR)
     for event in platform.ledger.events(after=before):
-        assert (event.actor, event.on_behalf_of, event.correlation) == ("p-1", "p-2", "story-1")
+        assert (event.actor, event.on_behalf_of, event.correlation) == ("p-1", None, "story-1")

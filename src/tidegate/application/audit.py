@@ -37,7 +37,9 @@ def anchor(platform: Platform, acting: Acting) -> dict[str, Any]:
     return {"statement": statement, "signature": platform.signer.sign(canonical(statement))}
 
 
-def verify(platform: Platform, anchor_file: Path | None, key_file: Path | None) -> tuple[int, tuple[str, ...]]:
+def verify(
+    platform: Platform, anchor_file: Path | None, key_file: Path | None
+) -> tuple[int, tuple[str, ...]]:
     """Return how many events there are, and one sentence per fault; no fault means sound.
 
     Chain, copies, texts and state are always checked. An anchor and the public key, both kept by the
@@ -59,7 +61,7 @@ def fingerprint_now(platform: Platform) -> str:
 
 
 def _hashes(platform: Platform) -> dict[int, str]:
-    """Return the hash of each event, up to the first that cannot be read: that one is a fault found already."""
+    """Return the hash of each event up to the first that cannot be read, which is a fault found already."""
     hashes: dict[int, str] = {}
     try:
         for event in platform.ledger.events():
@@ -81,20 +83,28 @@ def _anchor_faults(
         return [f"anchor {anchor_file.name}: its signature does not belong to this key"]
     sequence = statement["sequence"]
     if sequence not in hashes:
-        return [f"anchor {anchor_file.name}: it was signed at event {sequence}; the chain ends at {max(hashes, default=0)}: its tail was cut"]
+        return [
+            f"anchor {anchor_file.name}: it was signed at event {sequence}; the chain ends at {max(hashes, default=0)}: its tail was cut"
+        ]
     if hashes[sequence] != statement["hash"]:
-        return [f"anchor {anchor_file.name}: event {sequence} had another hash when it was signed: the chain was rewritten"]
+        return [
+            f"anchor {anchor_file.name}: event {sequence} had another hash when it was signed: the chain was rewritten"
+        ]
     return []
 
 
 def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > _MAX_ANCHOR:
-            raise BadInput("too-large", f"got {path.name} with more than {_MAX_ANCHOR} bytes", "name the right file")
+            raise BadInput(
+                "too-large", f"got {path.name} with more than {_MAX_ANCHOR} bytes", "name the right file"
+            )
         return path.read_bytes()
     except OSError as error:
         raise BadInput(
-            "no-such-file", f"got {path.name}, which cannot be read ({error.strerror})", "name a file that exists"
+            "no-such-file",
+            f"got {path.name}, which cannot be read ({error.strerror})",
+            "name a file that exists",
         ) from error
 
 
@@ -107,5 +117,7 @@ def _read_anchor(path: Path) -> dict[str, Any]:
         return {"statement": statement, "signature": str(signed["signature"])}
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(
-            "bad-anchor", f"got {path.name}, which is no anchor ({error}), expected a {ANCHOR} file", "name an anchor"
+            "bad-anchor",
+            f"got {path.name}, which is no anchor ({error}), expected a {ANCHOR} file",
+            "name an anchor",
         ) from error

@@ -17,7 +17,7 @@ from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.state import BatchRow
 
-_PERIOD = re.compile(r"(\d{4})(?:-(\d{2}))?(?:-(\d{2}))?$")
+_PERIOD = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?(?:-([0-9]{2}))?$")
 
 
 def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> BatchRow:
@@ -136,14 +136,14 @@ def period_window(period: str) -> tuple[datetime, datetime]:
     """
     match = _PERIOD.fullmatch(period)
     try:
-        year, month, day = (int(part) if part else 0 for part in match.groups()) if match else (0, 0, 0)
-        start = datetime(year, month or 1, day or 1, tzinfo=UTC)
-    except ValueError as error:
+        year, month, day = (None if part is None else int(part) for part in match.groups()) if match else (0, 0, 0)
+        start = datetime(year or 0, 1 if month is None else month, 1 if day is None else day, tzinfo=UTC)
+        if day is not None:
+            return start, start + timedelta(days=1)
+        if month is not None:
+            return start, datetime(start.year + start.month // 12, start.month % 12 + 1, 1, tzinfo=UTC)
+        return start, datetime(start.year + 1, 1, 1, tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
         raise BadInput(
             "bad-period", f"got the period `{period}`, expected one like 2013, 2013-01 or 2013-01-31", "mend it"
         ) from error
-    if day:
-        return start, start + timedelta(days=1)
-    if month:
-        return start, datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    return start, datetime(year + 1, 1, 1, tzinfo=UTC)

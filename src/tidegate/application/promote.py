@@ -131,6 +131,8 @@ def request(platform: Platform, acting: Acting, model: str, version: int, to: St
         )
         denied = _denied(untrue, decision)
         if denied:
+            if any(reason.rule not in {"A1", "A2"} for reason in denied):
+                _seal(tx, acting, life.versions[version], gathered.facts, dossier)
             record_refusal(
                 tx, acting, _stream(model), "promote", _subject(version, dossier, policy), denied, key
             )
@@ -342,11 +344,9 @@ def _open(
     policy: Policy,
     key: str | None,
 ) -> tuple[Lifecycle, bool]:
-    """Seal the packet if it is new, and open the request, unless the very same one is open already."""
+    """Seal the packet, and open the request, unless the very same one is open already."""
     row, target = life.versions[version], str(_next(life, version))
-    if tx.get(PacketRow, dossier.packet) is None:
-        payload = {"digest": dossier.packet, "model": row.model, "version": version, "body": facts}
-        tx.append(draft(acting, EventType.PACKET_SEALED, _stream(row.model), payload))
+    _seal(tx, acting, row, facts, dossier)
     now = (dossier.packet, policy.digest, target)
     before = life.promotion
     if opened := before is None or (before.packet, before.policy, before.target) != now:
@@ -364,6 +364,15 @@ def _open(
         }
         tx.append(draft(acting, EventType.PROMOTION_REQUESTED, _stream(row.model), payload, key=key))
     return lifecycle(tx, row.model, version), opened
+
+
+def _seal(
+    tx: Transaction, acting: Acting, row: VersionRow, facts: dict[str, Any], dossier: Dossier
+) -> None:
+    """Seal the packet if it is new. What a refusal speaks of is sealed too: an auditor must be able to read it."""
+    if tx.get(PacketRow, dossier.packet) is None:
+        payload = {"digest": dossier.packet, "model": row.model, "version": row.number, "body": facts}
+        tx.append(draft(acting, EventType.PACKET_SEALED, _stream(row.model), payload))
 
 
 def _apply(

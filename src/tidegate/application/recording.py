@@ -7,7 +7,8 @@ from typing import Any
 
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Transaction
-from tidegate.domain.actors import Permission, permits, require
+from tidegate.application.standing import itself
+from tidegate.domain.actors import Permission, permits
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Draft, Event, EventType
 from tidegate.domain.lifecycle import Reason
@@ -37,20 +38,28 @@ def draft(
 
 
 def permit(platform: Platform, acting: Acting, permission: Permission, stream: str) -> None:
-    """Refuse, and record the refusal, where no role of the actor permits this.
+    """Refuse, and record the refusal, where no role that the actor holds now permits this.
 
     Raises:
-        Refused: rule A1.
+        Refused: rule A1, or A2 for an actor the ledger does not have. BadInput: it acts for nobody known.
     """
-    if permits(acting.actor, permission):
+    actor, reasons = itself(platform.ledger.state(), acting)
+    if not permits(actor, permission):
+        sentence = f"{actor.id} holds no role that permits `{permission}`"
+        reasons = [*reasons, Reason("not-permitted", "A1", sentence, "ask somebody whose role permits it")]
+    if not reasons:
         return
-    key = acting.scoped_key(str(permission))
+    key = acting.scoped_key(f"{permission}:{stream}")
     with platform.ledger.transaction() as tx:
         if key is None or tx.recorded(key) is None:
-            sentence = f"{acting.actor.id} holds no role that permits `{permission}`"
-            reason = Reason("not-permitted", "A1", sentence, "ask somebody whose role permits it")
-            record_refusal(tx, acting, stream, str(permission), {}, [reason], key)
-    require(acting.actor, permission)
+            record_refusal(tx, acting, stream, str(permission), {}, reasons, key)
+    raise Refused(
+        reasons[0].code,
+        "; ".join(f"{reason.rule}: {reason.sentence}" for reason in reasons),
+        reasons[0].next_step,
+        rule=reasons[0].rule,
+        reasons=[reason.as_dict() for reason in reasons],
+    )
 
 
 def record_refusal(

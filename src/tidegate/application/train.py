@@ -14,6 +14,7 @@ from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import digest, utc_text
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import EventType
+from tidegate.domain.policy import Tier
 from tidegate.domain.state import FeatureViewRow, ModelRow, TrainingSetRow, VersionRow
 
 
@@ -120,10 +121,27 @@ def _record_inputs(
     }
     with platform.ledger.transaction() as tx:
         row = tx.get(ModelRow, spec.name)
+        if row is not None and _cost(spec.tier) < _cost(row.tier):
+            raise Refused(
+                "tier-lowered",
+                f"got tier {spec.tier} in model.yaml, expected at least {row.tier}, which `{spec.name}` holds",
+                "a trainer may raise a model's tier, never lower it: restore model.yaml",
+            )
         if row is None or any(getattr(row, name) != value for name, value in about.items()):
             tx.append(draft(acting, EventType.MODEL_REGISTERED, f"model/{spec.name}", about))
         if tx.get(TrainingSetRow, frame.digest) is None:
             tx.append(draft(acting, EventType.TRAINING_SET_BUILT, f"model/{spec.name}", training_set))
+
+
+def _cost(tier: str) -> int:
+    """Order tiers by what a wrong decision costs.
+
+    Raises:
+        BadInput: no such tier.
+    """
+    if tier not in set(Tier):
+        raise BadInput("bad-tier", f"got the tier `{tier}`, expected low, standard or high", "mend model.yaml")
+    return list(Tier).index(Tier(tier))
 
 
 def window_facts(known: Windows) -> Mapping[str, Any]:

@@ -16,6 +16,9 @@ import rfc8785
 
 from tidegate.domain.errors import BadInput
 
+#: Integers from here on are not canonical (RFC 8785 rests on IEEE doubles); they are written as strings.
+MAX_INTEGER = 2**53
+
 #: The ``previous`` of the first event: a digest of nothing, spelled so that nobody mistakes it.
 NO_DIGEST = "sha256:" + "0" * 64
 
@@ -47,10 +50,18 @@ def digest(value: object) -> str:
     return sha256(canonical(value))
 
 
-def parse(text: str) -> dict[str, Any]:
-    """Read back one canonical object."""
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
+def parse(text: str) -> Any:
+    """Read canonical JSON back.
+
+    RFC 8785 writes a float of 2**53 or more without a point; no canonical integer is that large, so a
+    numeral beyond it is read back as the float it was.
+    """
+    return json.loads(text, parse_int=_number)
+
+
+def _number(digits: str) -> int | float:
+    number = int(digits)
+    return number if abs(number) < MAX_INTEGER else float(digits)
 
 
 def utc_text(moment: datetime) -> str:

@@ -134,7 +134,7 @@ class Head:
 
 
 def commitment(salt: str, text: str) -> str:
-    """Return the salted commitment to a personal text: SHA-256 over the salt's hex digits, a zero byte, the text.
+    """Return the commitment to a personal text: SHA-256 over its salt's hex digits, a zero byte, the text.
 
     Without the salt, which is erased together with the text, a short name cannot be guessed back. The digits
     are hashed, not the bytes they spell: they hold no zero byte, so no other salt and text give the same.
@@ -200,7 +200,9 @@ def open_body(body: str) -> Event:
     event_type, version = EventType(envelope["type"]), envelope["schema_version"]
     payload = envelope["payload"]
     if version > SCHEMA_VERSIONS[event_type]:
-        raise _unknown("schema", f"{event_type} in version {version}", f"at most {SCHEMA_VERSIONS[event_type]}")
+        raise _unknown(
+            "schema", f"{event_type} in version {version}", f"at most {SCHEMA_VERSIONS[event_type]}"
+        )
     for step in range(version, SCHEMA_VERSIONS[event_type]):
         payload = UPCASTERS[event_type, step](payload)
     return Event(
@@ -226,7 +228,7 @@ def open_body(body: str) -> Event:
 
 
 def _envelope(body: str) -> dict[str, Any]:
-    """Return the body's envelope, all its fields there and of their types: whoever reads on may rely on it."""
+    """Return the body's envelope, all its fields there and of their types: who reads on relies on it."""
     try:
         envelope: object = parse(body)
     except (ValueError, TypeError, RecursionError):

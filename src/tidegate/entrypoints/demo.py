@@ -208,6 +208,8 @@ def _trained(found: Mapping[str, Any]) -> str:
 
 
 def _waiting(found: Mapping[str, Any]) -> str:
+    if not found["waits"]:
+        return f"version {found['version']} stands in {found['stage']}; nothing waits"
     lines = [f"version {found['version']} rose to {found['stage']} on evidence alone"]
     lines += [f"{found['promotion']} waits, {each['rule']}: {each['sentence']}" for each in found["waits"]]
     return "\n".join(lines)

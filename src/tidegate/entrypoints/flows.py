@@ -80,7 +80,7 @@ def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any]) -> An
     known = flow_names(settings)
     if name not in known:
         raise BadInput("unknown-flow", f"got the flow `{name}`, expected one of: {', '.join(known)}", "")
-    from prefect.exceptions import ParameterTypeError, SignatureMismatchError
+    from prefect.exceptions import ParameterBindError, ParameterTypeError, SignatureMismatchError
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     flow = getattr(_load(settings.folder("pipelines") / f"{name}.py"), name)
@@ -93,7 +93,7 @@ def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any]) -> An
     with temporary_settings(here):
         try:
             return flow(**parameters)
-        except (SignatureMismatchError, ParameterTypeError) as error:
+        except (ParameterBindError, SignatureMismatchError, ParameterTypeError) as error:
             raise BadInput(
                 "bad-parameters",
                 f"got parameters that the flow `{name}` does not take: {' '.join(str(error).split())}",

@@ -6,12 +6,14 @@ import json
 import os
 import sys
 
-import click
 import typer
 
 from tidegate.domain.errors import TidegateError
 from tidegate.entrypoints.cli import audit, data, models, people, work
 from tidegate.entrypoints.cli.common import err
+
+#: What Typer raises for words it cannot use; it exports only the leaf of that family.
+USAGE = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="tidegate",
@@ -50,12 +52,12 @@ def main() -> None:
     except TidegateError as error:
         _explain(error)
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as done:
+    except typer.Exit as done:
         sys.exit(done.exit_code)
-    except click.ClickException as usage:
+    except USAGE as usage:
         usage.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         err.print("stopped; what was committed stays, run the command again to go on")
         sys.exit(130)
     except BrokenPipeError:

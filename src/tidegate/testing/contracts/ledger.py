@@ -26,7 +26,8 @@ from tidegate.domain.state import (
 from tidegate.testing.fakes.small import FixedClock, TickingClock
 from tidegate.testing.stories import Story, whole_story
 
-#: Another ledger on the same contents, as another process would open it: (clock, seconds it waits for the lock).
+#: Another ledger on the same contents, as another process would open it, given a clock and how many seconds
+#: it waits for the write lock.
 Opener = Callable[[Clock, float], Ledger]
 
 
@@ -98,7 +99,9 @@ class LedgerContract:
         assert story.last.policy is None
         first = subject.state().select(PolicyRow, in_force=True)[0].digest
         assert story.with_policy("2").last.policy == first
-        assert story.refused().last.policy == subject.state().select(PolicyRow, in_force=True)[0].digest != first
+        assert (
+            story.refused().last.policy == subject.state().select(PolicyRow, in_force=True)[0].digest != first
+        )
 
     def test_an_event_that_starts_a_story_is_its_own_correlation(self, subject: Ledger) -> None:
         with subject.transaction() as tx:
@@ -140,7 +143,9 @@ class LedgerContract:
         with subject.transaction() as tx:
             assert tx.append(actor("1")).sequence == 1
 
-    def test_half_an_append_is_never_committed_even_where_its_error_is_swallowed(self, subject: Ledger) -> None:
+    def test_half_an_append_is_never_committed_even_where_its_error_is_swallowed(
+        self, subject: Ledger
+    ) -> None:
         lost = Draft(EventType.ROLES_CHANGED, "actors", "p-1", {"id": "nobody", "roles": ["approver"]})
 
         def swallow() -> None:
@@ -178,7 +183,9 @@ class LedgerContract:
         assert "expected the simulated one" in caught.value.sentence
         assert len(list(other.events())) == 1
 
-    def test_a_second_writer_waits_and_then_says_that_it_is_locked(self, subject: Ledger, opener: Opener) -> None:
+    def test_a_second_writer_waits_and_then_says_that_it_is_locked(
+        self, subject: Ledger, opener: Opener
+    ) -> None:
         impatient = opener(TickingClock(), 0.2)
         with (
             subject.transaction(),

@@ -88,7 +88,9 @@ class SignerContract:
     def test_what_is_no_signature_does_not_verify(self, subject: Signer, signature: str) -> None:
         assert not subject.verify(b"the head", signature, subject.public_key)
 
-    @pytest.mark.parametrize("key", ["", "a password", "-----BEGIN NOTHING-----\nAA==\n-----END NOTHING-----"])
+    @pytest.mark.parametrize(
+        "key", ["", "a password", "-----BEGIN NOTHING-----\nAA==\n-----END NOTHING-----"]
+    )
     def test_what_is_no_key_is_bad_input(self, subject: Signer, key: str) -> None:
         with pytest.raises(BadInput) as caught:
             subject.verify(b"the head", subject.sign(b"the head"), key)

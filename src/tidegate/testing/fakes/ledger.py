@@ -60,7 +60,7 @@ class MemoryTransaction(StateView):
         if events and events[0].clock != kind:
             raise Refused(
                 "clock-kind",
-                f"got the {kind} clock for this ledger, expected the {events[0].clock} one it was opened with",
+                f"got the {kind} clock, expected the {events[0].clock} one it was opened with",
                 "simulated and real time never share a ledger",
             )
         salted = {name: (self._entropy.salt(), text) for name, text in draft.texts.items()}
