@@ -70,7 +70,9 @@ class Tidegate:
         """Return the ledger's signing key, from the environment or its file."""
         from tidegate.adapters.ed25519_signer import Ed25519Signer
 
-        return Ed25519Signer(self.settings.home / "keys" / "ledger.pem", os.environ.get("TIDEGATE_LEDGER_KEY"))
+        return Ed25519Signer(
+            self.settings.home / "keys" / "ledger.pem", os.environ.get("TIDEGATE_LEDGER_KEY")
+        )
 
     @cached_property
     def ledger(self) -> ports.Ledger:
@@ -185,7 +187,9 @@ class Tidegate:
     def _git(self, *arguments: str) -> str:
         command = ["git", "-C", str(self.settings.project), *arguments]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603  # fixed words
+            done = subprocess.run(  # noqa: S603  # fixed words
+                command, capture_output=True, text=True, timeout=10, check=False
+            )
         except OSError:
             return ""  # no git on this machine: the packet then says that the commit is unknown
         return done.stdout.strip() if done.returncode == 0 else ""
@@ -226,7 +230,12 @@ class Tidegate:
         return bool(self.ledger.state().select(ActorRow))
 
     def act(
-        self, name: str | None = None, *, key: str | None = None, on_behalf_of: str | None = None, story: str | None = None
+        self,
+        name: str | None = None,
+        *,
+        key: str | None = None,
+        on_behalf_of: str | None = None,
+        story: str | None = None,
     ) -> Acting:
         """Authenticate: by a local user's name, or by ``TIDEGATE_TOKEN``.
 
@@ -237,7 +246,9 @@ class Tidegate:
             self.open()
         elif not self.opened():
             raise Refused(
-                "no-ledger", "got no open ledger, expected one", "`tidegate open` opens it and shows the first token"
+                "no-ledger",
+                "got no open ledger, expected one",
+                "`tidegate open` opens it and shows the first token",
             )
         token = self.local_token(name) if name else os.environ.get("TIDEGATE_TOKEN", "")
         if not token:

@@ -101,7 +101,9 @@ def _profile(folder: Path, name: str, home: Path, env: Mapping[str, str]) -> Pro
     file = folder / f"{name}.toml"
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name) or not file.is_file():
         known = ", ".join(sorted(path.stem for path in folder.glob("*.toml"))) or "none"
-        raise BadInput("no-profile", f"got the profile `{name}`, expected one of: {known}", "set TIDEGATE_PROFILE")
+        raise BadInput(
+            "no-profile", f"got the profile `{name}`, expected one of: {known}", "set TIDEGATE_PROFILE"
+        )
     table = tomllib.loads(file.read_text(encoding="utf-8"))
     expected = {field.name for field in fields(Profile)}
     if set(table) != expected:
@@ -111,7 +113,9 @@ def _profile(folder: Path, name: str, home: Path, env: Mapping[str, str]) -> Pro
             f"got unknown or missing {', '.join(off)} in {file.name}, expected exactly {', '.join(sorted(expected))}",
             "mend the profile",
         )
-    accounts = tuple(LocalAccount(row["name"], row["kind"], tuple(row["roles"])) for row in table.pop("accounts"))
+    accounts = tuple(
+        LocalAccount(row["name"], row["kind"], tuple(row["roles"])) for row in table.pop("accounts")
+    )
     return Profile(accounts=accounts, **{key: _expand(value, home, env) for key, value in table.items()})
 
 

@@ -1,7 +1,6 @@
 """Bad input at the command line: one clear sentence, the right exit code, nothing lost."""
 
 import json
-import os
 import sqlite3
 
 import pytest
@@ -22,25 +21,53 @@ def refused(done, code, *parts):
     ("words", "code", "said"),
     [
         (["promote", "nobody", "1", "--as", "dana"], 2, "got the model `nobody`, expected a registered one"),
-        (["promote", "flight_delay", "9", "--as", "dana"], 2, "got version 9 of `flight_delay`, expected one of: 1, 2"),
+        (
+            ["promote", "flight_delay", "9", "--as", "dana"],
+            2,
+            "got version 9 of `flight_delay`, expected one of: 1, 2",
+        ),
         (["promote", "flight_delay", "2"], 2, "got nobody to act as"),
         (["promote", "flight_delay", "2", "--as", "mallory"], 1, "got the local user `mallory`"),
         (["promote", "flight_delay", "2", "--as", "rita"], 1, "holds no role that permits"),
         (["promote", "flight_delay", "2", "--to", "moon", "--as", "dana"], 2, "moon"),
         (["approve", "flight_delay", "1", "--as", "amir", "--reason", "again"], 1, "leads nowhere"),
-        (["approve", "flight_delay", "2", "--as", "amir", "--reason", "early"], 1, "no promotion of version 2 waits"),
+        (
+            ["approve", "flight_delay", "2", "--as", "amir", "--reason", "early"],
+            1,
+            "no promotion of version 2 waits",
+        ),
         (["approve", "flight_delay", "2", "--as", "amir", "--reason", "  "], 2, "got no reason"),
-        (["review", "R-9", "--outcome", "benign", "--reason", "x", "--as", "rita"], 2, "got the review `R-9`"),
-        (["review", "R-1", "--outcome", "benign", "--reason", "x", "--as", "rita"], 1, "R-1 was decided as retrain"),
+        (
+            ["review", "R-9", "--outcome", "benign", "--reason", "x", "--as", "rita"],
+            2,
+            "got the review `R-9`",
+        ),
+        (
+            ["review", "R-1", "--outcome", "benign", "--reason", "x", "--as", "rita"],
+            1,
+            "R-1 was decided as retrain",
+        ),
         (["rollback", "flight_delay", "--as", "dana", "--reason", "x"], 1, "holds no role that permits"),
         (["ingest", "trains", "/nowhere.zip", "--as", "svc-ingest"], 2, "trains"),
-        (["ingest", "flights", "/nowhere/flights-2013-01.zip", "--as", "svc-ingest"], 2, "flights-2013-01.zip"),
+        (
+            ["ingest", "flights", "/nowhere/flights-2013-01.zip", "--as", "svc-ingest"],
+            2,
+            "flights-2013-01.zip",
+        ),
         (["quarantine", "trains"], 2, "got trains"),
         (["run", "fly"], 2, "got the flow `fly`, expected one of: ingest, materialize"),
-        (["run", "monitor", "modell=flight_delay"], 2, "got parameters that the flow `monitor` does not take"),
+        (
+            ["run", "monitor", "modell=flight_delay"],
+            2,
+            "got parameters that the flow `monitor` does not take",
+        ),
         (["run", "score", "model=flight_delay", "period=spring"], 2, "got the period `spring`"),
         (["user", "add", "eve", "--role", "king", "--as", "ada"], 2, "got `king`"),
-        (["user", "add", "bot", "--service", "--role", "approver", "--as", "ada"], 2, "got `approver` for a service"),
+        (
+            ["user", "add", "bot", "--service", "--role", "approver", "--as", "ada"],
+            2,
+            "got `approver` for a service",
+        ),
         (["user", "add", "eve", "--role", "approver", "--as", "dana"], 1, "holds no role that permits"),
         (["user", "revoke", "p-99", "--as", "ada"], 2, "got the actor `p-99`"),
         (["audit", "verify", "--anchor", "README.md", "--key", "README.md"], 2, "is no anchor"),
@@ -56,8 +83,12 @@ def test_each_mistake_gets_one_sentence_and_its_exit_code(shell, words, code, sa
 def test_an_anchor_inside_the_home_does_not_count(shell):
     inside = shell.home / "head.json"
     inside.write_text("{}")
-    refused(shell.run("audit", "verify", "--anchor", str(inside), "--key", str(inside)), 2, "inside TIDEGATE_HOME")
-    refused(shell.run("audit", "anchor", "--as", "aude", "--to", str(shell.home / "x")), 2, "inside TIDEGATE_HOME")
+    refused(
+        shell.run("audit", "verify", "--anchor", str(inside), "--key", str(inside)), 2, "inside TIDEGATE_HOME"
+    )
+    refused(
+        shell.run("audit", "anchor", "--as", "aude", "--to", str(shell.home / "x")), 2, "inside TIDEGATE_HOME"
+    )
 
 
 def test_one_s_own_work_cannot_be_approved_and_the_refusal_is_recorded(shell):
@@ -79,7 +110,11 @@ def test_nobody_approves_twice(shell):
     shell.json("user", "add", "alba", "--role", "approver", "--as", "ada")
     shell.json("promote", "flight_delay", "2", "--as", "dana")
     assert shell.json("approve", "flight_delay", "2", "--as", "alba", "--reason", "go")["stage"] == "prod"
-    refused(shell.run("approve", "flight_delay", "2", "--as", "alba", "--reason", "go"), 1, "P1  got: approve version 2")
+    refused(
+        shell.run("approve", "flight_delay", "2", "--as", "alba", "--reason", "go"),
+        1,
+        "P1  got: approve version 2",
+    )
 
 
 def test_a_revoked_token_acts_no_more(shell):
@@ -122,7 +157,9 @@ def test_a_broken_feature_store_fails_in_one_sentence(shell):
 def test_a_tampered_artifact_is_not_served(shell):
     for path in (shell.home / "mlflow" / "artifacts").rglob("*.onnx"):
         path.write_bytes(path.read_bytes() + b"\\0")
-    done = shell.run("run", "score", "model=flight_delay", "period=2013-03", TIDEGATE_NOW="2013-05-06T06:00:00Z")
+    done = shell.run(
+        "run", "score", "model=flight_delay", "period=2013-03", TIDEGATE_NOW="2013-05-06T06:00:00Z"
+    )
     refused(done, 3, "sha256:")
 
 
@@ -165,4 +202,4 @@ def test_tokens_and_keys_are_readable_by_their_owner_only(shell):
     shell.json("user", "list")
     private = [*(shell.home / "tokens").iterdir(), shell.home / "keys" / "ledger.pem"]
     assert len(private) == 11
-    assert all(os.stat(path).st_mode & 0o077 == 0 for path in private)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in private)

@@ -22,8 +22,13 @@ def test_every_row_read_is_accepted_or_quarantined(played):
     rows = [event for event in shell.json("log") if event["type"] == "batch.accepted"]
     assert len(rows) == 5
     for period in ("2013-01", "2013-02", "2013-03", "2013-04"):
-        text = said(played, {"1": "January", "2": "February", "3": "March", "4": "April"}[period[-1]] + " through the gate")
-        read, accepted, held = (int(part.split()[0].replace(",", "")) for part in text.splitlines()[0].split(", "))
+        text = said(
+            played,
+            {"1": "January", "2": "February", "3": "March", "4": "April"}[period[-1]] + " through the gate",
+        )
+        read, accepted, held = (
+            int(part.split()[0].replace(",", "")) for part in text.splitlines()[0].split(", ")
+        )
         assert read == accepted + held
         assert read > 24_000
 
@@ -87,7 +92,9 @@ def test_the_registry_follows_the_ledger_and_any_client_can_load_what_is_in_prod
     client = MlflowClient(f"sqlite:///{shell.home / 'mlflow' / 'mlflow.db'}")
     assert int(client.get_model_version_by_alias("flight_delay", "prod").version) == 1
     assert client.get_model_version("flight_delay", "2").tags["tidegate.stage"] == "candidate"
-    assert np.isfinite(client.get_run(client.get_model_version("flight_delay", "1").run_id).data.metrics["roc_auc"])
+    assert np.isfinite(
+        client.get_run(client.get_model_version("flight_delay", "1").run_id).data.metrics["roc_auc"]
+    )
 
 
 def test_no_pickle_lies_anywhere_in_the_home(played):
@@ -109,7 +116,9 @@ def test_a_changed_threshold_changes_the_outcome(tmp_path):
     shutil.copytree(ROOT, project, symlinks=True, ignore=ignored)
     policy = project / "models" / "policy" / "policy.yaml"
     lenient = policy.read_text()
-    policy.write_text(lenient.replace("packet.metrics.roc_auc.n >= 5000", "packet.metrics.roc_auc.n >= 14200"))
+    policy.write_text(
+        lenient.replace("packet.metrics.roc_auc.n >= 5000", "packet.metrics.roc_auc.n >= 14200")
+    )
     assert policy.read_text() != lenient
     shell = Shell(tmp_path / "home", project)
     done = shell.run("demo", timeout=900)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tidegate.adapters._arrow import write_parquet
 from tidegate.adapters.feast_store import FeastStore
+from tidegate.adapters.shared.arrow import write_parquet
 
 ROOT = Path(__file__).parents[2]
 DECLARED = {"airports": {"zones": [{"faa": "SJU", "tzone": "America/Puerto_Rico"}]}}
@@ -95,7 +95,7 @@ def test_definitions_applied_by_the_native_command_are_the_ones_we_apply(project
 @pytest.mark.slow
 def test_processes_that_start_at_once_share_one_store(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from tidegate.adapters.feast_store import FeastStore; "
+        "import sys; from pathlib import Path; from tidegate.adapters.feast_store.store import FeastStore; "
         "print(sorted(FeastStore(Path(sys.argv[1]), Path(sys.argv[2])).apply().items()))"
     )
     command = [sys.executable, "-c", program, str(ROOT / "features"), str(tmp_path / "home")]

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
-from tidegate.adapters._arrow import write_parquet
-from tidegate.adapters._duckdb import run_sql
+from tidegate.adapters.shared.arrow import write_parquet
+from tidegate.adapters.shared.sql import run_sql
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "features" / "sources"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.adapters._duckdb import run_sql
-from tidegate.adapters._model_code import load_pipeline
 from tidegate.adapters.contract_files import ContractFiles
 from tidegate.adapters.model_folders import ModelFolders
+from tidegate.adapters.shared.model_code import load_pipeline
+from tidegate.adapters.shared.sql import run_sql
 from tidegate.adapters.sklearn_trainer import SklearnTrainer
 from tidegate.adapters.sql_entities import SqlEntities
 from tidegate.application.ports import Windows

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tidegate.adapters._arrow import write_parquet
-from tidegate.adapters._duckdb import run_sql, write_frame
 from tidegate.adapters.feast_store import FeastStore
+from tidegate.adapters.shared.arrow import write_parquet
+from tidegate.adapters.shared.sql import run_sql, write_frame
 
 ROOT = Path(__file__).parents[2]
 NEW_YORK = ZoneInfo("America/New_York")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.adapters._gx_suite import ROW_LEVEL, TABLE_LEVEL
 from tidegate.adapters.contract_files import ContractFiles
+from tidegate.adapters.contract_files.suite import ROW_LEVEL, TABLE_LEVEL
 from tidegate.application.ports import Contracts
 from tidegate.domain.errors import BadInput
 from tidegate.testing.contracts.contracts import ContractsContract
@@ -223,7 +223,7 @@ def test_reading_a_contract_imports_no_heavy_library() -> None:
     import subprocess
 
     code = (
-        "import sys; from pathlib import Path; from tidegate.adapters.contract_files import ContractFiles;"
+        "import sys; from pathlib import Path; from tidegate.adapters.contract_files.files import ContractFiles;"
         "ContractFiles(Path(sys.argv[1])).load('flights');"
         "print([m for m in ('great_expectations', 'pandas', 'numpy', 'pyarrow') if m in sys.modules])"
     )

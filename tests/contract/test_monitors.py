@@ -194,9 +194,9 @@ class TestEvidentlyMonitors(MonitorsContract):
         assert result.report.is_file()
 
     def test_evidently_and_we_measure_the_same_gap(self, subject, case):
-        from tidegate.adapters._evidently_report import _GAP, _comparable, _evidently, _run
-        from tidegate.adapters._monitor_file import read_plan
-        from tidegate.adapters._monitor_rows import read_period, read_table
+        from tidegate.adapters.evidently_monitor.declaration import read_plan
+        from tidegate.adapters.evidently_monitor.report import _GAP, _comparable, _evidently, _run
+        from tidegate.adapters.evidently_monitor.rows import read_period, read_table
 
         plan = read_plan(subject._folder / "tram_delay.yaml", case.model)
         period = read_period(case.model, plan, case.decisions, case.outcomes.path, case.known_by)
@@ -217,7 +217,7 @@ class TestEvidentlyMonitors(MonitorsContract):
     def test_another_process_writes_the_same_report(self, subject, case, monitor_file, tmp_path):
         code = (
             "import sys; from datetime import datetime; from pathlib import Path;"
-            "from tidegate.adapters.evidently_monitor import EvidentlyMonitors;"
+            "from tidegate.adapters.evidently_monitor.monitors import EvidentlyMonitors;"
             "from tidegate.application.ports import Frame; from tidegate.testing.material import model_spec;"
             "p = [Path(each) for each in sys.argv[1:6]];"
             "r = EvidentlyMonitors(p[0], p[1]).run(model_spec(p[1]), p[2], p[3], Frame('f', p[4], 0),"
@@ -299,7 +299,7 @@ def test_the_adapter_imports_no_heavy_library():
 
 
 def test_the_team_s_own_monitor_reads(tmp_path):
-    from tidegate.adapters._monitor_file import read_plan
+    from tidegate.adapters.evidently_monitor.declaration import read_plan
     from tidegate.adapters.model_folders import ModelFolders
 
     root = Path(__file__).parents[2]

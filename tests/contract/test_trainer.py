@@ -52,7 +52,7 @@ class TestSklearnTrainer(TrainerContract):
         script = (
             "import sys; from pathlib import Path\n"
             "from tidegate.adapters.model_folders import ModelFolders\n"
-            "from tidegate.adapters.sklearn_trainer import SklearnTrainer\n"
+            "from tidegate.adapters.sklearn_trainer.trainer import SklearnTrainer\n"
             "from tidegate.application.ports import Frame\n"
             "from tidegate.domain.canonical import sha256\n"
             "from tidegate.testing.material import windows\n"
@@ -199,7 +199,7 @@ class TestSklearnTrainer(TrainerContract):
     def test_two_versions_of_a_model_do_not_see_each_others_code(
         self, model: ModelSpec, rewritten: Callable[[str], ModelSpec], tmp_path: Path
     ) -> None:
-        from tidegate.adapters._model_code import load_pipeline
+        from tidegate.adapters.shared.model_code import load_pipeline
 
         before = set(sys.modules)
         other = rewritten(TRAIN_PY + "\nMARK = 2\n")

@@ -15,7 +15,6 @@ from tidegate.testing.fakes.ledger import MemoryLedger
 from tidegate.testing.fakes.small import CountingEntropy, FakeSigner, TickingClock
 from tidegate.testing.stories import Story, whole_story
 
-
 ACCOUNTS = {"auditor": "p-71", "operator": "p-72", "reviewer": "p-73"}
 
 

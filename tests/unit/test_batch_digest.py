@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tidegate.adapters._arrow import table_digest
+from tidegate.adapters.shared.arrow import table_digest
 from tidegate.domain.errors import BadInput
 
 TYPES: dict[str, pa.DataType] = {

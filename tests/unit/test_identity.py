@@ -9,7 +9,7 @@ from tidegate.application.platform import Acting
 from tidegate.domain.actors import token_digest
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, Refused
-from tidegate.domain.events import EventType
+from tidegate.domain.events import Draft, EventType
 from tidegate.domain.policy import Policy, ReviewRule
 from tidegate.domain.state import ActorRow, CredentialRow, PolicyRow
 from tidegate.testing.fakes.ledger import MemoryLedger
@@ -256,3 +256,25 @@ def test_every_act_names_who_acted_and_its_story(platform, tokens):
     add_account(platform, ada, AMIR)
     for event in platform.ledger.events(after=before):
         assert (event.actor, event.on_behalf_of, event.correlation) == ("p-1", None, "story-1")
+
+
+def test_a_person_acts_only_as_itself_and_the_refusal_is_recorded(platform, tokens):
+    before = len(written(platform))
+    with pytest.raises(Refused, match="A2: p-1 is a person and acts only as itself"):
+        add_account(platform, acting(platform, tokens["Ada Winter"], on_behalf_of="p-2"), AMIR)
+    (event,) = platform.ledger.events(after=before)
+    assert (event.type, event.actor) == (EventType.ACTION_REFUSED, "p-1")
+
+
+def test_an_actor_that_lost_its_role_since_it_authenticated_is_refused(platform, tokens):
+    ada = acting(platform, tokens["Ada Winter"])
+    with platform.ledger.transaction() as tx:
+        tx.append(Draft(EventType.ROLES_CHANGED, "actors", "p-1", {"id": "p-1", "roles": ["auditor"]}))
+    with pytest.raises(Refused, match="A1: p-1 holds no role"):
+        add_account(platform, ada, AMIR)
+
+
+def test_an_actor_that_the_ledger_does_not_have_is_refused(platform, tokens):
+    stranger = Acting(ActorRow("p-9", "person", "p-9", ("administrator",), 1))
+    with pytest.raises(Refused, match="A2"):
+        add_account(platform, stranger, AMIR)

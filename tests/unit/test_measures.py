@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from tidegate.adapters._measures import METRICS, brier_difference, day_numbers, probability_metrics
+from tidegate.adapters.shared.measures import METRICS, brier_difference, day_numbers, probability_metrics
 
 
 def days_of(days, rows, *, effect=0.0, seed=0):

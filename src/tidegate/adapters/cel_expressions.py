@@ -77,7 +77,7 @@ class CelExpressions:
             )
         try:
             result = program.execute(cast("dict[str, Any]", plain))
-        except Exception as error:  # the interpreter raises plain built-in exceptions for every fault
+        except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
             sentence = f"got {_cause(error)}, expected facts that `{_short(expression)}` fits"
             raise BadInput("expression-failed", sentence, _HINT) from error
         if not isinstance(result, bool):
@@ -101,7 +101,7 @@ def _program(expression: str) -> cel.Program:
         raise _syntax(f"{loops} uses of all, exists, exists_one or filter", f"at most {MAX_LOOPS}")
     try:
         program = _interpreter().compile(expression)
-    except Exception as error:
+    except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
         lines = str(error).split("ERROR: <input>:", 1)
         reason = lines[-1].splitlines()[0] if len(lines) > 1 else type(error).__name__
         raise _syntax(f"`{_short(expression)}`, which does not compile ({_short(reason)})", "CEL") from error

@@ -128,7 +128,7 @@ def _validate(configurations: Mapping[str, Mapping[str, Any]], frame: pd.DataFra
             ),
             result_format={"result_format": "COMPLETE", "return_unexpected_index_query": False},
         )
-    except Exception as error:  # noqa: BLE001  # a tool that gives up is the verdict `error`, never a pass
+    except Exception as error:  # noqa: BLE001  # whatever GX makes of a file's arguments is the verdict `error`
         sentence = f"got {type(error).__name__} from GX for the whole suite, expected results"
         return {rule: outcomes.get(rule, sentence) for rule in configurations}
     for part in report.results:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tidegate.adapters._model_code import folder_digest
-from tidegate.adapters._yaml import Node, Reader, read_text
+from tidegate.adapters.shared.model_code import folder_digest
+from tidegate.adapters.shared.yaml_reader import Node, Reader, read_text
 from tidegate.application.ports import ModelSpec
 from tidegate.domain.errors import BadInput
 from tidegate.domain.policy import Tier

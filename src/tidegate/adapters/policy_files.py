@@ -31,7 +31,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tidegate.adapters._yaml import Node, Reader, read_text
+from tidegate.adapters.shared.yaml_reader import Node, Reader, read_text
 from tidegate.application.judgement import coverage, run_tests
 from tidegate.application.ports import Expressions
 from tidegate.domain.actors import ROLES, Permission

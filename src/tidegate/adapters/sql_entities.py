@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.adapters._duckdb import run_sql, write_frame
+from tidegate.adapters.shared.sql import run_sql, write_frame
 from tidegate.application.ports import Frame, ModelSpec
 from tidegate.domain.errors import BadInput
 

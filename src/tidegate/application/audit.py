@@ -83,8 +83,9 @@ def _anchor_faults(
         return [f"anchor {anchor_file.name}: its signature does not belong to this key"]
     sequence = statement["sequence"]
     if sequence not in hashes:
+        end = max(hashes, default=0)
         return [
-            f"anchor {anchor_file.name}: it was signed at event {sequence}; the chain ends at {max(hashes, default=0)}: its tail was cut"
+            f"anchor {anchor_file.name}: it was signed at event {sequence}; the chain ends at {end}: its tail was cut"
         ]
     if hashes[sequence] != statement["hash"]:
         return [

@@ -21,8 +21,9 @@ Declared = Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]]
 def accepted(
     platform: Platform, state: StateReader, known_by: datetime
 ) -> tuple[dict[str, list[Path]], list[str]]:
-    """Return the files of the batches accepted by ``known_by``, by dataset in the order of their periods, and
-    all their digests.
+    """Return the files of the batches accepted by ``known_by``, by dataset, and all their digests.
+
+    Files are in the order of their periods.
 
     Raises:
         DependencyFailed: a batch's file is gone or was altered.
@@ -42,7 +43,9 @@ def declared(platform: Platform) -> Declared:
     return {name: platform.contracts.load(name).declared for name in platform.contracts.datasets()}
 
 
-def materialize(platform: Platform, acting: Acting, until: datetime | None = None) -> tuple[FeatureViewRow, ...]:
+def materialize(
+    platform: Platform, acting: Acting, until: datetime | None = None
+) -> tuple[FeatureViewRow, ...]:
     """Rebuild every view from accepted batches and bring the online store to what was known at ``until``.
 
     Doing it again with the same batches and the same moment changes nothing and writes nothing.
@@ -73,9 +76,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     return platform.ledger.state().select(FeatureViewRow)
 
 
-def _record_built(
-    platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, str | int]]
-) -> None:
+def _record_built(platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, str | int]]) -> None:
     with platform.ledger.transaction() as tx:
         known = {
             row.view: {"definition": row.definition, "source": row.source, "rows": row.rows}

@@ -67,7 +67,12 @@ def open_ledger(
         tx.append(Draft(EventType.LEDGER_OPENED, "ledger", first, opening))
         for account in accounts:
             _add(tx, Acting(tx.get(ActorRow, first) or _first(first)), account, platform, keep_token)
-        adopted = {"digest": policy.digest, "name": policy.name, "version": policy.version, "body": policy.body}
+        adopted = {
+            "digest": policy.digest,
+            "name": policy.name,
+            "version": policy.version,
+            "body": policy.body,
+        }
         tx.append(Draft(EventType.POLICY_ADOPTED, "policy", first, adopted))
     return True
 
@@ -94,7 +99,9 @@ def revoke(platform: Platform, acting: Acting, actor: str) -> int:
     permit(platform, acting, Permission.MANAGE_ACTORS, "actors")
     with platform.ledger.transaction() as tx:
         if tx.get(ActorRow, actor) is None:
-            raise BadInput("unknown-actor", f"got the actor `{actor}`, expected one of `tidegate user list`", "")
+            raise BadInput(
+                "unknown-actor", f"got the actor `{actor}`, expected one of `tidegate user list`", ""
+            )
         live = tx.select(CredentialRow, actor=actor, revoked=False)
         for credential in live:
             tx.append(draft(acting, EventType.CREDENTIAL_REVOKED, "actors", {"id": credential.id}))
@@ -129,5 +136,5 @@ def _add(
     issued = {"id": f"c-{actor}", "actor": actor, "token_digest": token_digest(token)}
     tx.append(draft(acting, EventType.CREDENTIAL_ISSUED, "actors", issued))
     row = tx.get(ActorRow, actor)
-    assert row is not None  # noqa: S101  # the fold of the event just appended
+    assert row is not None  # the fold of the event just appended
     return row

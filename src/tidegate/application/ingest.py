@@ -67,7 +67,7 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
             # Two ingests of one drop at once: the first one counts.
             tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
         row = tx.get(BatchRow, dataset, name)
-    assert row is not None  # noqa: S101  # the fold of the event just appended
+    assert row is not None  # the fold of the event just appended
     return row
 
 
@@ -136,7 +136,9 @@ def period_window(period: str) -> tuple[datetime, datetime]:
     """
     match = _PERIOD.fullmatch(period)
     try:
-        year, month, day = (None if part is None else int(part) for part in match.groups()) if match else (0, 0, 0)
+        year, month, day = (
+            (None if part is None else int(part) for part in match.groups()) if match else (0, 0, 0)
+        )
         start = datetime(year or 0, 1 if month is None else month, 1 if day is None else day, tzinfo=UTC)
         if day is not None:
             return start, start + timedelta(days=1)
@@ -145,5 +147,7 @@ def period_window(period: str) -> tuple[datetime, datetime]:
         return start, datetime(start.year + 1, 1, 1, tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         raise BadInput(
-            "bad-period", f"got the period `{period}`, expected one like 2013, 2013-01 or 2013-01-31", "mend it"
+            "bad-period",
+            f"got the period `{period}`, expected one like 2013, 2013-01 or 2013-01-31",
+            "mend it",
         ) from error

@@ -33,7 +33,9 @@ def monitor(platform: Platform, acting: Acting, model: str, period: str) -> Moni
     scorings = state.select(ScoringRow, model=model, period=period)
     if not scorings:
         raise Refused(
-            "not-scored", f"got no decisions of `{model}` in {period}, expected some", "score the period first"
+            "not-scored",
+            f"got no decisions of `{model}` in {period}, expected some",
+            "score the period first",
         )
     scoring = max(scorings, key=lambda row: row.sequence)
     known = state.get(MonitorRow, model, period, scoring.version)
@@ -46,7 +48,10 @@ def monitor(platform: Platform, acting: Acting, model: str, period: str) -> Moni
     result = platform.monitors.run(
         spec,
         platform.frames / "scores" / scoring.file,
-        platform.frames / "models" / version.artifact.removeprefix("sha256:") / str(version.links["reference"]),
+        platform.frames
+        / "models"
+        / version.artifact.removeprefix("sha256:")
+        / str(version.links["reference"]),
         outcomes,
         platform.clock.now(),
         f"{model}-{period}-v{scoring.version}",
@@ -80,7 +85,7 @@ def monitor(platform: Platform, acting: Acting, model: str, period: str) -> Moni
                     draft(acting, EventType.REVIEW_OPENED, f"model/{model}", opened, causation=ran.sequence)
                 )
         row = tx.get(MonitorRow, model, period, scoring.version)
-    assert row is not None  # noqa: S101  # the fold of the event just appended
+    assert row is not None  # the fold of the event just appended
     return row
 
 

@@ -212,13 +212,13 @@ class Batches(Protocol):
         """
         ...
 
-    def accept(self, contract: Contract, table: Table, held: Mapping[int, tuple[str, ...]]) -> tuple[str, Path]:
+    def accept(
+        self, contract: Contract, table: Table, held: Mapping[int, tuple[str, ...]]
+    ) -> tuple[str, Path]:
         """Keep the rows not in ``held``, ordered by the contract's key; return batch digest and file."""
         ...
 
-    def quarantine(
-        self, contract: Contract, drop_digest: str, table: Table, report: GateReport
-    ) -> Segment:
+    def quarantine(self, contract: Contract, drop_digest: str, table: Table, report: GateReport) -> Segment:
         """Keep every held-back row with all its reasons."""
         ...
 
@@ -330,7 +330,9 @@ class Features(Protocol):
     def tool(self) -> str: ...
 
     def build(
-        self, batches: Mapping[str, Sequence[Path]], declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]]
+        self,
+        batches: Mapping[str, Sequence[Path]],
+        declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]],
     ) -> Mapping[str, Frame]:
         """Rebuild every view's source table from accepted batches; return them by view name."""
         ...
@@ -381,10 +383,13 @@ class Trainer(Protocol):
         """
         ...
 
-    def compare(self, model: ModelSpec, candidate_digest: str, champion: Path, champion_digest: str) -> Measure:
-        """Return by how much the candidate's Brier score is lower than the champion's, on the validation rows
-        kept when the candidate was trained (its ``Trained.reference``), paired row by row, with a 95 % interval
-        over whole days. Positive: the candidate is better.
+    def compare(
+        self, model: ModelSpec, candidate_digest: str, champion: Path, champion_digest: str
+    ) -> Measure:
+        """Return by how much the candidate's Brier score is lower than the champion's; positive is better.
+
+        Measured on the validation rows kept when the candidate was trained (its ``Trained.reference``), paired
+        row by row, with a 95 % interval over whole days.
 
         Raises:
             DependencyFailed: the champion's bytes no longer have their digest, or the reference rows are gone.
@@ -420,7 +425,9 @@ class Registry(Protocol):
 class Scorer(Protocol):
     """Scores rows with a verified artifact in a safe format."""
 
-    def score(self, artifact: Path, artifact_digest: str, model: ModelSpec, frame: Frame, into: Path) -> Segment:
+    def score(
+        self, artifact: Path, artifact_digest: str, model: ModelSpec, frame: Frame, into: Path
+    ) -> Segment:
         """Write one decision per row of ``frame`` (in its order) as Parquet under ``into``.
 
         Raises:
@@ -456,7 +463,13 @@ class Monitors(Protocol):
     def tool(self) -> str: ...
 
     def run(
-        self, model: ModelSpec, decisions: Path, reference: Path, outcomes: Frame, known_by: datetime, name: str
+        self,
+        model: ModelSpec,
+        decisions: Path,
+        reference: Path,
+        outcomes: Frame,
+        known_by: datetime,
+        name: str,
     ) -> MonitorResult:
         """Run ``monitoring/MODEL.yaml`` on one period."""
         ...

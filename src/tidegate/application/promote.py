@@ -366,9 +366,7 @@ def _open(
     return lifecycle(tx, row.model, version), opened
 
 
-def _seal(
-    tx: Transaction, acting: Acting, row: VersionRow, facts: dict[str, Any], dossier: Dossier
-) -> None:
+def _seal(tx: Transaction, acting: Acting, row: VersionRow, facts: dict[str, Any], dossier: Dossier) -> None:
     """Seal the packet if it is new. What a refusal speaks of is sealed too: an auditor must be able to read it."""
     if tx.get(PacketRow, dossier.packet) is None:
         payload = {"digest": dossier.packet, "model": row.model, "version": row.number, "body": facts}

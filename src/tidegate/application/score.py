@@ -38,7 +38,9 @@ def score(platform: Platform, acting: Acting, model: str, period: str) -> Scorin
     files, _ = accepted(platform, state, platform.clock.now())
     entities = platform.entities.frame(spec, files, declared(platform), period_window(period))
     if entities.rows == 0:
-        raise Refused("nothing-to-score", f"got no row of `{model}` in {period}, expected some", "ingest its drop")
+        raise Refused(
+            "nothing-to-score", f"got no row of `{model}` in {period}, expected some", "ingest its drop"
+        )
     frame = platform.features.training_frame(entities, spec.service, keep=entities.columns)
     artifact = platform.registry.fetch(model, current.number, current.artifact)
     segment = platform.scorer.score(artifact, current.artifact, spec, frame, platform.frames / "scores")
@@ -56,5 +58,5 @@ def score(platform: Platform, acting: Acting, model: str, period: str) -> Scorin
         if tx.get(ScoringRow, model, period, current.number) is None:
             tx.append(draft(acting, EventType.DECISIONS_SCORED, f"model/{model}", payload))
         row = tx.get(ScoringRow, model, period, current.number)
-    assert row is not None  # noqa: S101  # the fold of the event just appended
+    assert row is not None  # the fold of the event just appended
     return row

@@ -20,7 +20,7 @@ def sentence(event: Event, name_of: Callable[[str], str] = str) -> str:
 
 
 def _short(digest: str) -> str:
-    return digest.split(":")[-1][:10]
+    return digest.rpartition(":")[2][:10]
 
 
 def _moves(payload: Payload) -> str:
@@ -38,7 +38,8 @@ def _gated(payload: Payload) -> str:
 
 def _monitored(payload: Payload) -> str:
     tail = f"; opened {payload['review']}" if payload["review"] else ""
-    return f"monitored {payload['model']} {payload['period']} (version {payload['version']}): {payload['verdict']}{tail}"
+    subject = f"{payload['model']} {payload['period']} (version {payload['version']})"
+    return f"monitored {subject}: {payload['verdict']}{tail}"
 
 
 def _denied(payload: Payload) -> str:
@@ -47,12 +48,16 @@ def _denied(payload: Payload) -> str:
 
 
 _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
-    EventType.LEDGER_OPENED: lambda p: f"opened the ledger on a {p['clock']} clock, assurance {p['assurance']}",
+    EventType.LEDGER_OPENED: lambda p: (
+        f"opened the ledger on a {p['clock']} clock, assurance {p['assurance']}"
+    ),
     EventType.ACTOR_ADDED: lambda p: f"added the {p['kind']} {p['id']} as {', '.join(p['roles'])}",
     EventType.ROLES_CHANGED: lambda p: f"changed the roles of {p['id']} to {', '.join(p['roles'])}",
     EventType.CREDENTIAL_ISSUED: lambda p: f"issued a token to {p['actor']}",
     EventType.CREDENTIAL_REVOKED: lambda p: f"revoked the token {p['id']}",
-    EventType.POLICY_ADOPTED: lambda p: f"put policy {p['name']} {p['version']} in force ({_short(p['digest'])})",
+    EventType.POLICY_ADOPTED: lambda p: (
+        f"put policy {p['name']} {p['version']} in force ({_short(p['digest'])})"
+    ),
     EventType.DROP_REFUSED: lambda p: f"turned away a drop of {p['dataset']} {p['period']}: {p['code']}",
     EventType.BATCH_ACCEPTED: _gated,
     EventType.BATCH_REFUSED: _gated,
@@ -63,7 +68,9 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.VERSION_REGISTERED: lambda p: (
         f"registered {p['model']} version {p['number']}, artifact {_short(p['artifact'])}"
     ),
-    EventType.PACKET_SEALED: lambda p: f"sealed the evidence of version {p['version']} as packet {_short(p['digest'])}",
+    EventType.PACKET_SEALED: lambda p: (
+        f"sealed the evidence of version {p['version']} as packet {_short(p['digest'])}"
+    ),
     EventType.PROMOTION_REQUESTED: lambda p: (
         f"requested {p['id']}: {p['model']} version {p['version']} from {p['source']} to {p['target']}"
     ),

@@ -51,7 +51,9 @@ def train(platform: Platform, acting: Acting, model: str, known_by: datetime | N
     files, batches = accepted(platform, platform.ledger.state(), platform.clock.now())
     views = platform.ledger.state().select(FeatureViewRow)
     if not views:
-        raise Refused("no-features", "got no feature view, expected them built", "run `tidegate run materialize`")
+        raise Refused(
+            "no-features", "got no feature view, expected them built", "run `tidegate run materialize`"
+        )
     entities = platform.entities.frame(spec, files, declared(platform), (known.train[0], known.validate[1]))
     frame = platform.features.training_frame(entities, spec.service, keep=entities.columns)
     _record_inputs(platform, acting, spec, known, entities, frame, batches)
@@ -90,7 +92,7 @@ def train(platform: Platform, acting: Acting, model: str, known_by: datetime | N
         if row_now is None:
             tx.append(draft(acting, EventType.VERSION_REGISTERED, f"model/{model}", payload))
             row_now = tx.get(VersionRow, model, registered.number)
-    assert row_now is not None  # noqa: S101  # the fold of the event just appended
+    assert row_now is not None  # the fold of the event just appended
     return row_now
 
 
@@ -140,7 +142,9 @@ def _cost(tier: str) -> int:
         BadInput: no such tier.
     """
     if tier not in set(Tier):
-        raise BadInput("bad-tier", f"got the tier `{tier}`, expected low, standard or high", "mend model.yaml")
+        raise BadInput(
+            "bad-tier", f"got the tier `{tier}`, expected low, standard or high", "mend model.yaml"
+        )
     return list(Tier).index(Tier(tier))
 
 

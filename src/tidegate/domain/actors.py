@@ -91,7 +91,9 @@ def check_roles(kind: str, roles: tuple[str, ...]) -> None:
             f"got {_list(unknown) if unknown else 'no role'}, expected one or more of {_list(sorted(ROLES), 'or')}",
             "see `tidegate user roles`",
         )
-    misplaced = sorted(set(roles) & PERSONAL_ROLES) if kind == "service" else sorted(set(roles) - PERSONAL_ROLES)
+    misplaced = (
+        sorted(set(roles) & PERSONAL_ROLES) if kind == "service" else sorted(set(roles) - PERSONAL_ROLES)
+    )
     if misplaced:
         raise BadInput(
             "wrong-kind",

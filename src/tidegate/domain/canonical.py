@@ -91,6 +91,8 @@ def utc_time(text: str) -> datetime:
         ) from error
     if moment.tzinfo is None:
         raise BadInput(
-            "naive-time", f"got {text!r} without a zone, expected a time like 2013-02-01T06:00:00Z", "add the Z"
+            "naive-time",
+            f"got {text!r} without a zone, expected a time like 2013-02-01T06:00:00Z",
+            "add the Z",
         )
     return moment.astimezone(UTC)

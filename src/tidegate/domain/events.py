@@ -155,6 +155,8 @@ def seal(
     """Give ``draft`` its place behind ``head`` and return the event.
 
     Args:
+        draft: what is to be written.
+        head: the end of the chain, as the caller holds it locked.
         stream_sequence: its number within the stream, from 1; for optimistic concurrency only.
         commitments: per name in ``draft.texts``, the salted commitment to that text.
         policy: the digest of the policy in force, None only before the first is adopted.

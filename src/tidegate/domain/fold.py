@@ -101,7 +101,9 @@ def _row(kind: type[R], event: Event, **more: Any) -> R:
     """Build a row from the payload's fields of the same name."""
     given: dict[str, Any] = {**event.payload, "sequence": event.sequence, **more}
     values = {field.name: given[field.name] for field in fields(kind)}
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    return kind(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    )
 
 
 def _actor_added(_: View, event: Event) -> list[Row]:
@@ -136,7 +138,9 @@ def _features_built(view: View, event: Event) -> list[Row]:
     for name, built in event.payload["views"].items():
         before = view.get(FeatureViewRow, name)
         online = before.online_until if before else ""
-        rows.append(FeatureViewRow(name, built["definition"], built["source"], built["rows"], online, event.sequence))
+        rows.append(
+            FeatureViewRow(name, built["definition"], built["source"], built["rows"], online, event.sequence)
+        )
     return rows
 
 

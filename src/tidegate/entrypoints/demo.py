@@ -59,7 +59,12 @@ class Stage:
             sentence = act()
         seconds = time.perf_counter() - started
         self.took.append(
-            {"step": title, "seconds": round(seconds, 2), "cpu": round(time.process_time() - cpu, 2), "said": sentence}
+            {
+                "step": title,
+                "seconds": round(seconds, 2),
+                "cpu": round(time.process_time() - cpu, 2),
+                "said": sentence,
+            }
         )
         if not self.quiet:
             self.console.print(f"[dim]{now[:10]}[/dim]  [bold]{title}[/bold] [dim]({seconds:.1f} s)[/dim]")
@@ -73,7 +78,9 @@ def play(*, as_json: bool) -> None:
     stage = Stage(settings, Console(highlight=False, soft_wrap=True), quiet=as_json)
     landing = settings.home / "landing"
     if not as_json:
-        stage.console.print("Tidegate: January to April 2013, New York's flights. Only the clock and the people are simulated.\n")
+        stage.console.print(
+            "Tidegate: January to April 2013, New York's flights. Only the clock and the people are simulated.\n"
+        )
     before = os.environ.get("TIDEGATE_NOW")
     try:
         for now, title, act in _story(stage, landing):
@@ -98,7 +105,12 @@ def _story(stage: Stage, landing: Path) -> Sequence[tuple[str, str, Callable[[],
         return _trained(stage.flow("train", model=MODEL, known_by=known_by, on_behalf_of=_id(stage, "dana")))
 
     def asked(version: int) -> str:
-        parameters = {"model": MODEL, "version": version, "on_behalf_of": _id(stage, "dana"), "key": f"demo/up-{version}"}
+        parameters = {
+            "model": MODEL,
+            "version": version,
+            "on_behalf_of": _id(stage, "dana"),
+            "key": f"demo/up-{version}",
+        }
         return _waiting(stage.flow("promote", **parameters))
 
     def refused() -> str:
@@ -108,7 +120,9 @@ def _story(stage: Stage, landing: Path) -> Sequence[tuple[str, str, Callable[[],
         except Refused as error:
             reasons: Any = error.data["reasons"]
             return "\n".join(f"refused by {each['rule']}: {each['sentence']}" for each in reasons)
-        raise TidegateError("demo-broken", "got an approval of one's own work, expected a refusal", "report this")
+        raise TidegateError(
+            "demo-broken", "got an approval of one's own work, expected a refusal", "report this"
+        )
 
     def approved(version: int, reason: str) -> str:
         words = ("approve", MODEL, str(version), "--reason", reason)
@@ -116,14 +130,17 @@ def _story(stage: Stage, landing: Path) -> Sequence[tuple[str, str, Callable[[],
         return f"amir: “{reason}”\nversion {version} now stands in {found['stage']}"
 
     def reviewed() -> str:
-        reason = "April ran later than the model promised, perhaps by more than we tolerate; train on April too."
+        reason = (
+            "April ran later than the model promised, perhaps by more than we tolerate; train on April too."
+        )
         rows = as_person("rita", "review", "R-1", "--outcome", "retrain", "--reason", reason, key="review-1")
         return f"rita: “{reason}”\n{rows[0]['id']} decided: {rows[0]['outcome']}"
 
     def rolled_back() -> str:
         reason = "The desk reports odd scores for two airlines; back to what we know while we look."
         found = as_person("otto", "rollback", MODEL, "--reason", reason, key="rollback-2")
-        return f"otto: “{reason}”\nversion {found['version']} is back in {found['stage']}; nobody had to approve that (P5)"
+        back = f"version {found['version']} is back in {found['stage']}; nobody had to approve that (P5)"
+        return f"otto: “{reason}”\n{back}"
 
     return (
         ("2013-01-01T12:00:00Z", "The feed delivers", lambda: _delivered(stage, landing)),
@@ -132,7 +149,11 @@ def _story(stage: Stage, landing: Path) -> Sequence[tuple[str, str, Callable[[],
         ("2013-02-01T05:30:00Z", "January through the gate", drop("flights", "2013-01")),
         ("2013-03-01T05:30:00Z", "February through the gate", drop("flights", "2013-02")),
         ("2013-04-01T05:30:00Z", "March through the gate", drop("flights", "2013-03")),
-        ("2013-04-01T06:00:00Z", "Features as known at the end of March", lambda: _online(stage.flow("materialize"))),
+        (
+            "2013-04-01T06:00:00Z",
+            "Features as known at the end of March",
+            lambda: _online(stage.flow("materialize")),
+        ),
         ("2013-04-01T07:00:00Z", "Version 1 is trained for dana", lambda: trained("2013-04-01T06:00:00Z")),
         ("2013-04-01T08:00:00Z", "Its promotion is requested", lambda: asked(1)),
         ("2013-04-01T09:00:00Z", "Its own trainer tries to approve it", refused),
@@ -142,9 +163,21 @@ def _story(stage: Stage, landing: Path) -> Sequence[tuple[str, str, Callable[[],
             lambda: approved(1, "Calibrated, parity proved, and the fallback is declared. Go."),
         ),
         ("2013-05-01T05:30:00Z", "April through the gate", drop("flights", "2013-04")),
-        ("2013-05-01T06:00:00Z", "Features as known at the end of April", lambda: _online(stage.flow("materialize"))),
-        ("2013-05-01T06:30:00Z", "April is scored by the version in prod", lambda: _scored(stage.flow("score", model=MODEL, period="2013-04"))),
-        ("2013-05-01T07:00:00Z", "The monitor looks at April", lambda: _monitored(stage.flow("monitor", model=MODEL, period="2013-04"))),
+        (
+            "2013-05-01T06:00:00Z",
+            "Features as known at the end of April",
+            lambda: _online(stage.flow("materialize")),
+        ),
+        (
+            "2013-05-01T06:30:00Z",
+            "April is scored by the version in prod",
+            lambda: _scored(stage.flow("score", model=MODEL, period="2013-04")),
+        ),
+        (
+            "2013-05-01T07:00:00Z",
+            "The monitor looks at April",
+            lambda: _monitored(stage.flow("monitor", model=MODEL, period="2013-04")),
+        ),
         ("2013-05-02T09:00:00Z", "The reviewer decides", reviewed),
         ("2013-05-02T10:00:00Z", "Version 2 is trained for dana", lambda: trained("2013-05-01T06:00:00Z")),
         ("2013-05-02T11:00:00Z", "Its promotion is requested", lambda: asked(2)),
@@ -179,7 +212,9 @@ def _opened(stage: Stage) -> str:
 
 
 def _gated(found: Mapping[str, Any]) -> str:
-    lines = [f"{found['read']:,} rows in, {found['accepted']:,} accepted, {found['quarantined']:,} quarantined"]
+    lines = [
+        f"{found['read']:,} rows in, {found['accepted']:,} accepted, {found['quarantined']:,} quarantined"
+    ]
     lines += [
         f"{check['id']} {check['verdict']} ({check['severity']}, {check['on_row']}): {check['sentence']}"
         for check in found["checks"]
@@ -200,7 +235,11 @@ def _measure(measure: Mapping[str, Any]) -> str:
 
 def _trained(found: Mapping[str, Any]) -> str:
     metrics = found["metrics"]
-    shown = [f"{name} {_measure(metrics[name])}" for name in ("roc_auc", "brier", "calibration_gap") if name in metrics]
+    shown = [
+        f"{name} {_measure(metrics[name])}"
+        for name in ("roc_auc", "brier", "calibration_gap")
+        if name in metrics
+    ]
     return (
         f"version {found['version']} on {found['rows']:,} rows: {', '.join(shown)} (95 % over whole days)\n"
         f"ONNX parity: {found['parity']['sentence']}"
@@ -232,7 +271,9 @@ def _audited(stage: Stage) -> str:
     if stage.settings.home.parent != stage.settings.project:
         folder = stage.settings.home.parent / f"{stage.settings.home.name}-anchors"
     stage.command("audit", "anchor", "--to", str(folder), "--as", "aude")
-    found = stage.command("audit", "verify", "--anchor", str(folder / "head.json"), "--key", str(folder / "ledger.pub"))
+    found = stage.command(
+        "audit", "verify", "--anchor", str(folder / "head.json"), "--key", str(folder / "ledger.pub")
+    )
     fingerprint = stage.command("audit", "fingerprint")["fingerprint"]
     return (
         f"{found['events']} events rehashed, state refolded and equal, head held against {folder / 'head.json'}\n"

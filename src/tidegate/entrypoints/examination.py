@@ -47,7 +47,11 @@ def _tools(_: Tidegate) -> Look:
     }
     for tool in TOOLS:
         found, wanted = metadata.version(tool), required.get(tool, "")
-        yield found == wanted, f"{tool} {found}, tried with {wanted}", "" if found == wanted else "run make demo again"
+        yield (
+            found == wanted,
+            f"{tool} {found}, tried with {wanted}",
+            "" if found == wanted else "run make demo again",
+        )
 
 
 def _keys(here: Tidegate) -> Look:
@@ -55,7 +59,11 @@ def _keys(here: Tidegate) -> Look:
     private = [here.settings.home / "keys" / "ledger.pem", *(here.settings.home / "tokens").glob("*")]
     loose = [path.name for path in private if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
     hint = f"chmod 600 {' '.join(loose)}" if loose else ""
-    yield not loose, f"{', '.join(loose)} readable by others" if loose else "readable by this account only", hint
+    yield (
+        not loose,
+        f"{', '.join(loose)} readable by others" if loose else "readable by this account only",
+        hint,
+    )
 
 
 def _ledger(here: Tidegate) -> Look:
@@ -68,8 +76,14 @@ def _policy(here: Tidegate) -> Look:
     on_disk = here.policies.load()
     in_force = here.ledger.state().select(PolicyRow, in_force=True)[0]
     same = on_disk.digest == in_force.digest
-    sentence = f"{in_force.name} {in_force.version} is in force" + ("" if same else "; the file on disk differs")
-    hint = "" if same else "what is in force is what the ledger says; changing it needs a promotion of policies (P6)"
+    sentence = f"{in_force.name} {in_force.version} is in force" + (
+        "" if same else "; the file on disk differs"
+    )
+    hint = (
+        ""
+        if same
+        else "what is in force is what the ledger says; changing it needs a promotion of policies (P6)"
+    )
     yield same, sentence, hint
 
 
@@ -98,7 +112,11 @@ def _registry(here: Tidegate) -> Look:
     for row in state.select(VersionRow):
         here.registry.fetch(row.model, row.number, row.artifact)
     if moved:
-        yield False, f"repaired: {'; '.join(moved)}", "find out who moved aliases by hand: the ledger decides, they follow"
+        yield (
+            False,
+            f"repaired: {'; '.join(moved)}",
+            "find out who moved aliases by hand: the ledger decides, they follow",
+        )
     else:
         yield True, f"aliases follow the ledger (projected to event {here.ledger.cursor(SINK)})", ""
 
@@ -112,4 +130,3 @@ _LOOKS: dict[str, Callable[[Tidegate], Look]] = {
     "batches": _batches,
     "registry": _registry,
 }
-

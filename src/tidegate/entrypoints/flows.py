@@ -57,7 +57,7 @@ def worth_retrying(_task: object, _run: object, state: Any) -> bool:
         state.result()
     except DependencyFailed:
         return True
-    except Exception:  # whatever else it was, the same input would fail the same way
+    except Exception:  # noqa: BLE001  # whatever else it was, the same input would fail the same way
         return False
     return False
 
@@ -66,7 +66,11 @@ def flow_names(settings: Settings) -> tuple[str, ...]:
     """Return the names of all flows: the files of ``pipelines/`` that define a function of their own name."""
     folder = settings.folder("pipelines")
     return tuple(
-        sorted(path.stem for path in folder.glob("*.py") if f"\ndef {path.stem}(" in path.read_text(encoding="utf-8"))
+        sorted(
+            path.stem
+            for path in folder.glob("*.py")
+            if f"\ndef {path.stem}(" in path.read_text(encoding="utf-8")
+        )
     )
 
 

@@ -109,7 +109,7 @@ def windows() -> Windows:
 
 def trips(days: int = 20, seed: int = 7) -> list[dict[str, object]]:
     """Return 120 trips a day; some cancelled, some diverted, both without a label."""
-    chance = random.Random(seed)  # noqa: S311 - the same rows each time is the point
+    chance = random.Random(seed)
     rows: list[dict[str, object]] = []
     for number in range(days * 120):
         departs = FIRST_DAY + timedelta(minutes=12 * number)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar, get_origin, get_type_hints
 
 import sqlalchemy as sa
 
-from tidegate.domain.canonical import canonical
+from tidegate.domain.canonical import canonical, parse
 from tidegate.domain.state import ROWS, Row
 
 R = TypeVar("R", bound=Row)
@@ -129,6 +128,6 @@ def decode(kind: type[R], stored: Mapping[str, Any]) -> R:
     """Return the row that ``stored`` column values spell."""
     values = {}
     for name, origin in _SHAPES[kind].items():
-        value = json.loads(stored[name]) if origin else stored[name]
+        value = parse(stored[name]) if origin else stored[name]
         values[name] = tuple(value) if origin is tuple else value
     return kind(**values)

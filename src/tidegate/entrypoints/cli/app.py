@@ -12,9 +12,6 @@ from tidegate.domain.errors import TidegateError
 from tidegate.entrypoints.cli import audit, data, models, people, work
 from tidegate.entrypoints.cli.common import err
 
-#: What Typer raises for words it cannot use; it exports only the leaf of that family.
-USAGE = typer.BadParameter.__mro__[2]
-
 app = typer.Typer(
     name="tidegate",
     no_args_is_help=True,
@@ -54,8 +51,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except typer.Exit as done:
         sys.exit(done.exit_code)
-    except USAGE as usage:
-        usage.show()
+    except typer.TyperException as usage:
+        err.print(f"not usable: {usage.format_message()}", markup=False)
+        err.print("  next: tidegate --help, or tidegate COMMAND --help", markup=False)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         err.print("stopped; what was committed stays, run the command again to go on")
@@ -63,7 +61,9 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing more to say
         sys.exit(0)
-    except Exception as error:  # the last door: a fault of ours is a sentence too, with the way to its traceback
+    except (
+        Exception
+    ) as error:  # the last door: a fault of ours is a sentence too, with the way to its traceback
         if os.environ.get("TIDEGATE_DEBUG"):
             raise
         err.print(f"error: {type(error).__name__}: {error}", markup=False)

@@ -44,7 +44,8 @@ def verify(
     say({"events": events, "faults": list(faults), "anchored": anchor is not None}, as_json, render)
     if faults:
         raise Refused(
-            "ledger-unsound", f"the ledger is not sound: {len(faults)} fault(s), the first: {faults[0]}",
+            "ledger-unsound",
+            f"the ledger is not sound: {len(faults)} fault(s), the first: {faults[0]}",
             "restore the record from a backup taken before, and compare",
         )
 
@@ -60,9 +61,9 @@ def fingerprint(as_user: As = None, as_json: AsJson = False) -> None:
 
 @audit.command()
 def anchor(
-    to: Annotated[Path, typer.Option(help="A folder outside the state folder, for head.json and ledger.pub.")] = Path(
-        "anchors"
-    ),
+    to: Annotated[
+        Path, typer.Option(help="A folder outside the state folder, for head.json and ledger.pub.")
+    ] = Path("anchors"),
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
@@ -77,9 +78,16 @@ def anchor(
         )
     signed = use_case.anchor(here, who)
     to.mkdir(parents=True, exist_ok=True)
-    for name, text in (("head.json", json.dumps(signed, indent=2) + "\n"), ("ledger.pub", here.signer.public_key)):
+    for name, text in (
+        ("head.json", json.dumps(signed, indent=2) + "\n"),
+        ("ledger.pub", here.signer.public_key),
+    ):
         part = to / f".{name}.part"
         part.write_text(text)
         part.replace(to / name)
     at = signed["statement"]["sequence"]
-    say(signed, as_json, lambda: out.print(f"anchored event {at} in {to / 'head.json'}; key: {to / 'ledger.pub'}"))
+    say(
+        signed,
+        as_json,
+        lambda: out.print(f"anchored event {at} in {to / 'head.json'}; key: {to / 'ledger.pub'}"),
+    )

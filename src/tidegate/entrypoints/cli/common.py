@@ -19,14 +19,17 @@ from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.settings import load
 
 As = Annotated[
-    str | None, typer.Option("--as", metavar="USER", help="A local user to act as; else TIDEGATE_TOKEN says who.")
+    str | None,
+    typer.Option("--as", metavar="USER", help="A local user to act as; else TIDEGATE_TOKEN says who."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Key = Annotated[
     str | None,
     typer.Option("--idempotency-key", metavar="KEY", help="The same act under the same key happens once."),
 ]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, in a sentence; kept beside the ledger.")]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why, in a sentence; kept beside the ledger.")
+]
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -37,7 +40,9 @@ def platform() -> Tidegate:
     return Tidegate(load())
 
 
-def acting(here: Tidegate, name: str | None, key: str | None = None, on_behalf_of: str | None = None) -> Acting:
+def acting(
+    here: Tidegate, name: str | None, key: str | None = None, on_behalf_of: str | None = None
+) -> Acting:
     """Authenticate whoever acts, and have outstanding effects first."""
     who = here.act(name, key=key, on_behalf_of=on_behalf_of)
     after(here)
@@ -56,7 +61,9 @@ def reading(here: Tidegate, name: str | None) -> Acting:
             f"got no ledger in {here.settings.home}, expected one",
             "`tidegate demo` plays the reference project; the first acting command opens a ledger of your own",
         )
-    return here.act(name or (None if os.environ.get("TIDEGATE_TOKEN") else here.settings.profile.reader or None))
+    return here.act(
+        name or (None if os.environ.get("TIDEGATE_TOKEN") else here.settings.profile.reader or None)
+    )
 
 
 def after(here: Tidegate) -> None:
@@ -64,7 +71,9 @@ def after(here: Tidegate) -> None:
     try:
         drain(here)
     except DependencyFailed as failed:
-        err.print(f"recorded, but not told to the registry yet: {failed.sentence}; the next command tries again")
+        err.print(
+            f"recorded, but not told to the registry yet: {failed.sentence}; the next command tries again"
+        )
 
 
 def say(data: Any, as_json: bool, render: Callable[[], None]) -> None:

@@ -13,7 +13,6 @@ from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.state import BatchRow
 from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, platform, reading, say, table
 
-
 #: How many stops are printed; a gate that cannot measure at all stops once per check.
 MOST_STOPS = 3
 
@@ -67,9 +66,13 @@ def quarantine(
     reading(here, as_user)
     rows = here.ledger.state().select(BatchRow, dataset=dataset)
     if not rows or (period and period not in {row.period for row in rows}):
-        known = ", ".join(sorted({f"{row.dataset} {row.period}" for row in here.ledger.state().select(BatchRow)}))
+        known = ", ".join(
+            sorted({f"{row.dataset} {row.period}" for row in here.ledger.state().select(BatchRow)})
+        )
         raise BadInput(
-            "unknown-batch", f"got {dataset} {period or ''}, expected one of: {known or 'none yet'}", "ingest it first"
+            "unknown-batch",
+            f"got {dataset} {period or ''}, expected one of: {known or 'none yet'}",
+            "ingest it first",
         )
     held: list[dict[str, Any]] = [
         {"period": row.period, **item}

@@ -61,7 +61,9 @@ def versions(model: Model, as_user: As = None, as_json: AsJson = False) -> None:
         shown = table("version", "stage", "artifact", "training set", *_metric_names(rows))
         for row in rows:
             metrics = [_measure(row.facts["metrics"].get(name)) for name in _metric_names(rows)]
-            shown.add_row(str(row.number), row.stage, _short(row.artifact), _short(row.training_set), *metrics)
+            shown.add_row(
+                str(row.number), row.stage, _short(row.artifact), _short(row.training_set), *metrics
+            )
         out.print(shown)
 
     say([_shown(row) for row in rows], as_json, render)
@@ -85,7 +87,9 @@ def promote(
 def rollback(
     model: Model,
     reason: Reason,
-    stop: Annotated[bool, typer.Option("--stop", help="Take prod out of service without a replacement.")] = False,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Take prod out of service without a replacement.")
+    ] = False,
     as_user: As = None,
     key: Key = None,
     as_json: AsJson = False,
@@ -108,7 +112,12 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
     # The reader need not be the one who may ask: whether they are is not what blocks the version.
     found = [] if isinstance(decision, Allowed) else [each for each in decision.reasons if each.rule != "A1"]
     refused = [
-        {"sequence": event.sequence, "actor": event.actor, "action": event.payload["action"], "reasons": event.payload["reasons"]}
+        {
+            "sequence": event.sequence,
+            "actor": event.actor,
+            "action": event.payload["action"],
+            "reasons": event.payload["reasons"],
+        }
         for event in here.ledger.events(stream=f"model/{model}")
         if event.type is EventType.ACTION_REFUSED and event.payload["subject"].get("version") == version
     ]
@@ -128,7 +137,9 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
 
     def render() -> None:
         out.print(f"{model} version {version} stands in [bold]{stage}[/bold]")
-        out.print(f"policy {policy.name} {policy.version} ({_short(policy.digest)}), packet {_short(dossier.packet)}")
+        out.print(
+            f"policy {policy.name} {policy.version} ({_short(policy.digest)}), packet {_short(dossier.packet)}"
+        )
         findings = table("demand", "verdict", "what was found")
         for each in dossier.findings:
             findings.add_row(each.demand, str(each.verdict), each.sentence)
@@ -140,7 +151,10 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
         if not found:
             out.print("nothing blocks the next stage")
         for event in refused:
-            out.print(f"refused before (event {event['sequence']}, {event['actor']}, {event['action']}):", markup=False)
+            out.print(
+                f"refused before (event {event['sequence']}, {event['actor']}, {event['action']}):",
+                markup=False,
+            )
             for told in event["reasons"]:
                 out.print(f"  {told['rule']}  {told['sentence']}", markup=False)
 
@@ -201,4 +215,4 @@ def _measure(measure: Any) -> str:
 
 
 def _short(digest: str) -> str:
-    return digest.split(":")[-1][:12]
+    return digest.rpartition(":")[2][:12]

@@ -33,7 +33,12 @@ user = typer.Typer(no_args_is_help=True, help="Accounts: people and services, th
 
 
 def approve(
-    model: Model, version: Version, reason: Reason, as_user: As = None, key: Key = None, as_json: AsJson = False
+    model: Model,
+    version: Version,
+    reason: Reason,
+    as_user: As = None,
+    key: Key = None,
+    as_json: AsJson = False,
 ) -> None:
     """Approve the open promotion of a version; where it was the last approval needed, it takes effect."""
     here = platform()
@@ -43,7 +48,12 @@ def approve(
 
 
 def reject(
-    model: Model, version: Version, reason: Reason, as_user: As = None, key: Key = None, as_json: AsJson = False
+    model: Model,
+    version: Version,
+    reason: Reason,
+    as_user: As = None,
+    key: Key = None,
+    as_json: AsJson = False,
 ) -> None:
     """Reject the open promotion of a version."""
     here = platform()
@@ -53,7 +63,9 @@ def reject(
 
 
 def review(
-    item: Annotated[str | None, typer.Argument(help="A review's id; without one, list the open ones.")] = None,
+    item: Annotated[
+        str | None, typer.Argument(help="A review's id; without one, list the open ones.")
+    ] = None,
     outcome: Annotated[ReviewOutcome | None, typer.Option(help="What you conclude.")] = None,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, in a sentence.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="List decided ones too.")] = False,
@@ -64,13 +76,17 @@ def review(
     """Go through what monitors ask people to look at; decide one with --outcome and --reason."""
     here = platform()
     if item is not None and outcome is not None:
-        rows: tuple[ReviewRow, ...] = (decide_review(here, acting(here, as_user, key), item, outcome, reason),)
+        rows: tuple[ReviewRow, ...] = (
+            decide_review(here, acting(here, as_user, key), item, outcome, reason),
+        )
     elif outcome is not None:
         raise BadInput("no-review", "got an outcome but no review, expected its id", "see `tidegate review`")
     else:
         reading(here, as_user)
         every = here.ledger.state().select(ReviewRow)
-        rows = tuple(row for row in every if item in (None, row.id) and (item or everything or row.status == "open"))
+        rows = tuple(
+            row for row in every if item in (None, row.id) and (item or everything or row.status == "open")
+        )
         if item is not None and not rows:
             known = ", ".join(row.id for row in every) or "none yet"
             raise BadInput("unknown-review", f"got the review `{item}`, expected one of: {known}", "")
@@ -140,7 +156,9 @@ def add_user(
 
     def render() -> None:
         out.print(f"{row.id} holds {', '.join(row.roles)}")
-        out.print(f"act as them with --as {name}" if local else f"their token, shown once: {token}", markup=False)
+        out.print(
+            f"act as them with --as {name}" if local else f"their token, shown once: {token}", markup=False
+        )
 
     say(data, as_json, render)
 
@@ -154,4 +172,6 @@ def revoke_user(
     """Revoke all tokens of an account."""
     here = platform()
     count = identity.revoke(here, acting(here, as_user), actor)
-    say({"actor": actor, "revoked": count}, as_json, lambda: out.print(f"revoked {count} token(s) of {actor}"))
+    say(
+        {"actor": actor, "revoked": count}, as_json, lambda: out.print(f"revoked {count} token(s) of {actor}")
+    )

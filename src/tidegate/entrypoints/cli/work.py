@@ -57,9 +57,13 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
             out.print(models)
         waiting = found["waiting"]
         for item in waiting["approvals"]:
-            out.print(f"waits for an approver: {item['promotion']}, {item['model']} version {item['version']} to {item['to']}")
+            out.print(
+                f"waits for an approver: {item['promotion']}, {item['model']} version {item['version']} to {item['to']}"
+            )
         for item in waiting["reviews"]:
-            out.print(f"waits for a reviewer: {item['review']}, {item['model']} {item['period']}, due {item['due_at']}")
+            out.print(
+                f"waits for a reviewer: {item['review']}, {item['model']} {item['period']}, due {item['due_at']}"
+            )
         if not waiting["approvals"] and not waiting["reviews"]:
             out.print("nothing waits for anybody")
 
@@ -92,7 +96,10 @@ def log(
 
     def render() -> None:
         for row in rows:
-            out.print(f"{row['sequence']:>4}  {row['occurred_at'][:16].replace('T', ' ')}  {row['sentence']}", markup=False)
+            out.print(
+                f"{row['sequence']:>4}  {row['occurred_at'][:16].replace('T', ' ')}  {row['sentence']}",
+                markup=False,
+            )
             if row["reason"]:
                 out.print(f"{'':24}“{row['reason']}”", markup=False)
 
@@ -116,12 +123,16 @@ def doctor(as_user: As = None, as_json: AsJson = False) -> None:
     say([finding.__dict__ for finding in findings], as_json, render)
     bad = [finding for finding in findings if not finding.ok]
     if bad:
-        raise DependencyFailed("unwell", f"{len(bad)} of {len(findings)} examinations found a fault", bad[0].hint)
+        raise DependencyFailed(
+            "unwell", f"{len(bad)} of {len(findings)} examinations found a fault", bad[0].hint
+        )
 
 
 def run(
     flow: Annotated[str, typer.Argument(help="A flow of pipelines/: ingest, materialize, train, …")],
-    parameters: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE]…", help="Its parameters.")] = None,
+    parameters: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=VALUE]…", help="Its parameters.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a flow of pipelines/ in this process, under Prefect and the flow's own service account."""

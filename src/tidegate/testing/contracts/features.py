@@ -100,7 +100,7 @@ def write_batch(path: Path, sales: Sequence[tuple[str, float, float, int | None,
     """Write sales as one accepted batch."""
     import pyarrow as pa
 
-    from tidegate.adapters._arrow import write_parquet
+    from tidegate.adapters.shared.arrow import write_parquet
 
     times = pa.timestamp("us", "UTC")
     shops, events, knowns, solds, rates = zip(*sales, strict=True)
@@ -118,7 +118,7 @@ def write_entities(folder: Path, rows: Sequence[tuple[str, float]]) -> Frame:
     """Write an entity frame of (shop, hour); all ask for item 1, ``note`` numbers them."""
     import pyarrow as pa
 
-    from tidegate.adapters._duckdb import write_frame
+    from tidegate.adapters.shared.sql import write_frame
 
     columns = {
         "event_timestamp": pa.array([at(hour) for _, hour in rows], pa.timestamp("us", "UTC")),
@@ -290,7 +290,7 @@ class FeaturesContract:
 
 def random_sales(seed: int, count: int) -> list[tuple[str, float, float, int | None, float | None]]:
     """Return sales of three shops whose times collide, with every (shop, event, known) once."""
-    chance = random.Random(seed)  # noqa: S311 - the same rows each time is the point
+    chance = random.Random(seed)
     rows: dict[tuple[str, float, float], tuple[str, float, float, int | None, float | None]] = {}
     for number in range(count):
         shop, event = chance.choice(("north", "south", "west")), chance.randrange(0, 96, 6)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tidegate.adapters._duckdb import Declared, write_frame
+from tidegate.adapters.shared.sql import Declared, write_frame
 from tidegate.application.ports import Frame
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed

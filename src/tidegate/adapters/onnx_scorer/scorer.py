@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tidegate.adapters._arrow import write_parquet
-from tidegate.adapters._decisions import decision_records
-from tidegate.adapters._files import read_artifact, read_frame
-from tidegate.adapters._onnx import input_arrays, open_session, probabilities, require_columns
+from tidegate.adapters.onnx_scorer.decisions import decision_records
+from tidegate.adapters.shared.arrow import write_parquet
+from tidegate.adapters.shared.files import read_artifact, read_frame
+from tidegate.adapters.shared.onnx_session import input_arrays, open_session, probabilities, require_columns
 from tidegate.application.ports import Frame, ModelSpec, Segment
 from tidegate.domain.merkle import merkle_root
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters._files import read_artifact
-from tidegate.adapters._mlflow import MlflowStore
+from tidegate.adapters.mlflow_registry.client import MlflowStore
+from tidegate.adapters.shared.files import read_artifact
 from tidegate.application.ports import ModelSpec, Registered, Trained
 from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.evidence import Measure

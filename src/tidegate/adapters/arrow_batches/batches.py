@@ -3,7 +3,7 @@
     HOME/batches/DATASET/<64 hex>.parquet      an accepted batch, named by its ``tg1:`` digest
     HOME/quarantine/DATASET/<64 hex>.jsonl     one drop's held-back rows, named by the drop's SHA-256
 
-A batch's digest is taken over its values in the order of the contract's key (`tidegate.adapters._arrow`
+A batch's digest is taken over its values in the order of the contract's key (`tidegate.adapters.shared.arrow`
 states the bytes), so it does not depend on how the drop was ordered, packed or written to Parquet. A
 quarantine file holds one RFC 8785 line a row, ``{"reasons", "row", "values"}``, in the drop's order; the
 Merkle root of those lines goes into the chain.
@@ -20,8 +20,8 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from tidegate.adapters._arrow import PREFIX, table_digest, write_bytes, write_parquet
-from tidegate.adapters._csv import read_csv
+from tidegate.adapters.arrow_batches.delimited import read_csv
+from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_bytes, write_parquet
 from tidegate.application.ports import Segment, Table
 from tidegate.domain.canonical import canonical, utc_text
 from tidegate.domain.contract import Contract, GateReport

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tidegate.adapters._training_rows import TrainingRows, numbers, times
+from tidegate.adapters.sklearn_trainer.rows import TrainingRows, numbers, times
 from tidegate.application.ports import ModelSpec
 from tidegate.domain.evidence import Measure
 
@@ -31,7 +31,7 @@ def judge(rows: TrainingRows, scores: NDArray[np.float64]) -> tuple[Metrics, Map
     """
     import numpy as np
 
-    from tidegate.adapters._measures import day_numbers, probability_metrics
+    from tidegate.adapters.shared.measures import day_numbers, probability_metrics
 
     model, window = rows.model, rows.in_validate
     known, labels = rows.known[window], rows.labels[window]
@@ -71,7 +71,7 @@ def brier_gain(model: ModelSpec, reference: pa.Table, baseline: NDArray[np.float
     """Return how much lower the Brier score of the reference's own scores is than that of ``baseline``."""
     import numpy as np
 
-    from tidegate.adapters._measures import brier_difference, day_numbers
+    from tidegate.adapters.shared.measures import brier_difference, day_numbers
 
     labels, scores = numbers(reference, model.label), numbers(reference, SCORE)
     known = ~np.isnan(labels)

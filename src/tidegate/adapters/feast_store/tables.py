@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters._arrow import table_digest
+from tidegate.adapters.shared.arrow import table_digest
 from tidegate.application.ports import Frame
 from tidegate.domain.errors import BadInput, DependencyFailed
 

@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.adapters._evidently_report import drift_report, evidently_version
-from tidegate.adapters._monitor_file import SCORE, read_plan
-from tidegate.adapters._monitor_rows import binding_evidence, read_period, read_table
+from tidegate.adapters.evidently_monitor.declaration import SCORE, read_plan
+from tidegate.adapters.evidently_monitor.report import drift_report, evidently_version
+from tidegate.adapters.evidently_monitor.rows import binding_evidence, read_period, read_table
 from tidegate.application.ports import Frame, ModelSpec, MonitorResult
 from tidegate.domain.canonical import sha256
 

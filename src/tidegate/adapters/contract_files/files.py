@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tidegate.adapters._gx_suite import SuiteFile
-from tidegate.adapters._odcs import OdcsFile
-from tidegate.adapters._yaml import Reader, read_text
+from tidegate.adapters.contract_files.odcs import OdcsFile
+from tidegate.adapters.contract_files.suite import SuiteFile
+from tidegate.adapters.shared.yaml_reader import Reader, read_text
 from tidegate.domain.canonical import digest, sha256
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput

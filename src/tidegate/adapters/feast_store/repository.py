@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters._arrow import write_bytes
+from tidegate.adapters.shared.arrow import write_bytes
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed, TidegateError
 
@@ -60,7 +60,7 @@ def tool_errors(doing: str) -> Iterator[None]:
         yield
     except TidegateError:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
         text = (str(error).strip().splitlines() or [""])[0]
         raise DependencyFailed(
             "feature-store-failed",
@@ -189,7 +189,7 @@ def _objects(file: Path, home: Path) -> list[Any]:
     os.environ[HOME_VARIABLE] = str(home)
     try:
         names = runpy.run_path(str(file), run_name=file.stem)
-    except Exception as error:
+    except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
         text = (str(error).strip().splitlines() or [""])[0]
         raise BadInput(
             "definitions-broken",

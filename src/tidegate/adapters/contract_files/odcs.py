@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from tidegate.adapters._gx_suite import NOT_NULL
-from tidegate.adapters._yaml import Node, Reader
+from tidegate.adapters.contract_files.suite import NOT_NULL
+from tidegate.adapters.shared.yaml_reader import Node, Reader
 from tidegate.domain.contract import Check, Column, Contract
 
 #: ODCS's logical types that a table of rows and columns can hold; time, object, array, map, vector cannot.

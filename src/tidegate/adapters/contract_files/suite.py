@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from tidegate.adapters._yaml import Node, Reader
+from tidegate.adapters.shared.yaml_reader import Node, Reader
 from tidegate.domain.contract import Check, OnRow, Severity
 from tidegate.domain.errors import BadInput
 

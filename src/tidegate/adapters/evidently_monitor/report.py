@@ -16,8 +16,8 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from tidegate.adapters._monitor_file import SCORE, Plan
-from tidegate.adapters._monitor_rows import Period
+from tidegate.adapters.evidently_monitor.declaration import SCORE, Plan
+from tidegate.adapters.evidently_monitor.rows import Period
 from tidegate.application.ports import ModelSpec
 from tidegate.domain.evidence import Evidence, Measure, Verdict
 

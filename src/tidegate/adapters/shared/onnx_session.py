@@ -83,7 +83,7 @@ def open_session(body: bytes, what: str) -> onnxruntime.InferenceSession:
     options.log_severity_level = 4  # its errors come back as exceptions; they need not be printed too
     try:
         return onnxruntime.InferenceSession(body, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime raises classes of its own, one per status code
+    except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
         raise DependencyFailed(
             "artifact-not-loadable",
             f"got {what} which ONNX Runtime {onnxruntime.__version__} cannot load, expected an ONNX model",
@@ -114,7 +114,7 @@ def probabilities(
         part = {name: array[start : start + CHUNK] for name, array in arrays.items()}
         try:
             scores[start : start + CHUNK] = session.run([OUTPUT], part)[0][:, 1]
-        except Exception as error:  # as above
+        except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
             raise DependencyFailed(
                 "scoring-failed",
                 f"got {type(error).__name__} from ONNX Runtime at row {start}, expected probabilities",

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.adapters._arrow import table_digest, write_parquet
+from tidegate.adapters.shared.arrow import table_digest, write_parquet
 from tidegate.application.ports import Frame
 from tidegate.domain.errors import BadInput, DependencyFailed
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.adapters._monitor_file import MEASURES, OUTCOME_MEASURES, SCORE, Limit, Plan
+from tidegate.adapters.evidently_monitor.declaration import MEASURES, OUTCOME_MEASURES, SCORE, Limit, Plan
 from tidegate.application.ports import ModelSpec
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import Evidence, Measure, Verdict
@@ -90,7 +90,7 @@ def read_period(model: ModelSpec, plan: Plan, decisions: Path, outcomes: Path, k
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from tidegate.adapters._measures import day_numbers
+    from tidegate.adapters.shared.measures import day_numbers
 
     inputs = list(dict.fromkeys((*model.numeric, *model.categorical)))
     key = [*model.keys, model.entity_time]
@@ -180,7 +180,7 @@ def _within(measure: Measure, limit: Limit) -> Verdict:
 def _outcome_measures(period: Period, base_rate: float) -> Mapping[str, Measure]:
     import numpy as np
 
-    from tidegate.adapters._measures import brier_difference, probability_metrics
+    from tidegate.adapters.shared.measures import brier_difference, probability_metrics
 
     rows = period.labelled & period.sound
     if not rows.any():
@@ -199,7 +199,7 @@ def _share(name: str, period: Period) -> Measure | None:
     """Measure the share of rows for which something is true, over all rows of the period."""
     import numpy as np
 
-    from tidegate.adapters._measures import probability_metrics
+    from tidegate.adapters.shared.measures import probability_metrics
 
     flags, days = {
         "missing_share": (period.missing, period.days),

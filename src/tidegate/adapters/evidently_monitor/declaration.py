@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-from tidegate.adapters._yaml import Node, Reader, read_text
+from tidegate.adapters.shared.yaml_reader import Node, Reader, read_text
 from tidegate.application.ports import ModelSpec
 
 CODE = "monitor"

@@ -19,11 +19,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters import _feast_repo as repository
-from tidegate.adapters import _feast_tables as tables
-from tidegate.adapters._arrow import write_bytes
-from tidegate.adapters._duckdb import Declared, run_sql, write_frame
-from tidegate.adapters._feast_repo import tool_errors
+from tidegate.adapters.feast_store import repository, tables
+from tidegate.adapters.feast_store.repository import tool_errors
+from tidegate.adapters.shared.arrow import write_bytes
+from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
 from tidegate.application.ports import Frame
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tidegate.adapters._arrow import write_parquet
-from tidegate.adapters._files import read_artifact, read_frame, write_whole
-from tidegate.adapters._judging import brier_gain, judge, reference_rows
-from tidegate.adapters._model_code import load_pipeline, model_failed
-from tidegate.adapters._onnx import OUTPUT, input_arrays, open_session, probabilities
-from tidegate.adapters._onnx_convert import convert, environment, parity
-from tidegate.adapters._training_rows import TrainingRows
+from tidegate.adapters.shared.arrow import write_parquet
+from tidegate.adapters.shared.files import read_artifact, read_frame, write_whole
+from tidegate.adapters.shared.model_code import load_pipeline, model_failed
+from tidegate.adapters.shared.onnx_session import OUTPUT, input_arrays, open_session, probabilities
+from tidegate.adapters.sklearn_trainer.convert import convert, environment, parity
+from tidegate.adapters.sklearn_trainer.judging import brier_gain, judge, reference_rows
+from tidegate.adapters.sklearn_trainer.rows import TrainingRows
 from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
 from tidegate.domain.canonical import sha256
 from tidegate.domain.evidence import Measure
@@ -97,5 +97,5 @@ def _fit(model: ModelSpec, rows: TrainingRows) -> Any:
     try:
         estimator = build(model.numeric, model.categorical, dict(model.parameters), *positions)
         return estimator.fit(columns, rows.labels[chosen].astype(np.int64))
-    except Exception as error:
+    except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
         raise model_failed(model, "fit", error) from error

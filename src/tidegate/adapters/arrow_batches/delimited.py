@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.adapters._drop import open_drop
+from tidegate.adapters.arrow_batches.drop import open_drop
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
 

@@ -38,7 +38,7 @@ def convert(model: ModelSpec, estimator: Any) -> bytes:
                 options={"zipmap": False},
                 target_opset=OPSET,
             )
-    except Exception as error:  # noqa: BLE001 - the converter raises whatever its parts raise
+    except Exception as error:  # noqa: BLE001  # whatever GX makes of a file's arguments is the verdict `error`
         text = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         # Not chained: the converter's message prints every tree.
         raise DependencyFailed(

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters._files import read_frame
-from tidegate.adapters._onnx import require_columns
+from tidegate.adapters.shared.files import read_frame
+from tidegate.adapters.shared.onnx_session import require_columns
 from tidegate.application.ports import Frame, ModelSpec, Windows
 from tidegate.domain.canonical import utc_text
 from tidegate.domain.errors import BadInput

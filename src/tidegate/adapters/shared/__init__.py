@@ -1,0 +1,1 @@
+"""What several adapters stand on. No adapter imports another; they may all import this."""
