@@ -214,8 +214,7 @@ class Tidegate:
         Raises:
             Refused: there is no such local account here.
         """
-        folder = self.settings.home / "tokens"
-        known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        known = self.local_users()
         if name not in known:
             raise Refused(
                 "unknown-user",
@@ -223,7 +222,12 @@ class Tidegate:
                 "see `tidegate user list`, or set TIDEGATE_TOKEN",
                 rule="A2",
             )
-        return (folder / name).read_text().strip()
+        return (self.settings.home / "tokens" / name).read_text().strip()
+
+    def local_users(self) -> list[str]:
+        """Return the names of the local accounts whose tokens are kept here."""
+        folder = self.settings.home / "tokens"
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
     def opened(self) -> bool:
         """Say whether there is a ledger to read."""

@@ -278,3 +278,22 @@ def test_an_actor_that_the_ledger_does_not_have_is_refused(platform, tokens):
     stranger = Acting(ActorRow("p-9", "person", "p-9", ("administrator",), 1))
     with pytest.raises(Refused, match="A2"):
         add_account(platform, stranger, AMIR)
+
+
+@pytest.mark.parametrize(
+    "accounts",
+    [[], [AMIR, ADA], [Account("svc", "service", ("ingest_service",))]],
+    ids=["none", "approver", "service"],
+)
+def test_a_ledger_opens_with_an_administrator_or_not_at_all(platform, accounts):
+    with pytest.raises(BadInput) as caught:
+        open_ledger(platform, accounts, lambda *_: None)
+    assert caught.value.code == "no-administrator"
+    assert written(platform) == []
+
+
+@pytest.mark.parametrize("name", [".", "..", "../x", "-x", "", "a/b", "a\x00b", "x" * 81])
+def test_a_name_that_could_be_a_path_or_an_option_is_refused(platform, tokens, name):
+    with pytest.raises(BadInput) as caught:
+        add_account(platform, acting(platform, tokens["Ada Winter"]), Account(name, "person", ("approver",)))
+    assert caught.value.code == "bad-name"

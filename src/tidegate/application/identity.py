@@ -14,7 +14,8 @@ from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Draft, EventType
 from tidegate.domain.state import ActorRow, CredentialRow
 
-_NAME = re.compile(r"[\w .'@-]{1,80}")
+#: A name may become a file's name: it begins with a letter or digit, so that it is never `..`.
+_NAME = re.compile(r"\w[\w .'@-]{0,79}")
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,15 @@ def open_ledger(
     first account is the first administrator. Returns False, and writes nothing, if the ledger is open.
 
     Raises:
-        BadInput: the policy on disk does not load, or an account is malformed; nothing is written.
+        BadInput: the policy on disk does not load, an account is malformed, or the first one is no person
+            with the role `administrator`; nothing is written.
     """
+    if not accounts or accounts[0].kind != "person" or "administrator" not in accounts[0].roles:
+        raise BadInput(
+            "no-administrator",
+            "got no administrator as the first account, expected a person with the role `administrator`",
+            "mend `accounts` in the profile",
+        )
     if platform.ledger.state().select(ActorRow):
         return False
     policy = platform.policies.load()
@@ -124,7 +132,8 @@ def _add(
     if not _NAME.fullmatch(account.name):
         raise BadInput(
             "bad-name",
-            f"got a name of {len(account.name)} characters, expected 1 to 80 letters, digits, spaces or .'@-",
+            f"got a name of {len(account.name)} characters, expected 1 to 80 letters, digits, spaces or "
+            ".'@-, a letter or digit first",
             "use a plain name",
         )
     number = len(tx.select(ActorRow, kind=account.kind)) + 1

@@ -163,8 +163,13 @@ def seal(
         occurred_at: when it happened; may be simulated.
         recorded_at: when it was written down; never simulated.
         clock: ``system`` or ``simulated``: what ``occurred_at`` was read from.
+
+    Raises:
+        ValueError: the payload names texts itself (a fault of the caller).
     """
     payload = dict(draft.payload)
+    if "texts" in payload:
+        raise ValueError("a payload never names its own texts: they are given beside it")
     if commitments:
         payload["texts"] = dict(commitments)
     sequence = head.sequence + 1

@@ -7,6 +7,7 @@ account it names, whose token it reads where every other command does.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any]) -> An
     known = flow_names(settings)
     if name not in known:
         raise BadInput("unknown-flow", f"got the flow `{name}`, expected one of: {', '.join(known)}", "")
+    # Prefect's own events go to its server in the background; what is left of them at the end is no news.
+    logging.getLogger("EventsWorker").setLevel(logging.CRITICAL)
     from prefect.exceptions import ParameterBindError, ParameterTypeError, SignatureMismatchError
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 

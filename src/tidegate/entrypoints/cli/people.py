@@ -148,8 +148,12 @@ def add_user(
     """Make an account. In the embedded profile its token is kept for --as; elsewhere it is printed once."""
     here = platform()
     account = identity.Account(name, "service" if service else "person", tuple(role))
-    row, token = identity.add_account(here, acting(here, as_user), account)
-    local = here.assurance == "local"
+    who, local = acting(here, as_user), here.assurance == "local"
+    if local and name in here.local_users():
+        raise BadInput(
+            "name-taken", "got the name of a local user, expected a new one", "see `tidegate user list`"
+        )
+    row, token = identity.add_account(here, who, account)
     if local:
         here.keep_token(name, token)
     data = {"id": row.id, "roles": list(row.roles)} | ({} if local else {"token": token})
