@@ -28,7 +28,7 @@ check: $(VENV)/.dev ## layers, types, lint
 	@$(BIN)/ruff format --check .
 
 bench: $(VENV)/.dev ## print seconds and peak memory, as ratios in one run
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python benchmarks/run.py $(ONLY)
 
 lock: $(VENV)/.uv ## resolve pyproject.toml into the two locks
 	@$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -o requirements.lock

@@ -8,7 +8,7 @@ from typing import Any
 from tidegate.application.features import accepted, declared
 from tidegate.application.ingest import period_window
 from tidegate.application.platform import Acting, Platform
-from tidegate.application.ports import MonitorResult
+from tidegate.application.ports import MonitorResult, Segment
 from tidegate.application.promote import lifecycle, policy_in_force
 from tidegate.application.recording import draft, permit
 from tidegate.domain.actors import Permission
@@ -26,6 +26,7 @@ def monitor(platform: Platform, acting: Acting, model: str, period: str) -> Moni
 
     Raises:
         Refused: rule A1, or the period was not scored. BadInput: no such model, a malformed monitor file.
+        DependencyFailed: decisions or reference rows are gone, or are no longer what the ledger names.
     """
     permit(platform, acting, Permission.MONITOR, f"model/{model}")
     state = platform.ledger.state()
@@ -47,11 +48,8 @@ def monitor(platform: Platform, acting: Acting, model: str, period: str) -> Moni
     outcomes = platform.entities.frame(spec, files, declared(platform), period_window(period))
     result = platform.monitors.run(
         spec,
-        platform.frames / "scores" / scoring.file,
-        platform.frames
-        / "models"
-        / version.artifact.removeprefix("sha256:")
-        / str(version.links["reference"]),
+        Segment(scoring.root, platform.frames / "scores" / scoring.file, scoring.rows),
+        platform.trainer.reference(version.artifact, version.facts["reference"]),
         outcomes,
         platform.clock.now(),
         f"{model}-{period}-v{scoring.version}",

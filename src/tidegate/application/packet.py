@@ -32,7 +32,8 @@ def gather(platform: Platform, state: StateReader, life: Lifecycle, version: Ver
     """Measure what a promotion rests on. It reads other tools, so it is done before the transaction.
 
     Raises:
-        DependencyFailed: the champion's artifact cannot be had or no longer has its digest.
+        DependencyFailed: the champion's artifact or the version's reference rows cannot be had, or no longer
+            have their digest.
     """
     facts = packet_facts(platform, state, life, version)
     return Gathered(life, facts, tried(platform, life, version))
@@ -48,7 +49,8 @@ def packet_facts(
     """Return the packet of a version as things stand: evidence, lineage, champion, way back.
 
     Raises:
-        DependencyFailed: the champion's artifact cannot be had or no longer has its digest.
+        DependencyFailed: the champion's artifact or the version's reference rows cannot be had, or no longer
+            have their digest.
     """
     training_set = state.get(TrainingSetRow, version.training_set)
     batches = training_set.batches if training_set else ()
@@ -123,7 +125,8 @@ def champion_facts(platform: Platform, life: Lifecycle, version: VersionRow) -> 
         return {"version": 0}
     spec = platform.models.spec(version.model)
     artifact = platform.registry.fetch(champion.model, champion.number, champion.artifact)
-    gain = platform.trainer.compare(spec, version.artifact, artifact, champion.artifact)
+    reference = platform.trainer.reference(version.artifact, version.facts["reference"])
+    gain = platform.trainer.compare(spec, reference, artifact, champion.artifact)
     return {"version": champion.number, "brier_gain": gain.as_dict()}
 
 

@@ -219,11 +219,18 @@ class Batches(Protocol):
         ...
 
     def quarantine(self, contract: Contract, drop_digest: str, table: Table, report: GateReport) -> Segment:
-        """Keep every held-back row with all its reasons."""
+        """Keep every held-back row with all its reasons, named by their Merkle root.
+
+        What an earlier gate run held back of the same drop is kept beside it.
+        """
         ...
 
-    def quarantined(self, dataset: str, drop_digest: str) -> tuple[Mapping[str, object], ...]:
-        """Return the held-back rows of one drop, each with ``row`` (its position), ``reasons`` and its ``values``."""
+    def quarantined(self, dataset: str, root: str) -> tuple[Mapping[str, object], ...]:
+        """Return the rows held back under this root, each with ``row`` (its position), ``reasons`` and ``values``.
+
+        Raises:
+            DependencyFailed: the file is gone, or its rows no longer have this root.
+        """
         ...
 
     def path(self, dataset: str, batch: str) -> Path:
@@ -287,7 +294,11 @@ class Windows:
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted, calibrated and converted model, with what was measured on it."""
+    """A fitted, calibrated and converted model, with what was measured on it.
+
+    ``reference`` holds the rows it was judged on (time, keys, inputs, score, and the label where known): a
+    frame, so that whoever compares with them later knows that they are the same.
+    """
 
     artifact: Path
     artifact_digest: str
@@ -297,7 +308,7 @@ class Trained:
     coverage: Mapping[str, int]
     environment: Mapping[str, str]
     signature: Mapping[str, Sequence[str]]
-    reference: Path
+    reference: Frame
 
 
 @dataclass(frozen=True)
@@ -383,8 +394,18 @@ class Trainer(Protocol):
         """
         ...
 
+    def reference(self, artifact_digest: str, digest: str) -> Frame:
+        """Find the validation rows that were kept with an artifact under this digest (``Trained.reference``).
+
+        They are not verified here: whoever reads them does.
+
+        Raises:
+            DependencyFailed: the rows are gone or damaged.
+        """
+        ...
+
     def compare(
-        self, model: ModelSpec, candidate_digest: str, champion: Path, champion_digest: str
+        self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str
     ) -> Measure:
         """Return by how much the candidate's Brier score is lower than the champion's; positive is better.
 
@@ -392,7 +413,7 @@ class Trainer(Protocol):
         row by row, with a 95 % interval over whole days.
 
         Raises:
-            DependencyFailed: the champion's bytes no longer have their digest, or the reference rows are gone.
+            DependencyFailed: the champion's bytes or the reference rows no longer have their digest, or are gone.
         """
         ...
 
@@ -465,13 +486,18 @@ class Monitors(Protocol):
     def run(
         self,
         model: ModelSpec,
-        decisions: Path,
-        reference: Path,
+        decisions: Segment,
+        reference: Frame,
         outcomes: Frame,
         known_by: datetime,
         name: str,
     ) -> MonitorResult:
-        """Run ``monitoring/MODEL.yaml`` on one period."""
+        """Run ``monitoring/MODEL.yaml`` on one period.
+
+        Raises:
+            BadInput: the monitor's file breaks the format, or a column is missing.
+            DependencyFailed: decisions, reference or outcomes are gone, or no longer have their root or digest.
+        """
         ...
 
 

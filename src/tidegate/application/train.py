@@ -74,7 +74,7 @@ def train(platform: Platform, acting: Acting, model: str, known_by: datetime | N
     registered = platform.registry.register(
         spec, trained, key, {"training_set": frame.digest, "commit": facts["code"]["commit"]}
     )
-    links = {"run_id": registered.run_id, "uri": registered.uri, "reference": trained.reference.name}
+    links = {"run_id": registered.run_id, "uri": registered.uri}
     payload = {
         "model": model,
         "number": registered.number,
@@ -178,6 +178,7 @@ def version_facts(
         "parity": trained.parity.as_dict(),
         "features": {"service": spec.service, "definitions": {row.view: row.definition for row in views}},
         "rows": frame.rows,
+        "reference": trained.reference.digest,
         "code": dict(platform.code()) | {"source": spec.source_digest},
         "environment": dict(sorted(trained.environment.items())),
         "signature": {name: list(columns) for name, columns in sorted(trained.signature.items())},

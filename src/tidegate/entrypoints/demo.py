@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +62,8 @@ class Stage:
         self.took.append(
             {
                 "step": title,
+                # Kilobytes on Linux; a high-water mark, so a step that adds nothing repeats the one before.
+                "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
                 "seconds": round(seconds, 2),
                 "cpu": round(time.process_time() - cpu, 2),
                 "said": sentence,

@@ -1,19 +1,19 @@
 """Drops in, batches kept, bad rows held back: Arrow in memory, Parquet and JSON lines on disk.
 
     HOME/batches/DATASET/<64 hex>.parquet      an accepted batch, named by its ``tg1:`` digest
-    HOME/quarantine/DATASET/<64 hex>.jsonl     one drop's held-back rows, named by the drop's SHA-256
+    HOME/quarantine/DATASET/<64 hex>.jsonl     the rows one gate run held back, named by their root
 
 A batch's digest is taken over its values in the order of the contract's key (`tidegate.adapters.shared.arrow`
 states the bytes), so it does not depend on how the drop was ordered, packed or written to Parquet. A
 quarantine file holds one RFC 8785 line a row, ``{"reasons", "row", "values"}``, in the drop's order; the
-Merkle root of those lines goes into the chain.
+Merkle root of those lines names it and goes into the chain. A drop that is gated again, under a mended
+contract say, leaves the earlier file as it is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from math import isfinite
@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from tidegate.adapters.arrow_batches.delimited import read_csv
-from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_bytes, write_parquet
+from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
+from tidegate.adapters.shared.files import hex_of, write_whole
 from tidegate.application.ports import Segment, Table
 from tidegate.domain.canonical import canonical, utc_text
 from tidegate.domain.contract import Contract, GateReport
@@ -31,7 +32,6 @@ from tidegate.domain.merkle import merkle_root
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_HEX = re.compile("[0-9a-f]{64}")
 _EXACT = 2**53  # above this a JSON number is no longer exact, so the integer becomes a text
 
 
@@ -91,28 +91,44 @@ class ArrowBatches:
             write_parquet(rows, path)
         return digest, path
 
-    def quarantine(self, contract: Contract, drop_digest: str, table: Table, report: GateReport) -> Segment:
+    def quarantine(
+        self,
+        contract: Contract,
+        drop_digest: str,  # noqa: ARG002 - the port's; the file is named by what was held back, not by whence
+        table: Table,
+        report: GateReport,
+    ) -> Segment:
         """Keep every held-back row with all its reasons. A clean drop leaves an empty file."""
         lines = list(_lines(cast("pa.Table", table), report.reasons))
-        path = self._quarantine_path(contract.dataset, drop_digest)
-        write_bytes(b"".join(line + b"\n" for line in lines), path)
-        return Segment(merkle_root(lines), path, len(lines))
+        root = merkle_root(lines)
+        path = self._quarantine_path(contract.dataset, root)
+        write_whole(path, b"".join(line + b"\n" for line in lines))
+        return Segment(root, path, len(lines))
 
-    def quarantined(self, dataset: str, drop_digest: str) -> tuple[Mapping[str, object], ...]:
-        """Return the held-back rows of one drop: ``row`` (its position), ``reasons`` and ``values`` of each.
+    def quarantined(self, dataset: str, root: str) -> tuple[Mapping[str, object], ...]:
+        """Return the rows that one gate run held back: ``row`` (its position), ``reasons``, ``values`` of each.
 
         Raises:
-            DependencyFailed: the file is gone: no drop that was judged is without one.
+            BadInput: ``root`` is no digest. DependencyFailed: the file is gone (no drop that was judged is
+                without one), or its lines have another root.
         """
-        path = self._quarantine_path(dataset, drop_digest)
+        path = self._quarantine_path(dataset, root)
         try:
-            return tuple(json.loads(line) for line in path.read_bytes().splitlines())
-        except (OSError, ValueError) as error:
+            lines = path.read_bytes().splitlines()
+        except OSError as error:
             raise DependencyFailed(
                 "quarantine-gone",
-                f"got no readable quarantine of the drop {drop_digest}, expected {path.name}",
-                "restore the file from a backup, or ingest the drop again",
+                f"got no readable file {path.name} ({error.strerror}), expected the rows of {dataset} held "
+                f"back as {root}",
+                "restore the file from a backup",
             ) from error
+        if (found := merkle_root(lines)) != root:
+            raise DependencyFailed(
+                "quarantine-altered",
+                f"got {len(lines)} held-back rows of {dataset} with the root {found}, expected {root}",
+                f"somebody wrote to {path.name}: restore it from a backup",
+            )
+        return tuple(json.loads(line) for line in lines)
 
     def path(self, dataset: str, batch: str) -> Path:
         """Return the Parquet file of an accepted batch, after reading it back and comparing its digest.
@@ -148,21 +164,10 @@ class ArrowBatches:
             return False
 
     def _batch_path(self, dataset: str, digest: str) -> Path:
-        return self._home / "batches" / dataset / f"{_hex(digest, PREFIX)}.parquet"
+        return self._home / "batches" / dataset / f"{hex_of(digest, PREFIX)}.parquet"
 
-    def _quarantine_path(self, dataset: str, digest: str) -> Path:
-        return self._home / "quarantine" / dataset / f"{_hex(digest, 'sha256:')}.jsonl"
-
-
-def _hex(digest: str, prefix: str) -> str:
-    text = digest.removeprefix(prefix)
-    if not digest.startswith(prefix) or not _HEX.fullmatch(text):
-        raise BadInput(
-            "not-a-digest",
-            f"got {digest[:80]!r}, expected {prefix} and 64 hex digits",
-            "copy the whole digest",
-        )
-    return text
+    def _quarantine_path(self, dataset: str, root: str) -> Path:
+        return self._home / "quarantine" / dataset / f"{hex_of(root, 'sha256:')}.jsonl"
 
 
 def _lines(table: pa.Table, reasons: Mapping[int, tuple[str, ...]]) -> Iterator[bytes]:

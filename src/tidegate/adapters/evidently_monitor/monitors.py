@@ -6,16 +6,16 @@ each column is information: its verdicts depend on the size of the sample.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.adapters.evidently_monitor.declaration import SCORE, read_plan
 from tidegate.adapters.evidently_monitor.report import drift_report, evidently_version
-from tidegate.adapters.evidently_monitor.rows import binding_evidence, read_period, read_table
-from tidegate.application.ports import Frame, ModelSpec, MonitorResult
+from tidegate.adapters.evidently_monitor.rows import binding_evidence, chosen, read_period
+from tidegate.adapters.shared.files import write_whole
+from tidegate.adapters.shared.frames import read_frame
+from tidegate.application.ports import Frame, ModelSpec, MonitorResult, Segment
 from tidegate.domain.canonical import sha256
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class EvidentlyMonitors:
     def run(
         self,
         model: ModelSpec,
-        decisions: Path,
-        reference: Path,
+        decisions: Segment,
+        reference: Frame,
         outcomes: Frame,
         known_by: datetime,
         name: str,
@@ -50,19 +50,19 @@ class EvidentlyMonitors:
 
         Raises:
             BadInput: the monitor's file breaks the format (all faults at once), a column is missing, or a
-                row occurs twice. DependencyFailed: a file cannot be read.
+                row occurs twice. DependencyFailed: a file cannot be read, or no longer has its digest or root.
         """
         plan = read_plan(self._folder / f"{model.name}.yaml", model)
-        period = read_period(model, plan, decisions, outcomes.path, known_by)
+        period = read_period(model, plan, decisions, outcomes, known_by)
         inputs = dict.fromkeys((*model.numeric, *model.categorical, SCORE, model.label))
-        judged = read_table(reference, list(inputs), f"the reference of {model.name}")
-        subject = f"decisions {sha256(decisions.read_bytes())}"
+        what = f"the reference rows of {model.name}"
+        judged = chosen(read_frame(reference, what, "restore it from a backup"), list(inputs), what)
+        subject = f"decisions {sha256(decisions.path.read_bytes())}"
         evidence = binding_evidence(plan, period, _rate(judged, model.label), subject)
         drift, page = drift_report(plan, model, period, judged, evidence, known_by, name, subject)
         body = page.encode()
         digest = sha256(body)
-        path = self._reports / f"{digest.removeprefix('sha256:')}.html"
-        _write_whole(path, body)
+        path = write_whole(self._reports / f"{digest.removeprefix('sha256:')}.html", body)
         return MonitorResult(evidence=evidence, information=drift, report=path, report_digest=digest)
 
 
@@ -73,20 +73,3 @@ def _rate(reference: pa.Table, label: str) -> float:
 
     rate = pc.mean(pc.cast(reference.column(label), pa.float64())).as_py()
     return float("nan") if rate is None else float(rate)
-
-
-def _write_whole(path: Path, body: bytes) -> None:
-    if path.exists() and path.read_bytes() == body:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(0o644)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

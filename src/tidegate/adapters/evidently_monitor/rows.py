@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.adapters.evidently_monitor.declaration import MEASURES, OUTCOME_MEASURES, SCORE, Limit, Plan
-from tidegate.application.ports import ModelSpec
-from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.adapters.shared.decisions import verify_decisions
+from tidegate.adapters.shared.frames import read_frame, read_parquet
+from tidegate.application.ports import Frame, ModelSpec, Segment
+from tidegate.domain.errors import BadInput
 from tidegate.domain.evidence import Evidence, Measure, Verdict
 
 if TYPE_CHECKING:
@@ -53,38 +54,29 @@ class Period:
         return (self.scores >= 0) & (self.scores <= 1)  # NaN compares as false
 
 
-def read_table(path: Path, columns: Sequence[str], what: str) -> pa.Table:
-    """Read the named columns of a Parquet file.
+def chosen(table: pa.Table, columns: Sequence[str], what: str) -> pa.Table:
+    """Return the named columns of a table.
 
     Raises:
-        BadInput: a column is missing. DependencyFailed: the file cannot be read.
+        BadInput: a column is missing.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-        if missing := [name for name in columns if name not in file.schema_arrow.names]:
-            raise BadInput(
-                "monitor-columns",
-                f"got {what} without {', '.join(missing)}, expected {', '.join(columns)}",
-                "score the period again with the model's present declaration",
-            )
-        return file.read(columns=list(columns))
-    except (OSError, pa.ArrowException) as error:
-        raise DependencyFailed(
-            "frame-unreadable",
-            f"got no readable Parquet file at {path.name}, expected {what}",
-            "build it again",
-        ) from error
+    if missing := [name for name in columns if name not in table.column_names]:
+        raise BadInput(
+            "monitor-columns",
+            f"got {what} without {', '.join(missing)}, expected {', '.join(columns)}",
+            "score the period again with the model's present declaration",
+        )
+    return table.select(list(columns))
 
 
-def read_period(model: ModelSpec, plan: Plan, decisions: Path, outcomes: Path, known_by: datetime) -> Period:
+def read_period(
+    model: ModelSpec, plan: Plan, decisions: Segment, outcomes: Frame, known_by: datetime
+) -> Period:
     """Join decisions with outcomes by keys and entity time; a label counts if it was known by ``known_by``.
 
     Raises:
         BadInput: a column is missing, a row occurs twice, or the keys' types differ.
-        DependencyFailed: a file cannot be read.
+        DependencyFailed: a file cannot be read, or no longer has its root or digest.
     """
     import numpy as np
     import pyarrow as pa
@@ -94,8 +86,11 @@ def read_period(model: ModelSpec, plan: Plan, decisions: Path, outcomes: Path, k
 
     inputs = list(dict.fromkeys((*model.numeric, *model.categorical)))
     key = [*model.keys, model.entity_time]
-    table = read_table(decisions, list(dict.fromkeys([*key, *inputs, SCORE])), f"decisions of {model.name}")
-    came = read_table(outcomes, [*key, model.label, model.label_time], f"outcomes of {model.name}")
+    scored, known = f"decisions of {model.name}", f"outcomes of {model.name}"
+    whole = read_parquet(decisions.path, scored, "restore it from a backup")
+    table = chosen(whole, list(dict.fromkeys([*key, *inputs, SCORE])), scored)
+    verify_decisions(whole, decisions, model)
+    came = chosen(read_frame(outcomes, known), [*key, model.label, model.label_time], known)
     positions = _positions(table, key, "decisions")
     found = np.array([positions.get(row, -1) for row in _rows(came, key, "outcomes", table)], dtype=np.int64)
     label = np.asarray(pc.cast(came.column(model.label), pa.float64()).to_numpy(), dtype=np.float64)

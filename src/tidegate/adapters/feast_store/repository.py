@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters.shared.arrow import write_bytes
+from tidegate.adapters.shared.files import write_whole
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed, TidegateError
 
@@ -151,9 +151,7 @@ def write_overlay(repo: Path, home: Path) -> Path:
     body.seek(0, io.SEEK_END)
     yaml.dump(config, body)
     overlay = folder / "feature_store.yaml"
-    if not overlay.exists() or overlay.read_bytes() != body.getvalue():
-        write_bytes(body.getvalue(), overlay)
-    return overlay
+    return write_whole(overlay, body.getvalue())
 
 
 def view_digest(view: Any, sql: str) -> str:

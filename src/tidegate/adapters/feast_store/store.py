@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.adapters.feast_store import repository, tables
 from tidegate.adapters.feast_store.repository import tool_errors
-from tidegate.adapters.shared.arrow import write_bytes
+from tidegate.adapters.shared.files import write_whole
+from tidegate.adapters.shared.frames import read_frame
 from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
 from tidegate.application.ports import Frame
 from tidegate.domain.canonical import utc_text, utc_time
@@ -73,7 +74,7 @@ class FeastStore:
             # Noted before it is done: a source that was not swapped is then noticed, and built again.
             self._note("built", {name: frame.digest for name, frame in frames.items()})
             for view in views:
-                write_bytes(frames[view.name].path.read_bytes(), view.source)
+                write_whole(view.source, frames[view.name].path.read_bytes())
             return frames
 
     # ── registry ──────────────────────────────────────────────────────────────────────────────────
@@ -274,7 +275,7 @@ class FeastStore:
                 f"got no source for {view.name}, expected it to be built",
                 "build features first",
             )
-        return tables.read_verified(view.source, digest, f"the source of {view.name}")
+        return read_frame(Frame(digest, view.source, 0), f"the source of {view.name}", "build the features again")
 
     def _materialized(self) -> datetime | None:
         until = self._noted("materialized").get("until")
@@ -282,7 +283,7 @@ class FeastStore:
 
     def _note(self, name: str, values: Mapping[str, str]) -> None:
         text = json.dumps(dict(values), indent=1, sort_keys=True) + "\n"
-        write_bytes(text.encode(), self._home / "feast" / f"{name}.json")
+        write_whole(self._home / "feast" / f"{name}.json", text.encode())
 
     def _noted(self, name: str) -> dict[str, str]:
         file = self._home / "feast" / f"{name}.json"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters.shared.arrow import table_digest
+from tidegate.adapters.shared.frames import read_frame
 from tidegate.application.ports import Frame
 from tidegate.domain.errors import BadInput, DependencyFailed
 
@@ -134,7 +134,7 @@ def entity_rows(
         BadInput: it lacks a column, or a column to carry along has a feature's name.
         DependencyFailed: the file is gone or no longer has its digest.
     """
-    table = read_verified(entities.path, entities.digest, "the entity frame")
+    table = read_frame(entities, "the entity frame")
     missing = [name for name in ("event_timestamp", *keys, *kept) if name not in table.column_names]
     if missing:
         raise BadInput(
@@ -148,33 +148,6 @@ def entity_rows(
             "column-twice",
             f"got {', '.join(twice)} both as a feature and as a column to keep, expected one",
             "",
-        )
-    return table
-
-
-def read_verified(path: Path, digest: str, what: str) -> pa.Table:
-    """Read a Parquet file whose content must have this digest.
-
-    Raises:
-        DependencyFailed: it is gone, damaged, or its content is another one.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DependencyFailed(
-            "frame-unreadable",
-            f"got no readable file for {what} ({type(error).__name__}), expected Parquet",
-            "",
-        ) from error
-    found = table_digest(table)
-    if found != digest:
-        raise DependencyFailed(
-            "frame-altered",
-            f"got {what} with the content {found}, expected {digest}",
-            "somebody wrote to it, or a build was cut short: build the features again",
         )
     return table
 

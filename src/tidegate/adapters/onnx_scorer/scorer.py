@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tidegate.adapters.onnx_scorer.decisions import decision_records
 from tidegate.adapters.shared.arrow import write_parquet
-from tidegate.adapters.shared.files import read_artifact, read_frame
+from tidegate.adapters.shared.decisions import SCORE, decisions_root
+from tidegate.adapters.shared.files import read_artifact
+from tidegate.adapters.shared.frames import read_frame
 from tidegate.adapters.shared.onnx_session import input_arrays, open_session, probabilities, require_columns
 from tidegate.application.ports import Frame, ModelSpec, Segment
-from tidegate.domain.merkle import merkle_root
 
 
 class OnnxScorer:
@@ -25,19 +25,18 @@ class OnnxScorer:
         Raises:
             BadInput: the frame lacks a declared column, or one is of another type.
             DependencyFailed: the artifact's bytes do not have this digest, it cannot be loaded, or the
-                frame cannot be read.
+                frame cannot be read or no longer has its digest.
         """
         import pyarrow as pa
 
         # Read once: what is verified is what is loaded, whatever happens to the file meanwhile.
         session = open_session(read_artifact(artifact, artifact_digest), f"artifact {artifact_digest}")
-        table = read_frame(frame)
+        table = read_frame(frame, f"a frame of {model.name}")
         names = list(dict.fromkeys((model.entity_time, *model.keys, *model.numeric, *model.categorical)))
         require_columns(table, names, f"a frame of {model.name}")
         scores = probabilities(session, input_arrays(table, model), table.num_rows)
-        decisions = table.select(names).replace_schema_metadata(None).append_column("score", pa.array(scores))
-        inputs = (*model.numeric, *model.categorical)
-        root = merkle_root(decision_records(decisions, model.entity_time, model.keys, inputs))
+        decisions = table.select(names).replace_schema_metadata(None).append_column(SCORE, pa.array(scores))
+        root = decisions_root(decisions, model)
         path = into / f"{root.removeprefix('sha256:')}.parquet"
         if not path.exists():
             write_parquet(decisions, path)

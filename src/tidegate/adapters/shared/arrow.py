@@ -18,11 +18,10 @@ Lengths and counts are int64 little endian. Null and NaN differ by their validit
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidegate.adapters.shared.files import write_whole
 from tidegate.domain.errors import BadInput
 
 if TYPE_CHECKING:
@@ -68,27 +67,7 @@ def write_parquet(table: pa.Table, path: Path) -> Path:
 
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    return write_bytes(sink.getvalue(), path)
-
-
-def write_bytes(data: bytes | pa.Buffer, path: Path) -> Path:
-    """Write ``data`` to ``path`` whole: a reader sees the old file or the new one, never a part.
-
-    Parent folders are made.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(0o644)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    return write_whole(path, sink.getvalue().to_pybytes())
 
 
 def _canonical_array(name: str, column: pa.ChunkedArray) -> pa.Array:

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tidegate.application.ports import Frame
 from tidegate.domain.canonical import sha256
-from tidegate.domain.errors import DependencyFailed
+from tidegate.domain.errors import BadInput, DependencyFailed
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+_HEX = re.compile("[0-9a-f]{64}")
+
+
+def hex_of(digest: str, prefix: str) -> str:
+    """Return a digest's 64 hex digits: only what is a digest ever becomes part of a path.
+
+    Raises:
+        BadInput: it is none, or has another prefix.
+    """
+    text = digest.removeprefix(prefix)
+    if not digest.startswith(prefix) or not _HEX.fullmatch(text):
+        raise BadInput(
+            "not-a-digest",
+            f"got {digest[:80]!r}, expected {prefix} and 64 hex digits",
+            "copy the whole digest",
+        )
+    return text
 
 
 def write_whole(path: Path, body: bytes) -> Path:
-    """Write ``body`` to ``path``: a reader sees all of it or no file."""
+    """Write ``body`` to ``path`` whole: a reader sees the old file or the new one, never a part.
+
+    Parent folders are made. A file that holds these very bytes is left as it is.
+    """
     if path.exists() and path.read_bytes() == body:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,22 +74,3 @@ def read_artifact(path: Path, digest: str) -> bytes:
             artifact=digest,
         )
     return body
-
-
-def read_frame(frame: Frame) -> pa.Table:
-    """Return a frame's rows.
-
-    Raises:
-        DependencyFailed: the file is gone or damaged.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_table(frame.path)
-    except (OSError, pa.ArrowException) as error:
-        raise DependencyFailed(
-            "frame-unreadable",
-            f"got no readable Parquet file at {frame.path.name}, expected the frame {frame.digest}",
-            "build the frame again",
-        ) from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters.shared.files import read_frame
+from tidegate.adapters.shared.frames import read_frame
 from tidegate.adapters.shared.onnx_session import require_columns
 from tidegate.application.ports import Frame, ModelSpec, Windows
 from tidegate.domain.canonical import utc_text
@@ -44,13 +44,13 @@ class TrainingRows:
         Raises:
             BadInput: the windows overlap, one holds labels of one class only, a declared column is
                 missing, or an input has no value at all in training.
-            DependencyFailed: the frame's file is gone or damaged.
+            DependencyFailed: the frame's file is gone, damaged, or no longer has its digest.
         """
         import numpy as np
         import pyarrow as pa
 
         _require_order(windows)
-        table = read_frame(frame)
+        table = read_frame(frame, f"a frame of {model.name}")
         settings = (f"evaluation.{key}" for key in ("status", "slice_by"))
         judged_by = [str(model.parameters[key]) for key in settings if key in model.parameters]
         declared = (model.entity_time, *model.keys, model.label, model.label_time, *model.numeric)

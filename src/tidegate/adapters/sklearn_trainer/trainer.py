@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters.shared.arrow import write_parquet
-from tidegate.adapters.shared.files import read_artifact, read_frame, write_whole
+from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
+from tidegate.adapters.shared.files import hex_of, read_artifact, write_whole
+from tidegate.adapters.shared.frames import find_frame, read_frame
 from tidegate.adapters.shared.model_code import load_pipeline, model_failed
 from tidegate.adapters.shared.onnx_session import OUTPUT, input_arrays, open_session, probabilities
 from tidegate.adapters.sklearn_trainer.convert import convert, environment, parity
@@ -16,9 +17,15 @@ from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
 from tidegate.domain.canonical import sha256
 from tidegate.domain.evidence import Measure
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 class SklearnTrainer:
-    """Writes ``home/models/<artifact's digest>/``: ``model.onnx``, and ``reference.parquet`` beside it."""
+    """Writes ``home/models/<artifact's digest>/``: ``model.onnx``, and ``reference-<digest>.parquet`` beside it.
+
+    Two trainings may yield the same artifact and judge it on other rows: each keeps its own.
+    """
 
     def __init__(self, home: Path) -> None:
         self._folder = home / "models"
@@ -48,7 +55,7 @@ class SklearnTrainer:
             agreement = parity(model, estimator, arrays, scores, digest)
         metrics, slices = judge(rows, scores)
         return Trained(
-            artifact=write_whole(self._path(digest, "model.onnx"), body),
+            artifact=write_whole(self._of(digest) / "model.onnx", body),
             artifact_digest=digest,
             metrics=metrics,
             slices=slices,
@@ -60,28 +67,43 @@ class SklearnTrainer:
                 + [f"{name}: string" for name in model.categorical],
                 "outputs": [f"{OUTPUT}: float"],
             },
-            reference=write_parquet(reference_rows(rows, scores), self._path(digest, "reference.parquet")),
+            reference=self._keep(digest, reference_rows(rows, scores)),
         )
 
+    def reference(self, artifact_digest: str, digest: str) -> Frame:
+        """Find the rows that a version was judged on; reading them verifies them.
+
+        Raises:
+            BadInput: one of the two is no digest. DependencyFailed: the rows are gone or damaged.
+        """
+        return find_frame(self._rows(artifact_digest, digest), digest, f"the reference rows {digest}")
+
     def compare(
-        self, model: ModelSpec, candidate_digest: str, champion: Path, champion_digest: str
+        self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str
     ) -> Measure:
         """Return the candidate's Brier gain over the champion on the rows the candidate was judged on.
 
         Raises:
             DependencyFailed: the champion's bytes no longer have their digest, it wants inputs that the
-                candidate was not given, or the reference rows are gone.
+                candidate was not given, or the reference rows are gone or altered.
         """
         session = open_session(read_artifact(champion, champion_digest), f"artifact {champion_digest}")
-        path = self._path(candidate_digest, "reference.parquet")
-        reference = read_frame(Frame(f"of reference rows of {candidate_digest}", path, 0))
+        rows = read_frame(reference, f"the reference rows of {model.name}", "restore it from a backup")
         # A champion may have been trained on fewer inputs than are declared today.
         wanted = {item.name for item in session.get_inputs()}
-        arrays = {name: array for name, array in input_arrays(reference, model).items() if name in wanted}
-        return brier_gain(model, reference, probabilities(session, arrays, reference.num_rows))
+        arrays = {name: array for name, array in input_arrays(rows, model).items() if name in wanted}
+        return brier_gain(model, rows, probabilities(session, arrays, rows.num_rows))
 
-    def _path(self, digest: str, name: str) -> Path:
-        return self._folder / digest.removeprefix("sha256:") / name
+    def _keep(self, artifact_digest: str, rows: pa.Table) -> Frame:
+        digest = table_digest(rows)
+        path = write_parquet(rows, self._rows(artifact_digest, digest))
+        return Frame(digest, path, rows.num_rows, tuple(rows.column_names))
+
+    def _rows(self, artifact_digest: str, digest: str) -> Path:
+        return self._of(artifact_digest) / f"reference-{hex_of(digest, PREFIX)}.parquet"
+
+    def _of(self, artifact_digest: str) -> Path:
+        return self._folder / hex_of(artifact_digest, "sha256:")
 
 
 def _fit(model: ModelSpec, rows: TrainingRows) -> Any:

@@ -78,7 +78,7 @@ def quarantine(
         {"period": row.period, **item}
         for row in sorted(rows, key=lambda row: row.period)
         if period in (None, row.period)
-        for item in here.batches.quarantined(dataset, row.drop)
+        for item in here.batches.quarantined(dataset, row.quarantine_root)
     ]
 
     def render() -> None:

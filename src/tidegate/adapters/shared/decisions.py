@@ -13,14 +13,47 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tidegate.application.ports import ModelSpec, Segment
 from tidegate.domain.canonical import utc_text
+from tidegate.domain.errors import DependencyFailed
+from tidegate.domain.merkle import merkle_root
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SCORE = "score"
+
 # With nothing but strings and nulls, sorted keys and no spaces, this encoder writes what RFC 8785 writes
 # (a test compares them), some twenty times faster.
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
+def decisions_root(decisions: pa.Table, model: ModelSpec) -> str:
+    """Return the Merkle root over the canonical records of ``decisions``, in their order.
+
+    Which columns are inputs is read off the table: a model.yaml that has gained or lost an input since
+    does not change what was decided.
+    """
+    declared, place = (*model.numeric, *model.categorical), (model.entity_time, *model.keys)
+    inputs = [
+        name for name in decisions.column_names if name != SCORE and (name in declared or name not in place)
+    ]
+    return merkle_root(decision_records(decisions, model.entity_time, model.keys, inputs))
+
+
+def verify_decisions(decisions: pa.Table, segment: Segment, model: ModelSpec) -> None:
+    """Recompute the root of what was read from a segment's file.
+
+    Raises:
+        DependencyFailed: it is another one.
+    """
+    if (found := decisions_root(decisions, model)) != segment.root:
+        raise DependencyFailed(
+            "decisions-altered",
+            f"got {decisions.num_rows} decisions of {model.name} with the root {found}, "
+            f"expected {segment.records} with {segment.root}",
+            f"somebody wrote to {segment.path.name}: restore it from a backup",
+        )
 
 
 def decision_records(
@@ -37,7 +70,7 @@ def decision_records(
                     "entity_time": columns[entity_time][row],
                     "inputs": {name: columns[name][row] for name in inputs},
                     "keys": {name: columns[name][row] for name in keys},
-                    "score": columns["score"][row],
+                    "score": columns[SCORE][row],
                 }
             ).encode()
 

@@ -1,0 +1,218 @@
+"""Print what Tidegate costs: seconds, peak memory, and ratios against the peer in the same run.
+
+    make bench            everything
+    make bench ONLY=demo  one part: demo, status, scoring or ledger
+
+Every figure is measured now, on this machine; nothing is compared with a figure from another run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+out = Console(highlight=False, soft_wrap=True)
+
+
+def main(only: str) -> None:
+    parts: dict[str, Callable[[Path], None]] = {
+        "demo": demo,
+        "status": status,
+        "scoring": scoring,
+        "ledger": ledger,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        if only in ("", "demo", "status", "scoring"):
+            demo(home)
+        for name, part in parts.items():
+            if name != "demo" and only in ("", name):
+                part(home)
+
+
+def command(home: Path, *words: str) -> tuple[str, resource.struct_rusage, float]:
+    """Run one command to its end; return its output, what it used, and its wall seconds."""
+    environment = {**os.environ, "TIDEGATE_HOME": str(home)}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [str(BIN / "tidegate"), *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    text = process.stdout.read()
+    _, code, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(code)
+    if process.returncode:
+        sys.exit(f"`tidegate {' '.join(words)}` ended with {process.returncode}")
+    return text, used, time.perf_counter() - started
+
+
+def table(title: str, *columns: str) -> Table:
+    made = Table(title=title, box=None, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        made.add_column(column, justify="left" if number == 0 else "right")
+    return made
+
+
+def demo(home: Path) -> None:
+    text, used, wall = command(home, "demo", "--json")
+    shown = table("the demo, first run on an empty home", "step", "seconds", "CPU", "peak MiB so far")
+    for step in json.loads(text):
+        shown.add_row(step["step"], f"{step['seconds']:.1f}", f"{step['cpu']:.1f}", f"{step['peak_mib']:.0f}")
+    peak = used.ru_maxrss / 1024
+    shown.add_row("[bold]whole[/bold]", f"{wall:.1f}", f"{used.ru_utime + used.ru_stime:.1f}", f"{peak:.0f}")
+    out.print(shown)
+    _, used, again = command(home, "demo", "--json")
+    out.print(f"run again, everything recorded: {again:.1f} s, {again / wall:.2f} of the first run\n")
+
+
+def status(home: Path) -> None:
+    cpu = []
+    for _ in range(7):
+        _, used, _ = command(home, "status", "--json")
+        cpu.append(used.ru_utime + used.ru_stime)
+    python = []
+    for _ in range(7):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", "import sqlalchemy, typer, rich.console"], check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        python.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    ours, floor = statistics.median(cpu), statistics.median(python)
+    out.print("[bold]tidegate status[/bold], CPU seconds, median of 7")
+    out.print(
+        f"  {ours:.2f}; importing SQLAlchemy, Typer and rich alone: {floor:.2f}; ratio {ours / floor:.2f}\n"
+    )
+
+
+def scoring(home: Path) -> None:
+    """One row through ONNX Runtime against the scikit-learn estimator the same artifact came from."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    from tidegate.adapters.model_folders import ModelFolders
+    from tidegate.adapters.shared.model_code import load_pipeline
+    from tidegate.adapters.shared.onnx_session import input_arrays, open_session, probabilities
+    from tidegate.adapters.sklearn_trainer.convert import convert
+
+    model = ModelFolders(ROOT / "models").spec("flight_delay")
+    rows = pq.read_table(next((home / "models").rglob("reference*.parquet")))
+    rows = rows.filter(rows.column(model.label).is_valid())
+    half = rows.num_rows // 2
+    inputs = [*model.numeric, *model.categorical]
+    frame = rows.select(inputs).to_pandas()
+    frame[list(model.numeric)] = frame[list(model.numeric)].astype("float32")
+    labels = np.asarray(rows.column(model.label)).astype(int)
+    estimator = load_pipeline(model)(
+        numeric=model.numeric,
+        categorical=model.categorical,
+        parameters=model.parameters,
+        train_rows=np.arange(half),
+        calibrate_rows=np.arange(half, rows.num_rows),
+    ).fit(frame, labels)
+    session = open_session(convert(model, estimator), "the benchmark's artifact")
+    shown = table(
+        "scoring, same fitted model",
+        "rows",
+        "estimator p50",
+        "ONNX p50",
+        "estimator p99",
+        "ONNX p99",
+        "ratio p50",
+    )
+    for count, repeats in ((1, 300), (1000, 30)):
+        few, arrays = frame.head(count), input_arrays(rows.slice(0, count), model)
+        slow = _times(lambda few=few: estimator.predict_proba(few), repeats)
+        fast = _times(lambda arrays=arrays, count=count: probabilities(session, arrays, count), repeats)
+        cells = [f"{1000 * value:.3f} ms" for value in (slow[0], fast[0], slow[1], fast[1])]
+        shown.add_row(f"{count:,}", *cells, f"{slow[0] / fast[0]:.0f}")
+    out.print(shown)
+    out.print()
+
+
+def _times(act: Callable[[], Any], repeats: int) -> tuple[float, float]:
+    """Return the median and the 99th percentile of ``repeats`` runs, in seconds, after one warm-up."""
+    act()
+    taken = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        act()
+        taken.append(time.perf_counter() - started)
+    taken.sort()
+    return taken[len(taken) // 2], taken[min(len(taken) - 1, int(len(taken) * 0.99))]
+
+
+def ledger(_: Path) -> None:
+    import sqlalchemy as sa
+
+    from tidegate.adapters.sql_record import SqlLedger
+    from tidegate.domain.events import Draft, EventType
+    from tidegate.testing.databases import new_database
+    from tidegate.testing.fakes.small import CountingEntropy, FixedClock
+
+    def appends(url: str, count: int) -> float:
+        record = SqlLedger(url, FixedClock(), CountingEntropy())
+        started = time.perf_counter()
+        for number in range(count):
+            with record.transaction() as tx:
+                tx.append(Draft(EventType.ACTION_REFUSED, "bench", "p-1", {"number": number}))
+        return count / (time.perf_counter() - started)
+
+    def inserts(url: str, count: int) -> float:
+        engine = sa.create_engine(url)
+        plain = sa.Table(
+            "plain", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("body", sa.Text)
+        )
+        if engine.dialect.name == "sqlite":
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        with engine.begin() as connection:
+            plain.create(connection)
+        started = time.perf_counter()
+        for number in range(count):
+            with engine.begin() as connection:
+                if engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql("PRAGMA synchronous=FULL")
+                connection.execute(sa.insert(plain).values(id=number, body="x" * 700))
+        rate = count / (time.perf_counter() - started)
+        engine.dispose()
+        return rate
+
+    shown = table(
+        "ledger, one event a transaction", "database", "appends/s", "plain inserts/s", "ratio", "durability"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        ours = appends(f"sqlite:///{folder}/ledger.db", 500)
+        plain = inserts(f"sqlite:///{folder}/plain.db", 500)
+        shown.add_row("SQLite", f"{ours:.0f}", f"{plain:.0f}", f"{ours / plain:.2f}", "WAL, synchronous=FULL")
+    server = os.environ.get("TIDEGATE_TEST_POSTGRES", "postgresql+psycopg://127.0.0.1:5432/postgres")
+    try:
+        with new_database(server) as url:
+            ours = appends(url, 500)
+            plain = inserts(url, 500)
+            engine = sa.create_engine(url)
+            with engine.connect() as connection:
+                setting = connection.execute(sa.text("SHOW synchronous_commit")).scalar()
+                fsync = connection.execute(sa.text("SHOW fsync")).scalar()
+            engine.dispose()
+            sync = f"fsync={fsync}, synchronous_commit={setting}"
+            shown.add_row("PostgreSQL", f"{ours:.0f}", f"{plain:.0f}", f"{ours / plain:.2f}", sync)
+    except sa.exc.OperationalError as error:
+        shown.add_row("PostgreSQL", "could not run", "", "", str(error.orig).splitlines()[0][:60])
+    out.print(shown)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "")

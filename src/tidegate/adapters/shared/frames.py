@@ -1,0 +1,79 @@
+"""Frames: tables that are named by content, found and read against their ``tg1:`` digest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidegate.adapters.shared.arrow import table_digest
+from tidegate.application.ports import Frame
+from tidegate.domain.errors import BadInput, DependencyFailed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def find_frame(path: Path, digest: str, what: str) -> Frame:
+    """Return the frame kept at ``path``; rows and columns are what the file's footer says.
+
+    Nothing is verified yet: `read_frame` does, on the rows that it returns.
+
+    Raises:
+        DependencyFailed: the file is gone or damaged.
+    """
+    import pyarrow.parquet as pq
+
+    with _readable(path, what), pq.ParquetFile(path) as file:
+        return Frame(digest, path, file.metadata.num_rows, tuple(file.schema_arrow.names))
+
+
+def read_frame(frame: Frame, what: str, hint: str = "build it again") -> pa.Table:
+    """Return a frame's rows, read once and verified: what is verified is what is used.
+
+    Raises:
+        DependencyFailed: the file is gone, damaged, or its content is another one.
+    """
+    table = read_parquet(frame.path, what, hint)
+    try:
+        found = table_digest(table)
+    except BadInput as error:  # types that no frame is made of
+        raise _altered(what, "a table without a digest", frame, hint) from error
+    if found != frame.digest:
+        raise _altered(what, found, frame, hint)
+    return table
+
+
+def read_parquet(path: Path, what: str, hint: str = "build it again") -> pa.Table:
+    """Return the rows of a Parquet file, whatever they are.
+
+    Raises:
+        DependencyFailed: the file is gone or damaged.
+    """
+    import pyarrow.parquet as pq
+
+    with _readable(path, what, hint), pq.ParquetFile(path) as file:
+        return file.read()
+
+
+def _altered(what: str, found: str, frame: Frame, hint: str) -> DependencyFailed:
+    return DependencyFailed(
+        "frame-altered",
+        f"got {what} with the content {found}, expected {frame.digest}",
+        f"somebody wrote to {frame.path.name}, or a build was cut short: {hint}",
+    )
+
+
+@contextmanager
+def _readable(path: Path, what: str, hint: str = "build it again") -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise DependencyFailed(
+            "frame-unreadable",
+            f"got no readable Parquet file {path.name} ({type(error).__name__}), expected {what}",
+            hint,
+        ) from error
