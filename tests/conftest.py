@@ -77,4 +77,4 @@ def _move_registry(database, old, new):
 @pytest.fixture
 def empty(tmp_path):
     """A home in which nothing happened yet."""
-    return Shell(tmp_path / "home", ROOT)
+    return Shell(tmp_path / "empty", ROOT)

@@ -290,7 +290,7 @@ def test_metrics_are_on_flights_that_arrived_and_coverage_counts_the_others(janu
 def test_cancelled_flights_are_scored_too(january):
     import pyarrow.parquet as pq
 
-    reference = pq.read_table(january.reference)
+    reference = pq.read_table(january.reference.path)
     assert reference.num_rows == january.coverage["scheduled"]
     assert reference["score"].null_count == 0
     assert reference["late"].null_count == january.coverage["scheduled"] - january.coverage["measured"]

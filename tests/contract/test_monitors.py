@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from tidegate.adapters.evidently_monitor import EvidentlyMonitors
+from tidegate.application.ports import Segment
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import Verdict
+from tidegate.domain.merkle import merkle_root
 from tidegate.testing.contracts.monitors import MonitorCase, MonitorsContract
 from tidegate.testing.fakes.monitors import FakeMonitors
-from tidegate.testing.material import model_spec, write_rows
+from tidegate.testing.material import model_spec, write_decisions, write_rows
 
 P, F, U, E = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ERROR
 START = datetime(2024, 3, 1, tzinfo=UTC)
@@ -73,9 +75,9 @@ def case_of(tmp_path):
             return [{name: row[name] for name in names} for row in rows]
 
         return MonitorCase(
-            model=model_spec(tmp_path),
-            decisions=write_rows(only(decided, *inputs), tmp_path / "decisions.parquet").path,
-            reference=write_rows(only(judged, *inputs, "late"), tmp_path / "reference.parquet").path,
+            model=(model := model_spec(tmp_path)),
+            decisions=write_decisions(only(decided, *inputs), tmp_path / "decisions.parquet", model),
+            reference=write_rows(only(judged, *inputs, "late"), tmp_path / "reference.parquet"),
             outcomes=write_rows(
                 only(came, "departs_at", "line", "trip", "late", "known_at"), tmp_path / "outcomes.parquet"
             ),
@@ -188,19 +190,21 @@ class TestEvidentlyMonitors(MonitorsContract):
         import pyarrow.parquet as pq
 
         case = case_of()
-        pq.write_table(pq.read_table(case.decisions).slice(0, 0), case.decisions)
-        result = case.run(subject)
+        pq.write_table(pq.read_table(case.decisions.path).slice(0, 0), case.decisions.path)
+        none = Segment(merkle_root([]), case.decisions.path, 0)
+        result = replace(case, decisions=none).run(subject)
         assert set(self.verdicts(result).values()) == {E}
         assert result.report.is_file()
 
     def test_evidently_and_we_measure_the_same_gap(self, subject, case):
         from tidegate.adapters.evidently_monitor.declaration import read_plan
         from tidegate.adapters.evidently_monitor.report import _GAP, _comparable, _evidently, _run
-        from tidegate.adapters.evidently_monitor.rows import read_period, read_table
+        from tidegate.adapters.evidently_monitor.rows import read_period
+        from tidegate.adapters.shared.frames import read_frame
 
         plan = read_plan(subject._folder / "tram_delay.yaml", case.model)
-        period = read_period(case.model, plan, case.decisions, case.outcomes.path, case.known_by)
-        judged = read_table(case.reference, ["score", "load", "stops", "line", "late"], "reference")
+        period = read_period(case.model, plan, case.decisions, case.outcomes, case.known_by)
+        judged = read_frame(case.reference, "reference")
         now, then, _ = _comparable(plan, case.model, period, judged)
         snapshot = _run(_evidently(), plan, case.model, now, then, ["score"], case.known_by, "x")
         means = {each["config"]["column"]: each["value"] for each in snapshot.dict()["metrics"]}
@@ -218,13 +222,17 @@ class TestEvidentlyMonitors(MonitorsContract):
         code = (
             "import sys; from datetime import datetime; from pathlib import Path;"
             "from tidegate.adapters.evidently_monitor.monitors import EvidentlyMonitors;"
-            "from tidegate.application.ports import Frame; from tidegate.testing.material import model_spec;"
-            "p = [Path(each) for each in sys.argv[1:6]];"
-            "r = EvidentlyMonitors(p[0], p[1]).run(model_spec(p[1]), p[2], p[3], Frame('f', p[4], 0),"
-            " datetime.fromisoformat(sys.argv[6]), 'a month'); print(r.report_digest)"
+            "from tidegate.application.ports import Frame, Segment;"
+            "from tidegate.testing.material import model_spec;"
+            "p = [Path(each) for each in sys.argv[1:6]]; named = sys.argv[6:9];"
+            "r = EvidentlyMonitors(p[0], p[1]).run(model_spec(p[1]), Segment(named[0], p[2], 0),"
+            " Frame(named[1], p[3], 0), Frame(named[2], p[4], 0),"
+            " datetime.fromisoformat(sys.argv[9]), 'a month'); print(r.report_digest)"
         )
-        paths = (monitor_file.parent, tmp_path / "other", case.decisions, case.reference, case.outcomes.path)
-        command = [sys.executable, "-W", "error", "-c", code, *map(str, paths), KNOWN_BY.isoformat()]
+        files = (case.decisions.path, case.reference.path, case.outcomes.path)
+        named = (case.decisions.root, case.reference.digest, case.outcomes.digest)
+        arguments = (monitor_file.parent, tmp_path / "other", *files, *named, KNOWN_BY.isoformat())
+        command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == case.run(subject).report_digest
 
@@ -241,10 +249,15 @@ class TestEvidentlyMonitors(MonitorsContract):
             other.run(subject)
         assert caught.value.code == "monitor-columns"
         assert "without speed" in caught.value.sentence
-        case.decisions.write_bytes(b"no parquet")
+        case.decisions.path.write_bytes(b"no parquet")
         with pytest.raises(DependencyFailed) as broken:
             case.run(subject)
         assert broken.value.code == "frame-unreadable"
+
+    def test_a_declaration_that_has_lost_an_input_since_accuses_nobody(self, subject, case, monitor_file):
+        monitor_file.write_text(MONITOR.replace("load, stops, line", "load, line"))
+        fewer = replace(case, model=replace(case.model, numeric=("load",)))
+        assert fewer.run(subject).verdict is P
 
     def test_a_monitor_with_mistakes_reports_all_of_them_with_lines(self, subject, case, monitor_file):
         text = MONITOR

@@ -57,12 +57,12 @@ class TestSklearnTrainer(TrainerContract):
             "from tidegate.domain.canonical import sha256\n"
             "from tidegate.testing.material import windows\n"
             "model = ModelFolders(Path(sys.argv[1])).spec('tram_delay')\n"
-            "frame = Frame('', Path(sys.argv[2]), 0)\n"
+            "frame = Frame(sys.argv[4], Path(sys.argv[2]), 0)\n"
             "trained = SklearnTrainer(Path(sys.argv[3])).train(model, frame, windows())\n"
-            "print(trained.artifact_digest, sha256(trained.reference.read_bytes()))\n"
+            "print(trained.artifact_digest, sha256(trained.reference.path.read_bytes()))\n"
         )
         trained = subject.train(model, frame, windows)
-        arguments = [str(model.folder.parent), str(frame.path), str(tmp_path / "elsewhere")]
+        arguments = [str(model.folder.parent), str(frame.path), str(tmp_path / "elsewhere"), frame.digest]
         environment = {"PYTHONHASHSEED": "4242", "OMP_NUM_THREADS": "1", "PYTHONPATH": ":".join(sys.path)}
         other = subprocess.run(
             [sys.executable, "-c", script, *arguments],
@@ -71,7 +71,9 @@ class TestSklearnTrainer(TrainerContract):
             check=True,
             env=environment,
         )
-        assert other.stdout.split() == [trained.artifact_digest, sha256(trained.reference.read_bytes())]
+        rows = sha256(trained.reference.path.read_bytes())
+        assert other.stdout.split() == [trained.artifact_digest, rows]
+        assert trained.reference.path.name == f"reference-{trained.reference.digest[4:]}.parquet"
 
     def test_the_order_of_the_frames_rows_changes_nothing(
         self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
@@ -136,13 +138,13 @@ class TestSklearnTrainer(TrainerContract):
     ) -> None:
         fewer = subject.train(replace(model, numeric=("load",)), frame, windows)
         whole = subject.train(model, frame, windows)
-        gain = subject.compare(model, whole.artifact_digest, fewer.artifact, fewer.artifact_digest)
+        gain = subject.compare(model, whole.reference, fewer.artifact, fewer.artifact_digest)
         assert gain.n == whole.metrics["brier"].n
         assert gain.method == "paired, 95 % percentile interval, 200 resamples of 5 whole days"
         with pytest.raises(DependencyFailed) as failure:
             subject.compare(
                 replace(model, numeric=("load",)),
-                fewer.artifact_digest,
+                fewer.reference,
                 whole.artifact,
                 whole.artifact_digest,
             )

@@ -74,6 +74,9 @@ def test_it_is_so_to_the_last_index_and_constraint(url, tmp_path, request):
     else:
         with new_database(request.getfixturevalue("postgres_url")) as other:
             declared = sa.create_engine(other, poolclass=sa.NullPool)
+            for index in (index for table in tables.metadata.tables.values() for index in table.indexes):
+                # The tables say it once, in SQLite's words: PostgreSQL's would import its dialect.
+                index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
             tables.metadata.create_all(declared)
             assert schema(migrated) == schema(declared)
 

@@ -67,7 +67,7 @@ def test_good_rows_go_on_and_bad_ones_are_kept_with_their_reasons(world: FakePla
     row = feed(world, drop(world, 0.1, 0.2, 7))
     assert (row.verdict, row.read, row.accepted, row.quarantined) == ("passed", 3, 2, 1)
     assert row.period == "2013-01"
-    (held,) = world.batches.quarantined("trips", row.drop)
+    (held,) = world.batches.quarantined("trips", row.quarantine_root)
     assert (held["row"], held["reasons"]) == (2, ["T01"])
     assert world.batches.path("trips", row.batch).exists()
 
@@ -93,7 +93,7 @@ def test_a_stopped_batch_is_recorded_and_held_back_whole(world: FakePlatform) ->
     assert (row.verdict, row.batch, row.accepted, row.quarantined) == ("failed", "", 0, 3)
     assert [event.type for event in events(world)] == [EventType.BATCH_REFUSED]
     assert row.report["stops"][0]["rule"] == "G3"
-    assert [held["reasons"] for held in world.batches.quarantined("trips", row.drop)] == [
+    assert [held["reasons"] for held in world.batches.quarantined("trips", row.quarantine_root)] == [
         ["T01", "batch:quarantine-share"],
         ["T01", "batch:quarantine-share"],
         ["batch:quarantine-share"],
@@ -173,6 +173,17 @@ def test_a_drop_that_becomes_readable_under_a_mended_contract_is_taken(world: Fa
     )
     world.gate = FakeDataGate({"T01": EachValue("load", lambda _: True)})
     assert feed(world, path).accepted == 1
+
+
+def test_gating_again_under_a_mended_contract_keeps_the_rows_held_back_before(world: FakePlatform) -> None:
+    path = drop(world, 7, 8, 0.1)
+    stopped = feed(world, path)
+    world.contracts = FakeContracts(replace(CONTRACT, quarantine_limit=1.0, digest="sha256:mended"))
+    taken = feed(world, path)
+    assert (stopped.drop, stopped.batch, taken.accepted) == (taken.drop, "", 1)
+    before, after = (world.batches.quarantined("trips", row.quarantine_root) for row in (stopped, taken))
+    assert [held["row"] for held in before] == [0, 1, 2]
+    assert [held["row"] for held in after] == [0, 1]
 
 
 def test_two_ingests_of_one_drop_at_once_write_one_event(world: FakePlatform) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from tidegate.application.monitor import monitor
-from tidegate.application.ports import Frame, ModelSpec, MonitorResult
+from tidegate.application.ports import Frame, ModelSpec, MonitorResult, Segment
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Evidence, Verdict
 from tidegate.domain.policy import Policy, ReviewRule
-from tidegate.domain.state import MonitorRow, ReviewRow
+from tidegate.domain.state import MonitorRow, ReviewRow, VersionRow
 from tidegate.testing.cases import MODEL, a_policy
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock
@@ -44,8 +44,8 @@ class Verdicts:
     def run(
         self,
         model: ModelSpec,
-        decisions: Path,
-        reference: Path,
+        decisions: Segment,
+        reference: Frame,
         outcomes: Frame,
         known_by: datetime,
         name: str,
@@ -223,9 +223,23 @@ def test_the_monitor_is_told_which_decisions_and_which_reference(world: FakePlat
     told = found(world, Verdict.PASSED)
     run(world)
     (seen,) = told.runs
-    assert seen["decisions"] == world.frames / "scores" / "2024-01-1.parquet"
-    assert seen["reference"].parent.parent == world.frames / "models"
+    assert seen["decisions"] == Segment("sha256:r", world.frames / "scores" / "2024-01-1.parquet", 10)
+    version = world.ledger.state().get(VersionRow, MODEL, 1)
+    assert version is not None
+    assert seen["reference"] == world.trainer.reference(version.artifact, version.facts["reference"])
+    assert seen["reference"].digest == version.facts["reference"]
+    assert "reference" not in version.links
     assert (seen["known_by"], seen["name"]) == (NOW, f"{MODEL}-2024-01-v1")
+
+
+def test_a_version_whose_reference_rows_are_gone_is_not_monitored(world: FakePlatform) -> None:
+    version = world.ledger.state().get(VersionRow, MODEL, 1)
+    assert version is not None
+    world.trainer.reference(version.artifact, version.facts["reference"]).path.unlink()
+    with pytest.raises(DependencyFailed) as error:
+        run(world)
+    assert error.value.code == "frame-unreadable"
+    assert events(world, EventType.MONITOR_RAN) == []
 
 
 def test_a_period_that_was_not_scored_is_refused(world: FakePlatform) -> None:

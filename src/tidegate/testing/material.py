@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tidegate.application.ports import Frame, ModelSpec, Windows
+from tidegate.application.ports import Frame, ModelSpec, Segment, Windows
 from tidegate.domain.canonical import sha256
 
 NAME = "tram_delay"
@@ -132,11 +132,38 @@ def trips(days: int = 20, seed: int = 7) -> list[dict[str, object]]:
 
 
 def write_rows(rows: Sequence[Mapping[str, object]], path: Path) -> Frame:
-    """Write rows as one Parquet file, named as a frame by its bytes."""
+    """Write rows as one Parquet file, named as a frame by its content."""
+    import pyarrow as pa
+
+    from tidegate.adapters.shared.arrow import table_digest, write_parquet
+
+    table = pa.Table.from_pylist([dict(row) for row in rows])
+    columns = tuple(table.column_names)
+    return Frame(table_digest(table), write_parquet(table, path), len(rows), columns)
+
+
+def write_decisions(rows: Sequence[Mapping[str, object]], path: Path, model: ModelSpec) -> Segment:
+    """Write rows as the decisions of ``model``, with their Merkle root."""
+    import pyarrow as pa
+
+    from tidegate.adapters.shared.arrow import write_parquet
+    from tidegate.adapters.shared.decisions import decisions_root
+
+    table = pa.Table.from_pylist([dict(row) for row in rows])
+    return Segment(decisions_root(table, model), write_parquet(table, path), len(rows))
+
+
+def altered(path: Path, column: str, row: int) -> str:
+    """Change one number of a Parquet file, as an intruder would; return the digest of what it now holds."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), path)
-    columns = tuple(rows[0]) if rows else ()
-    return Frame(digest=sha256(path.read_bytes()), path=path, rows=len(rows), columns=columns)
+    from tidegate.adapters.shared.arrow import table_digest, write_parquet
+
+    table = pq.read_table(path, partitioning=None)
+    values = table.column(column).to_pylist()
+    values[row] = values[row] / 2 + 0.001
+    at = table.schema.get_field_index(column)
+    table = table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
+    write_parquet(table, path)
+    return table_digest(table)

@@ -32,7 +32,8 @@ def decisions_root(decisions: pa.Table, model: ModelSpec) -> str:
     """Return the Merkle root over the canonical records of ``decisions``, in their order.
 
     Which columns are inputs is read off the table: a model.yaml that has gained or lost an input since
-    does not change what was decided.
+    does not change what was decided. Of a key alone the table cannot tell: whether it is an input too is
+    what model.yaml says now.
     """
     declared, place = (*model.numeric, *model.categorical), (model.entity_time, *model.keys)
     inputs = [

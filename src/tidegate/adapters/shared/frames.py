@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def find_frame(path: Path, digest: str, what: str) -> Frame:
+def find_frame(path: Path, digest: str, what: str, hint: str) -> Frame:
     """Return the frame kept at ``path``; rows and columns are what the file's footer says.
 
     Nothing is verified yet: `read_frame` does, on the rows that it returns.
@@ -25,7 +25,7 @@ def find_frame(path: Path, digest: str, what: str) -> Frame:
     """
     import pyarrow.parquet as pq
 
-    with _readable(path, what), pq.ParquetFile(path) as file:
+    with _readable(path, what, hint), pq.ParquetFile(path) as file:
         return Frame(digest, path, file.metadata.num_rows, tuple(file.schema_arrow.names))
 
 
@@ -66,7 +66,7 @@ def _altered(what: str, found: str, frame: Frame, hint: str) -> DependencyFailed
 
 
 @contextmanager
-def _readable(path: Path, what: str, hint: str = "build it again") -> Iterator[None]:
+def _readable(path: Path, what: str, hint: str) -> Iterator[None]:
     import pyarrow as pa
 
     try:

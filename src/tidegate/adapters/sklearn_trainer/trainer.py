@@ -20,6 +20,8 @@ from tidegate.domain.evidence import Measure
 if TYPE_CHECKING:
     import pyarrow as pa
 
+RESTORE = "restore it from a backup"
+
 
 class SklearnTrainer:
     """Writes ``home/models/<artifact's digest>/``: ``model.onnx``, and ``reference-<digest>.parquet`` beside it.
@@ -76,11 +78,10 @@ class SklearnTrainer:
         Raises:
             BadInput: one of the two is no digest. DependencyFailed: the rows are gone or damaged.
         """
-        return find_frame(self._rows(artifact_digest, digest), digest, f"the reference rows {digest}")
+        path = self._rows(artifact_digest, digest)
+        return find_frame(path, digest, f"the reference rows {digest}", RESTORE)
 
-    def compare(
-        self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str
-    ) -> Measure:
+    def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Measure:
         """Return the candidate's Brier gain over the champion on the rows the candidate was judged on.
 
         Raises:
@@ -88,7 +89,7 @@ class SklearnTrainer:
                 candidate was not given, or the reference rows are gone or altered.
         """
         session = open_session(read_artifact(champion, champion_digest), f"artifact {champion_digest}")
-        rows = read_frame(reference, f"the reference rows of {model.name}", "restore it from a backup")
+        rows = read_frame(reference, f"the reference rows of {model.name}", RESTORE)
         # A champion may have been trained on fewer inputs than are declared today.
         wanted = {item.name for item in session.get_inputs()}
         arrays = {name: array for name, array in input_arrays(rows, model).items() if name in wanted}

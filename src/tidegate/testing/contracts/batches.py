@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -121,7 +121,7 @@ class BatchesContract:
         table = subject.read(drop, TIDES)
         digest = subject.drop_digest(drop)
         segment = subject.quarantine(TIDES, digest, table, report(table, {3: ("T05",), 1: ("T02", "T06")}))
-        rows = subject.quarantined("tides", digest)
+        rows = subject.quarantined("tides", segment.root)
         assert [(row["row"], row["reasons"]) for row in rows] == [(1, ["T02", "T06"]), (3, ["T05"])]
         assert rows[0]["values"] == {
             "station": "ABC", "at": "2013-01-01T01:00:00Z", "level": None, "reading": 1, "note": "calm",
@@ -137,6 +137,49 @@ class BatchesContract:
         table = subject.read(drop, TIDES)
         segment = subject.quarantine(TIDES, subject.drop_digest(drop), table, report(table, {0: ("T05",)}))
         assert merkle_root(segment.path.read_bytes().splitlines()) == segment.root
+        assert segment.path.stem == segment.root.removeprefix("sha256:")
+
+    def test_gating_a_drop_again_keeps_what_was_held_back_before(
+        self, subject: Batches, tmp_path: Path
+    ) -> None:
+        drop = write_drop(tmp_path)
+        table, digest = subject.read(drop, TIDES), subject.drop_digest(drop)
+        first = subject.quarantine(TIDES, digest, table, report(table, {0: ("T05",), 1: ("T02",)}))
+        before = first.path.read_bytes()
+        mended = subject.quarantine(TIDES, digest, table, report(table, {1: ("T02",)}))
+        assert mended.root != first.root
+        assert first.path.read_bytes() == before
+        assert [row["row"] for row in subject.quarantined("tides", first.root)] == [0, 1]
+        assert [row["row"] for row in subject.quarantined("tides", mended.root)] == [1]
+
+    @pytest.mark.parametrize(
+        "alter",
+        [
+            lambda body: body.replace(b"T05", b"T06"),
+            lambda body: body.splitlines(keepends=True)[0],
+            lambda body: body + body.splitlines(keepends=True)[0],
+            lambda body: b"".join(reversed(body.splitlines(keepends=True))),
+            lambda body: b"",
+            lambda body: b"\xff no JSON\n",
+        ],
+        ids=["a reason", "a row less", "a row more", "another order", "emptied", "overwritten"],
+    )
+    def test_an_altered_quarantine_is_noticed(
+        self, subject: Batches, tmp_path: Path, alter: Callable[[bytes], bytes]
+    ) -> None:
+        drop = write_drop(tmp_path)
+        table, digest = subject.read(drop, TIDES), subject.drop_digest(drop)
+        held = report(table, {0: ("T05",), 1: ("T02",)})
+        segment = subject.quarantine(TIDES, digest, table, held)
+        body = segment.path.read_bytes()
+        segment.path.write_bytes(alter(body))
+        found = merkle_root(alter(body).splitlines())
+        with pytest.raises(DependencyFailed) as caught:
+            subject.quarantined("tides", segment.root)
+        assert caught.value.code == "quarantine-altered"
+        assert caught.value.sentence.endswith(f"with the root {found}, expected {segment.root}")
+        assert subject.quarantine(TIDES, digest, table, held) == segment
+        assert len(subject.quarantined("tides", segment.root)) == 2
 
     def test_a_clean_drop_has_an_empty_quarantine(self, subject: Batches, tmp_path: Path) -> None:
         drop = write_drop(tmp_path)
@@ -144,7 +187,7 @@ class BatchesContract:
         segment = subject.quarantine(TIDES, subject.drop_digest(drop), table, report(table, {}))
         assert (segment.records, segment.root) == (0, merkle_root([]))
         assert segment.path.is_file()
-        assert subject.quarantined("tides", subject.drop_digest(drop)) == ()
+        assert subject.quarantined("tides", segment.root) == ()
 
     def test_a_quarantine_that_is_gone_is_a_failed_dependency(self, subject: Batches) -> None:
         with pytest.raises(DependencyFailed) as caught:
@@ -185,4 +228,10 @@ class BatchesContract:
     def test_what_is_no_digest_never_becomes_a_path(self, subject: Batches, digest: str) -> None:
         with pytest.raises(BadInput) as caught:
             subject.path("tides", digest)
+        assert caught.value.code == "not-a-digest"
+
+    @pytest.mark.parametrize("root", ["", "sha256:../../secrets", "sha256:abc", "tg1:" + "0" * 64])
+    def test_what_is_no_root_never_becomes_a_path(self, subject: Batches, root: str) -> None:
+        with pytest.raises(BadInput) as caught:
+            subject.quarantined("tides", root)
         assert caught.value.code == "not-a-digest"

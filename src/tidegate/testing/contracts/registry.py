@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.application.ports import ModelSpec, Registry, Trained
+from tidegate.application.ports import Frame, ModelSpec, Registry, Trained
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.evidence import Evidence, Measure, Verdict
@@ -46,7 +46,7 @@ class RegistryContract:
             coverage={"scheduled": 1250, "measured": 1200},
             environment={"python": "3.11"},
             signature={"inputs": ["load: float", "line: string"], "outputs": ["probabilities: float"]},
-            reference=artifact,
+            reference=Frame("tg1:" + sha256(b"rows")[7:], tmp_path / "rows.parquet", 1250),
         )
 
     def test_versions_count_up_from_one(self, subject: Registry, model: ModelSpec, trained: Trained) -> None:

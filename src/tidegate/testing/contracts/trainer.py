@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.adapters.shared.arrow import table_digest
 from tidegate.application.ports import Frame, ModelSpec, Trainer, Windows
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import Verdict
-from tidegate.testing.material import model_spec, trips, windows, write_model, write_rows
+from tidegate.testing.material import altered, model_spec, trips, windows, write_model, write_rows
 
 
 class TrainerContract:
@@ -95,10 +96,38 @@ class TrainerContract:
         import pyarrow.parquet as pq
 
         trained = subject.train(model, frame, windows)
-        reference = pq.read_table(trained.reference)
+        reference = pq.read_table(trained.reference.path)
         wanted = {model.entity_time, *model.keys, *model.numeric, *model.categorical, model.label, "score"}
         assert wanted <= set(reference.column_names)
-        assert reference.num_rows == trained.coverage["scheduled"]
+        assert reference.num_rows == trained.reference.rows == trained.coverage["scheduled"]
+        assert trained.reference.digest == table_digest(reference)
+
+    def test_the_reference_is_found_again_by_the_two_digests_that_the_ledger_keeps(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        assert subject.reference(trained.artifact_digest, trained.reference.digest) == trained.reference
+
+    def test_the_same_artifact_judged_on_other_rows_keeps_both(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        earlier = replace(windows, validate=(windows.validate[0], windows.validate[1] - timedelta(days=1)))
+        first = subject.train(model, frame, windows)
+        before = (first.reference.path.read_bytes(), first.reference.path.stat().st_mtime_ns)
+        second = subject.train(model, frame, earlier)
+        assert second.artifact_digest == first.artifact_digest
+        assert second.reference.digest != first.reference.digest
+        assert (first.reference.path.read_bytes(), first.reference.path.stat().st_mtime_ns) == before
+        for each in (first, second):
+            kept = subject.reference(each.artifact_digest, each.reference.digest)
+            gain = subject.compare(model, kept, each.artifact, each.artifact_digest)
+            assert gain.n == each.metrics["brier"].n
+
+    @pytest.mark.parametrize("digest", ["", "tg1:../../secrets", "tg1:abc", "sha256:" + "0" * 64])
+    def test_what_is_no_digest_never_becomes_a_path(self, subject: Trainer, digest: str) -> None:
+        with pytest.raises(BadInput) as refusal:
+            subject.reference(sha256(b"artifact"), digest)
+        assert refusal.value.code == "not-a-digest"
 
     def test_a_frame_without_a_declared_column_is_bad_input_that_names_it(
         self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
@@ -128,7 +157,7 @@ class TrainerContract:
         self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
     ) -> None:
         trained = subject.train(model, frame, windows)
-        gain = subject.compare(model, trained.artifact_digest, trained.artifact, trained.artifact_digest)
+        gain = subject.compare(model, trained.reference, trained.artifact, trained.artifact_digest)
         assert gain.value == gain.low == gain.high == 0
         assert gain.n == trained.metrics["brier"].n
 
@@ -139,8 +168,8 @@ class TrainerContract:
         turned = [{**row, "late": None if row["late"] is None else not row["late"]} for row in trips()]
         champion = subject.train(model, write_rows(turned, tmp_path / "turned.parquet"), windows)
         candidate = subject.train(model, frame, windows)
-        gain = subject.compare(model, candidate.artifact_digest, champion.artifact, champion.artifact_digest)
-        back = subject.compare(model, champion.artifact_digest, candidate.artifact, candidate.artifact_digest)
+        gain = subject.compare(model, candidate.reference, champion.artifact, champion.artifact_digest)
+        back = subject.compare(model, champion.reference, candidate.artifact, candidate.artifact_digest)
         assert gain.value > 0
         assert gain.n == candidate.metrics["brier"].n
         assert gain.low is not None
@@ -152,17 +181,45 @@ class TrainerContract:
         self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
     ) -> None:
         trained = subject.train(model, frame, windows)
-        altered = tmp_path / "altered"
-        altered.write_bytes(trained.artifact.read_bytes() + b"\0")
+        other = tmp_path / "other"
+        other.write_bytes(trained.artifact.read_bytes() + b"\0")
         with pytest.raises(DependencyFailed) as failure:
-            subject.compare(model, trained.artifact_digest, altered, trained.artifact_digest)
+            subject.compare(model, trained.reference, other, trained.artifact_digest)
         assert failure.value.code == "artifact-altered"
 
     def test_a_candidate_whose_rows_are_gone_cannot_be_compared(
         self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
     ) -> None:
         trained = subject.train(model, frame, windows)
-        trained.reference.unlink()
+        trained.reference.path.unlink()
+        for act in (
+            lambda: subject.reference(trained.artifact_digest, trained.reference.digest),
+            lambda: subject.compare(model, trained.reference, trained.artifact, trained.artifact_digest),
+        ):
+            with pytest.raises(DependencyFailed) as failure:
+                act()
+            assert failure.value.code == "frame-unreadable"
+
+    def test_altered_reference_rows_are_never_compared_on(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        found = altered(trained.reference.path, "score", 0)
+        kept = subject.reference(trained.artifact_digest, trained.reference.digest)
         with pytest.raises(DependencyFailed) as failure:
-            subject.compare(model, trained.artifact_digest, trained.artifact, trained.artifact_digest)
-        assert failure.value.code == "frame-unreadable"
+            subject.compare(model, kept, trained.artifact, trained.artifact_digest)
+        assert failure.value.code == "frame-altered"
+        assert failure.value.sentence.endswith(
+            f"with the content {found}, expected {trained.reference.digest}"
+        )
+        assert "the reference rows" in failure.value.sentence
+
+    def test_training_again_mends_altered_reference_rows(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        altered(trained.reference.path, "score", 0)
+        again = subject.train(model, frame, windows)
+        assert again.reference == trained.reference
+        gain = subject.compare(model, again.reference, trained.artifact, trained.artifact_digest)
+        assert gain.value == 0

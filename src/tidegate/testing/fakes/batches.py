@@ -92,16 +92,22 @@ class FakeBatches:
             canonical({"row": i, "reasons": list(report.reasons[i]), "values": _plain(rows[i])})
             for i in sorted(report.reasons)
         ]
-        path = self._quarantine(contract.dataset, drop_digest)
+        root = merkle_root(lines)
+        path = self._quarantine(contract.dataset, root)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"".join(line + b"\n" for line in lines))
-        return Segment(merkle_root(lines), path, len(lines))
+        return Segment(root, path, len(lines))
 
-    def quarantined(self, dataset: str, drop_digest: str) -> tuple[Mapping[str, object], ...]:
-        path = self._quarantine(dataset, drop_digest)
+    def quarantined(self, dataset: str, root: str) -> tuple[Mapping[str, object], ...]:
+        path = self._quarantine(dataset, root)
         if not path.exists():
-            raise DependencyFailed("quarantine-gone", f"got no quarantine of {drop_digest}, expected one", "")
-        return tuple(json.loads(line) for line in path.read_bytes().splitlines())
+            raise DependencyFailed("quarantine-gone", f"got no rows held back as {root}, expected them", "")
+        lines = path.read_bytes().splitlines()
+        if (found := merkle_root(lines)) != root:
+            raise DependencyFailed(
+                "quarantine-altered", f"got rows with the root {found}, expected {root}", ""
+            )
+        return tuple(json.loads(line) for line in lines)
 
     def path(self, dataset: str, batch: str) -> Path:
         path = self._batch(dataset, batch)
@@ -112,12 +118,16 @@ class FakeBatches:
         return path
 
     def _batch(self, dataset: str, digest: str) -> Path:
-        if not re.fullmatch("tg1:[0-9a-f]{64}", digest):
-            raise BadInput("not-a-digest", f"got {digest!r}, expected tg1: and 64 hex digits", "")
-        return self._home / "batches" / dataset / f"{digest[4:]}.jsonl"
+        return self._home / "batches" / dataset / f"{_hex(digest, 'tg1:')}.jsonl"
 
-    def _quarantine(self, dataset: str, digest: str) -> Path:
-        return self._home / "quarantine" / dataset / f"{digest.removeprefix('sha256:')}.jsonl"
+    def _quarantine(self, dataset: str, root: str) -> Path:
+        return self._home / "quarantine" / dataset / f"{_hex(root, 'sha256:')}.jsonl"
+
+
+def _hex(digest: str, prefix: str) -> str:
+    if not re.fullmatch(f"{prefix}[0-9a-f]{{64}}", digest):
+        raise BadInput("not-a-digest", f"got {digest!r}, expected {prefix} and 64 hex digits", "")
+    return digest.removeprefix(prefix)
 
 
 def _bytes(drop: Path) -> bytes:

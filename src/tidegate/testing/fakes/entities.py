@@ -38,5 +38,5 @@ class FakeEntities:
         if len(set(seen)) < len(seen):
             raise BadInput("repeated-key", f"got a key of {model.name} twice, expected {order} to name a row")
         part = write_rows(inside, self._folder / "entities.part")
-        path = part.path.replace(self._folder / f"{part.digest[7:]}.parquet")
+        path = part.path.replace(self._folder / f"{part.digest[4:]}.parquet")
         return replace(part, path=path)

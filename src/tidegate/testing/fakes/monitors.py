@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from tidegate.application.ports import Frame, ModelSpec, MonitorResult
+from tidegate.application.ports import Frame, ModelSpec, MonitorResult, Segment
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.evidence import Evidence, Measure, Verdict
 
@@ -21,19 +21,22 @@ class FakeMonitors:
     def run(
         self,
         model: ModelSpec,
-        decisions: Path,
-        reference: Path,
+        decisions: Segment,
+        reference: Frame,
         outcomes: Frame,
         known_by: datetime,
         name: str,
     ) -> MonitorResult:
-        import pyarrow.parquet as pq
+        from tidegate.adapters.shared.decisions import verify_decisions
+        from tidegate.adapters.shared.frames import read_frame, read_parquet
 
-        rows = pq.read_table(outcomes.path, columns=[model.label, model.label_time]).to_pylist()
+        verify_decisions(read_parquet(decisions.path, "decisions"), decisions, model)
+        read_frame(reference, "the reference rows")
+        rows = read_frame(outcomes, "outcomes").to_pylist()
         known = sum(row[model.label] is not None and row[model.label_time] <= known_by for row in rows)
         verdict = Verdict.PASSED if known >= self._enough else Verdict.INCONCLUSIVE
         sentence = f"got {known} labels, expected at least {self._enough}"
-        subject = f"decisions {sha256(decisions.read_bytes())}"
+        subject = f"decisions {sha256(decisions.path.read_bytes())}"
         labels = {"labels": Measure(known, len(rows), method="count")}
         evidence = Evidence("labels", subject, verdict, sentence, self.tool, labels)
         body = canonical({"name": name, "evidence": evidence.as_dict()})

@@ -43,9 +43,7 @@ class StatedTrainer(FakeTrainer):
 
     gain = Measure(0.01, 1000, 0.005, 0.015, "stated")
 
-    def compare(
-        self, model: ModelSpec, candidate_digest: str, champion: Path, champion_digest: str
-    ) -> Measure:
+    def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Measure:
         return self.gain
 
 
@@ -155,11 +153,7 @@ class FakePlatform:
             "on_behalf_of": on_behalf_of,
             "source": spec.source_digest,
             "facts": version_facts(self, spec, trained, frame, key, ()),
-            "links": {
-                "run_id": registered.run_id,
-                "uri": registered.uri,
-                "reference": trained.reference.name,
-            },
+            "links": {"run_id": registered.run_id, "uri": registered.uri},
         }
         self.write(EventType.VERSION_REGISTERED, payload, trainer, f"model/{MODEL}")
         return registered.number
@@ -173,5 +167,6 @@ class FakePlatform:
         artifact.write_bytes(body)
         difference = {"max_abs_difference": Measure(0.0, 1000)}
         parity = Evidence("onnx_parity", "artifact", Verdict.PASSED, "the same", "fake", difference)
-        trained = Trained(artifact, sha256(body), metrics, {}, parity, {"scheduled": 1000}, {}, {}, artifact)
+        judged = self.trainer.keep([{"trip": 0, "score": 0.2}], sha256(body))
+        trained = Trained(artifact, sha256(body), metrics, {}, parity, {"scheduled": 1000}, {}, {}, judged)
         return trained, Frame(sha256(b"rows"), artifact, 1000)

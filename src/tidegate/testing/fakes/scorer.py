@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from tidegate.application.ports import Frame, ModelSpec, Segment
-from tidegate.domain.canonical import canonical, sha256, utc_text
+from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
-from tidegate.domain.merkle import merkle_root
-from tidegate.testing.material import write_rows
+from tidegate.testing.material import write_decisions
 
 
 class FakeScorer:
@@ -32,16 +32,5 @@ class FakeScorer:
         if rows and (missing := [name for name in names if name not in rows[0]]):
             raise BadInput("missing-column", f"got a frame without {missing}, expected the declared columns")
         decisions = [{**{name: row[name] for name in names}, "score": rate} for row in rows]
-        root = merkle_root(
-            canonical(
-                {
-                    "keys": {name: str(row[name]) for name in model.keys},
-                    "entity_time": utc_text(row[model.entity_time]),
-                    "score": repr(rate),
-                }
-            )
-            for row in rows
-        )
-        path = into / f"{root[7:]}.parquet"
-        write_rows(decisions, path)
-        return Segment(root, path, len(decisions))
+        segment = write_decisions(decisions, into / "decisions.part", model)
+        return replace(segment, path=segment.path.replace(into / f"{segment.root[7:]}.parquet"))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from tidegate.adapters.shared.files import hex_of
 from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -59,7 +62,6 @@ class FakeTrainer:
             "brier": sum((rate - bool(row[model.label])) ** 2 for row in judged) / len(judged),
             "calibration_gap": rate - observed,
         }
-        reference = write_rows([{**row, "score": rate} for row in scheduled], self._reference(digest))
         return Trained(
             artifact=artifact,
             artifact_digest=digest,
@@ -69,21 +71,27 @@ class FakeTrainer:
             coverage={"scheduled": len(scheduled), "measured": len(judged)},
             environment={"trainer": "fake"},
             signature={"inputs": [f"{name}: float" for name in model.numeric], "outputs": ["score: float"]},
-            reference=reference.path,
+            reference=self.keep([{**row, "score": rate} for row in scheduled], digest),
         )
 
-    def compare(
-        self, model: ModelSpec, candidate_digest: str, champion: Path, champion_digest: str
-    ) -> Measure:
+    def keep(self, rows: Sequence[Mapping[str, object]], artifact_digest: str) -> Frame:
+        """Keep rows as those that an artifact was judged on."""
+        frame = write_rows(rows, self._folder / f"{artifact_digest[7:]}.part")
+        return replace(frame, path=frame.path.replace(self._rows(artifact_digest, frame.digest)))
+
+    def reference(self, artifact_digest: str, digest: str) -> Frame:
+        from tidegate.adapters.shared.frames import find_frame
+
+        return find_frame(self._rows(artifact_digest, digest), digest, "the reference rows", "")
+
+    def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Measure:
         """Return the Brier gain on the candidate's reference rows; its interval is the value itself."""
-        import pyarrow.parquet as pq
+        from tidegate.adapters.shared.frames import read_frame
 
         if not champion.exists() or sha256(champion.read_bytes()) != champion_digest:
             raise DependencyFailed("artifact-altered", f"got other bytes, expected {champion_digest}")
-        if not self._reference(candidate_digest).exists():
-            raise DependencyFailed("frame-unreadable", "got no reference rows, expected the candidate's")
         baseline = float(json.loads(champion.read_bytes())["rate"])
-        rows = pq.read_table(self._reference(candidate_digest)).to_pylist()
+        rows = read_frame(reference, "the reference rows").to_pylist()
         gains = [
             (baseline - bool(row[model.label])) ** 2 - (row["score"] - bool(row[model.label])) ** 2
             for row in rows
@@ -92,5 +100,5 @@ class FakeTrainer:
         value = sum(gains) / len(gains)
         return Measure(value, len(gains), value, value, "fake")
 
-    def _reference(self, digest: str) -> Path:
-        return self._folder / f"{digest[7:]}.reference.parquet"
+    def _rows(self, artifact_digest: str, digest: str) -> Path:
+        return self._folder / f"{artifact_digest[7:]}-{hex_of(digest, 'tg1:')}.parquet"
