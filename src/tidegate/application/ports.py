@@ -404,9 +404,7 @@ class Trainer(Protocol):
         """
         ...
 
-    def compare(
-        self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str
-    ) -> Measure:
+    def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Measure:
         """Return by how much the candidate's Brier score is lower than the champion's; positive is better.
 
         Measured on the validation rows kept when the candidate was trained (its ``Trained.reference``), paired

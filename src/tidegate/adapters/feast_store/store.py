@@ -275,7 +275,9 @@ class FeastStore:
                 f"got no source for {view.name}, expected it to be built",
                 "build features first",
             )
-        return read_frame(Frame(digest, view.source, 0), f"the source of {view.name}", "build the features again")
+        return read_frame(
+            Frame(digest, view.source, 0), f"the source of {view.name}", "build the features again"
+        )
 
     def _materialized(self) -> datetime | None:
         until = self._noted("materialized").get("until")

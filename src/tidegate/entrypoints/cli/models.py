@@ -195,7 +195,9 @@ def _shown(row: VersionRow) -> dict[str, Any]:
 
 
 def _render_version(row: VersionRow) -> None:
-    out.print(f"{row.model} version {row.number} stands in {row.stage}; artifact {_short(row.artifact)} (ONNX)")
+    out.print(
+        f"{row.model} version {row.number} stands in {row.stage}; artifact {_short(row.artifact)} (ONNX)"
+    )
     for name, measure in sorted(row.facts["metrics"].items()):
         out.print(f"  {name}: {_measure(measure)} (n = {measure['n']})")
     out.print(f"  parity: {row.facts['parity']['sentence']}", markup=False)
