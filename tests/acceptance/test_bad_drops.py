@@ -247,7 +247,7 @@ def test_of_duplicated_rows_every_copy_is_quarantined_and_the_rest_goes_on(
     assert sorted(report.reasons) == [*range(50), *range(len(lines), len(lines) + 50)]
     assert set(report.reasons.values()) == {("F04",)}
     digest, _ = batches.accept(FLIGHTS, table, report.reasons)
-    segment = batches.quarantine(FLIGHTS, batches.drop_digest(drop), table, report)
+    segment = batches.quarantine(FLIGHTS, table, report)
     assert segment.records + report.accepted == table.num_rows == len(lines) + 50
     (tmp_path / "rest.csv").write_bytes(b"".join([header, *lines[50:]]))
     assert digest == batches.accept(FLIGHTS, batches.read(tmp_path / "rest.csv", FLIGHTS), {})[0]

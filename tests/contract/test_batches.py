@@ -90,7 +90,7 @@ def test_no_part_of_a_file_is_left_behind(tmp_path: Path) -> None:
     drop = write_drop(tmp_path)
     table = batches.read(drop, TIDES)
     batches.accept(TIDES, table, {})
-    batches.quarantine(TIDES, batches.drop_digest(drop), table, report(table, {0: ("T05",)}))
+    batches.quarantine(TIDES, table, report(table, {0: ("T05",)}))
     names = [name for _, _, files in os.walk(tmp_path / "home") for name in files]
     assert sorted(Path(name).suffix for name in names) == [".jsonl", ".parquet"]
     assert not any(name.startswith(".") for name in names)

@@ -43,7 +43,7 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
         raise
     results = platform.gate.run(contract, table)
     report = judge(contract, table.num_rows, results, period_window(period)[1], platform.clock.now())
-    segment = platform.batches.quarantine(contract, name, table, report)
+    segment = platform.batches.quarantine(contract, table, report)
     batch = ""
     if not report.stops:
         batch, _ = platform.batches.accept(contract, table, report.reasons)

@@ -218,7 +218,7 @@ class Batches(Protocol):
         """Keep the rows not in ``held``, ordered by the contract's key; return batch digest and file."""
         ...
 
-    def quarantine(self, contract: Contract, drop_digest: str, table: Table, report: GateReport) -> Segment:
+    def quarantine(self, contract: Contract, table: Table, report: GateReport) -> Segment:
         """Keep every held-back row with all its reasons, named by their Merkle root.
 
         What an earlier gate run held back of the same drop is kept beside it.

@@ -94,7 +94,6 @@ class ArrowBatches:
     def quarantine(
         self,
         contract: Contract,
-        drop_digest: str,  # noqa: ARG002 - the port's; the file is named by what was held back, not by whence
         table: Table,
         report: GateReport,
     ) -> Segment:

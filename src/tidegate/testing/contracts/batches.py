@@ -119,8 +119,8 @@ class BatchesContract:
     def test_held_rows_are_kept_with_all_their_reasons(self, subject: Batches, tmp_path: Path) -> None:
         drop = write_drop(tmp_path)
         table = subject.read(drop, TIDES)
-        digest = subject.drop_digest(drop)
-        segment = subject.quarantine(TIDES, digest, table, report(table, {3: ("T05",), 1: ("T02", "T06")}))
+        subject.drop_digest(drop)
+        segment = subject.quarantine(TIDES, table, report(table, {3: ("T05",), 1: ("T02", "T06")}))
         rows = subject.quarantined("tides", segment.root)
         assert [(row["row"], row["reasons"]) for row in rows] == [(1, ["T02", "T06"]), (3, ["T05"])]
         assert rows[0]["values"] == {
@@ -135,7 +135,7 @@ class BatchesContract:
     def test_the_segments_root_is_that_of_its_lines(self, subject: Batches, tmp_path: Path) -> None:
         drop = write_drop(tmp_path)
         table = subject.read(drop, TIDES)
-        segment = subject.quarantine(TIDES, subject.drop_digest(drop), table, report(table, {0: ("T05",)}))
+        segment = subject.quarantine(TIDES, table, report(table, {0: ("T05",)}))
         assert merkle_root(segment.path.read_bytes().splitlines()) == segment.root
         assert segment.path.stem == segment.root.removeprefix("sha256:")
 
@@ -143,10 +143,10 @@ class BatchesContract:
         self, subject: Batches, tmp_path: Path
     ) -> None:
         drop = write_drop(tmp_path)
-        table, digest = subject.read(drop, TIDES), subject.drop_digest(drop)
-        first = subject.quarantine(TIDES, digest, table, report(table, {0: ("T05",), 1: ("T02",)}))
+        table, _digest = subject.read(drop, TIDES), subject.drop_digest(drop)
+        first = subject.quarantine(TIDES, table, report(table, {0: ("T05",), 1: ("T02",)}))
         before = first.path.read_bytes()
-        mended = subject.quarantine(TIDES, digest, table, report(table, {1: ("T02",)}))
+        mended = subject.quarantine(TIDES, table, report(table, {1: ("T02",)}))
         assert mended.root != first.root
         assert first.path.read_bytes() == before
         assert [row["row"] for row in subject.quarantined("tides", first.root)] == [0, 1]
@@ -168,9 +168,9 @@ class BatchesContract:
         self, subject: Batches, tmp_path: Path, alter: Callable[[bytes], bytes]
     ) -> None:
         drop = write_drop(tmp_path)
-        table, digest = subject.read(drop, TIDES), subject.drop_digest(drop)
+        table, _digest = subject.read(drop, TIDES), subject.drop_digest(drop)
         held = report(table, {0: ("T05",), 1: ("T02",)})
-        segment = subject.quarantine(TIDES, digest, table, held)
+        segment = subject.quarantine(TIDES, table, held)
         body = segment.path.read_bytes()
         segment.path.write_bytes(alter(body))
         found = merkle_root(alter(body).splitlines())
@@ -178,13 +178,13 @@ class BatchesContract:
             subject.quarantined("tides", segment.root)
         assert caught.value.code == "quarantine-altered"
         assert caught.value.sentence.endswith(f"with the root {found}, expected {segment.root}")
-        assert subject.quarantine(TIDES, digest, table, held) == segment
+        assert subject.quarantine(TIDES, table, held) == segment
         assert len(subject.quarantined("tides", segment.root)) == 2
 
     def test_a_clean_drop_has_an_empty_quarantine(self, subject: Batches, tmp_path: Path) -> None:
         drop = write_drop(tmp_path)
         table = subject.read(drop, TIDES)
-        segment = subject.quarantine(TIDES, subject.drop_digest(drop), table, report(table, {}))
+        segment = subject.quarantine(TIDES, table, report(table, {}))
         assert (segment.records, segment.root) == (0, merkle_root([]))
         assert segment.path.is_file()
         assert subject.quarantined("tides", segment.root) == ()

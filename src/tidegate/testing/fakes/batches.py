@@ -86,7 +86,7 @@ class FakeBatches:
             path.write_bytes(body)
         return digest, path
 
-    def quarantine(self, contract: Contract, drop_digest: str, table: Table, report: GateReport) -> Segment:
+    def quarantine(self, contract: Contract, table: Table, report: GateReport) -> Segment:
         rows = cast(RowTable, table).rows
         lines = [
             canonical({"row": i, "reasons": list(report.reasons[i]), "values": _plain(rows[i])})
