@@ -22,7 +22,7 @@ PREDICTIONS = ("probability",)
 _COLUMNS = ("label", "label_time", "entity_time")
 _REQUIRED: tuple[str, ...] = ("name", "owner", "purpose", "tier", "service", "datasets", "prediction")
 _REQUIRED += (*_COLUMNS, "keys", "inputs", "fallback")
-_OPTIONAL = ("requires_review", "windows", "parameters", "evaluation")
+_OPTIONAL = ("windows", "parameters", "evaluation")
 _WINDOWS = ("train_days", "calibrate_days", "validate_days")
 _EVALUATION: Mapping[str, Callable[[Node], float | int | str]] = {
     "status": lambda node: node.text("the column that says what came of a row"),
@@ -105,7 +105,6 @@ def _spec(reader: Reader, folder: Path, source_digest: str) -> ModelSpec:
             **_windows(fields),
             **{f"evaluation.{name}": value for name, value in evaluation.items()},
         },
-        requires_review=_flag(fields, "requires_review"),
         source_digest=source_digest,
         folder=folder,
         **columns,
@@ -182,9 +181,3 @@ def _choice(fields: Mapping[str, Node], name: str, choices: tuple[str, ...]) -> 
 
 def _names(fields: Mapping[str, Node], name: str, what: str) -> tuple[str, ...]:
     return tuple(node.text("a name") for node in fields[name].items(what)) if name in fields else ()
-
-
-def _flag(fields: Mapping[str, Node], name: str) -> bool:
-    if name in fields and not isinstance(fields[name].value, bool):
-        fields[name].fault(fields[name].shown, "true or false")
-    return name in fields and fields[name].value is True

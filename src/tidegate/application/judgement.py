@@ -106,6 +106,8 @@ def _text(value: object) -> str:
         return f"{value:.6g}"
     if isinstance(value, Mapping):
         return "{" + f"{len(value)} entries" + "}"
+    if isinstance(value, list | tuple):
+        return f"[{len(value)} entries]"
     return str(value)
 
 

@@ -94,7 +94,6 @@ def model_spec(folder: Path) -> ModelSpec:
         datasets=(DATASET,),
         fallback="abstain: Nobody is told anything.",
         parameters={"seed": 7, "train_days": 10, "calibrate_days": 5, "validate_days": 5},
-        requires_review=False,
         source_digest=sha256(b"the small model"),
         folder=folder,
     )

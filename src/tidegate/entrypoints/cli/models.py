@@ -58,13 +58,8 @@ def versions(model: Model, as_user: As = None, as_json: AsJson = False) -> None:
     rows = use_case.lifecycle(here.ledger.state(), model).versions.values()
 
     def render() -> None:
-        shown = table("version", "stage", "artifact", "training set", *_metric_names(rows))
         for row in rows:
-            metrics = [_measure(row.facts["metrics"].get(name)) for name in _metric_names(rows)]
-            shown.add_row(
-                str(row.number), row.stage, _short(row.artifact), _short(row.training_set), *metrics
-            )
-        out.print(shown)
+            _render_version(row)
 
     say([_shown(row) for row in rows], as_json, render)
 
@@ -81,7 +76,7 @@ def promote(
     here = platform()
     outcome = use_case.climb(here, acting(here, as_user, key), model, version, to)
     after(here)
-    _say_outcome(outcome, as_json)
+    say_outcome(outcome, as_json)
 
 
 def rollback(
@@ -99,7 +94,7 @@ def rollback(
     action = Action.STOP if stop else Action.ROLL_BACK
     outcome = use_case.lower(here, acting(here, as_user, key), model, action, reason)
     after(here)
-    _say_outcome(outcome, as_json)
+    say_outcome(outcome, as_json)
 
 
 def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = False) -> None:
@@ -161,7 +156,8 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
     say(data, as_json, render)
 
 
-def _say_outcome(outcome: use_case.Outcome, as_json: bool) -> None:
+def say_outcome(outcome: use_case.Outcome, as_json: bool) -> None:
+    """Print where a version stands now, and what it waits for."""
     data = {
         "model": outcome.model,
         "version": outcome.version,
@@ -199,13 +195,10 @@ def _render_version(row: VersionRow) -> None:
         f"{row.model} version {row.number} stands in {row.stage}; artifact {_short(row.artifact)} (ONNX)"
     )
     for name, measure in sorted(row.facts["metrics"].items()):
-        out.print(f"  {name}: {_measure(measure)} (n = {measure['n']})")
+        if "_if_" not in name:  # what a metric would be under another assumption is in --json
+            out.print(f"  {name}: {_measure(measure)} (n = {measure['n']})")
     out.print(f"  parity: {row.facts['parity']['sentence']}", markup=False)
     out.print(f"  MLflow: {row.links['uri']}", markup=False)
-
-
-def _metric_names(rows: Any) -> list[str]:
-    return sorted({name for row in rows for name in row.facts["metrics"]})
 
 
 def _measure(measure: Any) -> str:

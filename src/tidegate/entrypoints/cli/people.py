@@ -27,7 +27,7 @@ from tidegate.entrypoints.cli.common import (
     say,
     table,
 )
-from tidegate.entrypoints.cli.models import Model, Version, _say_outcome
+from tidegate.entrypoints.cli.models import Model, Version, say_outcome
 
 user = typer.Typer(no_args_is_help=True, help="Accounts: people and services, their roles and tokens.")
 
@@ -41,10 +41,7 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """Approve the open promotion of a version; where it was the last approval needed, it takes effect."""
-    here = platform()
-    outcome = resolve(here, acting(here, as_user, key), model, version, Action.APPROVE, reason)
-    after(here)
-    _say_outcome(outcome, as_json)
+    _decide(Action.APPROVE, model, version, reason, as_user, key, as_json)
 
 
 def reject(
@@ -56,10 +53,16 @@ def reject(
     as_json: AsJson = False,
 ) -> None:
     """Reject the open promotion of a version."""
+    _decide(Action.REJECT, model, version, reason, as_user, key, as_json)
+
+
+def _decide(
+    action: Action, model: str, version: int, reason: str, as_user: str | None, key: str | None, as_json: bool
+) -> None:
     here = platform()
-    outcome = resolve(here, acting(here, as_user, key), model, version, Action.REJECT, reason)
+    outcome = resolve(here, acting(here, as_user, key), model, version, action, reason)
     after(here)
-    _say_outcome(outcome, as_json)
+    say_outcome(outcome, as_json)
 
 
 def review(

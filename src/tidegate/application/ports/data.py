@@ -1,0 +1,110 @@
+"""Data: contracts, gates, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tidegate.domain.contract import CheckResult, Contract, GateReport
+
+
+class Table(Protocol):
+    """Rows in memory. Real adapters pass ``pyarrow.Table``."""
+
+    @property
+    def num_rows(self) -> int: ...
+
+    @property
+    def column_names(self) -> list[str]: ...
+
+
+class Contracts(Protocol):
+    """The team's data contracts."""
+
+    def datasets(self) -> tuple[str, ...]:
+        """Return the names of all datasets under contract."""
+        ...
+
+    def load(self, dataset: str) -> Contract:
+        """Return one contract.
+
+        Raises:
+            BadInput: no such dataset, or the file breaks the format (all faults at once, with lines).
+        """
+        ...
+
+
+class DataGate(Protocol):
+    """Runs a contract's suite on one drop."""
+
+    @property
+    def tool(self) -> str:
+        """Return who measures, with its version."""
+        ...
+
+    def run(self, contract: Contract, table: Table) -> tuple[CheckResult, ...]:
+        """Return one result per check of the contract, in its order.
+
+        A check that cannot be measured yields the verdict ``error``; it never raises for that.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A file of many records whose Merkle root goes into the chain."""
+
+    root: str
+    path: Path
+    records: int
+
+
+class Batches(Protocol):
+    """Drops as they arrive, batches as they are kept. Everything is named by content and written whole."""
+
+    def drop_digest(self, drop: Path) -> str:
+        """Return the SHA-256 of the drop's raw bytes.
+
+        Raises:
+            BadInput: there is no such file.
+        """
+        ...
+
+    def read(self, drop: Path, contract: Contract) -> Table:
+        """Read a drop (CSV, or one CSV in a zip) in its own row order and the contract's types.
+
+        Raises:
+            BadInput: empty, truncated, wrongly encoded; a column missing, extra or mistyped.
+        """
+        ...
+
+    def accept(
+        self, contract: Contract, table: Table, held: Mapping[int, tuple[str, ...]]
+    ) -> tuple[str, Path]:
+        """Keep the rows not in ``held``, ordered by the contract's key; return batch digest and file."""
+        ...
+
+    def quarantine(self, contract: Contract, table: Table, report: GateReport) -> Segment:
+        """Keep every held-back row with all its reasons, named by their Merkle root.
+
+        What an earlier gate run held back of the same drop is kept beside it.
+        """
+        ...
+
+    def quarantined(self, dataset: str, root: str) -> tuple[Mapping[str, object], ...]:
+        """Return the rows held back under this root, each with ``row`` (its position), ``reasons`` and ``values``.
+
+        Raises:
+            DependencyFailed: the file is gone, or its rows no longer have this root.
+        """
+        ...
+
+    def path(self, dataset: str, batch: str) -> Path:
+        """Return the Parquet file of an accepted batch.
+
+        Raises:
+            DependencyFailed: the file is gone or no longer has this digest.
+        """
+        ...

@@ -1,0 +1,221 @@
+"""Features and models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from tidegate.application.ports.data import Segment
+from tidegate.domain.evidence import Evidence, Measure
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A table written as Parquet and named by content."""
+
+    digest: str
+    path: Path
+    rows: int
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What ``models/NAME/model.yaml`` says. Windows are (from, until) texts, until exclusive."""
+
+    name: str
+    owner: str
+    purpose: str
+    tier: str
+    service: str
+    label: str
+    prediction: str
+    entity_time: str
+    label_time: str
+    keys: tuple[str, ...]
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    datasets: tuple[str, ...]
+    fallback: str
+    parameters: Mapping[str, float | int | str]
+    source_digest: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Windows:
+    """When a version's rows were fitted, calibrated and judged, and until when labels were known.
+
+    Each pair is [from, until) over the entity's event time; a label counts if it was available by ``known_by``.
+    """
+
+    train: tuple[datetime, datetime]
+    calibrate: tuple[datetime, datetime]
+    validate: tuple[datetime, datetime]
+    known_by: datetime
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted, calibrated and converted model, with what was measured on it.
+
+    ``reference`` holds the rows it was judged on (time, keys, inputs, score, and the label where known): a
+    frame, so that whoever compares with them later knows that they are the same.
+    """
+
+    artifact: Path
+    artifact_digest: str
+    metrics: Mapping[str, Measure]
+    slices: Mapping[str, Mapping[str, Measure]]
+    parity: Evidence
+    coverage: Mapping[str, int]
+    environment: Mapping[str, str]
+    signature: Mapping[str, Sequence[str]]
+    reference: Frame
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Where the registry keeps a version: its number and where any client finds it."""
+
+    number: int
+    run_id: str
+    uri: str
+
+
+class Models(Protocol):
+    """The team's model folders."""
+
+    def names(self) -> tuple[str, ...]: ...
+
+    def spec(self, model: str) -> ModelSpec:
+        """Return the model's declaration.
+
+        Raises:
+            BadInput: no such model, or its file breaks the format (all faults at once).
+        """
+        ...
+
+
+class Features(Protocol):
+    """The feature store, and the sources its views are built from."""
+
+    @property
+    def tool(self) -> str: ...
+
+    def build(
+        self,
+        batches: Mapping[str, Sequence[Path]],
+        declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]],
+    ) -> Mapping[str, Frame]:
+        """Rebuild every view's source table from accepted batches; return them by view name."""
+        ...
+
+    def apply(self) -> Mapping[str, str]:
+        """Register the repository's definitions; return each view's and service's definition digest."""
+        ...
+
+    def materialize(self, until: datetime) -> Mapping[str, int]:
+        """Bring the online store to what was known at ``until``; return rows written by view."""
+        ...
+
+    def training_frame(self, entities: Frame, service: str, keep: Sequence[str]) -> Frame:
+        """Join a service's features onto an entity frame, as they were known at each row's event time.
+
+        ``entities`` has ``event_timestamp`` (UTC) and the join keys; ``keep`` names columns to carry along.
+        """
+        ...
+
+    def online(self, service: str, keys: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
+        """Return the latest materialised features of each key, None where unknown or past its time to live."""
+        ...
+
+
+class Entities(Protocol):
+    """Runs a model's ``rows.sql`` over accepted batches: what is scored, when, and what came of it."""
+
+    def frame(
+        self,
+        model: ModelSpec,
+        batches: Mapping[str, Sequence[Path]],
+        declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]],
+        window: tuple[datetime, datetime],
+    ) -> Frame:
+        """Return the rows whose entity time lies in [from, until), ordered by time and key."""
+        ...
+
+
+class Trainer(Protocol):
+    """Fits, calibrates, measures and converts a model."""
+
+    def train(self, model: ModelSpec, frame: Frame, windows: Windows) -> Trained:
+        """Train on one frame.
+
+        Raises:
+            BadInput: a window holds no labelled row, or the frame lacks a declared column.
+            DependencyFailed: the model's own code failed, or the converted model disagrees beyond tolerance.
+        """
+        ...
+
+    def reference(self, artifact_digest: str, digest: str) -> Frame:
+        """Find the validation rows that were kept with an artifact under this digest (``Trained.reference``).
+
+        They are not verified here: whoever reads them does.
+
+        Raises:
+            DependencyFailed: the rows are gone or damaged.
+        """
+        ...
+
+    def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Measure:
+        """Return by how much the candidate's Brier score is lower than the champion's; positive is better.
+
+        Measured on the validation rows kept when the candidate was trained (its ``Trained.reference``), paired
+        row by row, with a 95 % interval over whole days.
+
+        Raises:
+            DependencyFailed: the champion's bytes or the reference rows no longer have their digest, or are gone.
+        """
+        ...
+
+
+class Registry(Protocol):
+    """The model registry every client of the team sees."""
+
+    @property
+    def tool(self) -> str: ...
+
+    def register(
+        self, model: ModelSpec, trained: Trained, training_key: str, facts: Mapping[str, str]
+    ) -> Registered:
+        """Log run and artifact, create the version; the same ``training_key`` again returns the same version."""
+        ...
+
+    def fetch(self, model: str, number: int, artifact_digest: str) -> Path:
+        """Return the version's artifact, verified.
+
+        Raises:
+            DependencyFailed: the registry is down, or what it holds no longer has this digest.
+        """
+        ...
+
+    def project(self, model: str, stages: Mapping[int, str]) -> tuple[str, ...]:
+        """Make aliases and stage tags say what ``stages`` says; return a sentence per difference found."""
+        ...
+
+
+class Scorer(Protocol):
+    """Scores rows with a verified artifact in a safe format."""
+
+    def score(
+        self, artifact: Path, artifact_digest: str, model: ModelSpec, frame: Frame, into: Path
+    ) -> Segment:
+        """Write one decision per row of ``frame`` (in its order) as Parquet under ``into``.
+
+        Raises:
+            DependencyFailed: the artifact's bytes do not have this digest, or it cannot be loaded.
+        """
+        ...

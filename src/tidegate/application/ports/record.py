@@ -1,0 +1,79 @@
+"""The record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+from tidegate.domain.events import Draft, Event
+from tidegate.domain.state import Row
+
+R = TypeVar("R", bound=Row)
+
+
+class StateReader(Protocol):
+    """Folded state, read by type and key."""
+
+    def get(self, kind: type[R], /, *key: str | int) -> R | None:
+        """Return the row with this primary key, or None."""
+        ...
+
+    def select(self, kind: type[R], /, **equal: object) -> tuple[R, ...]:
+        """Return the rows whose fields equal the given values, in key order."""
+        ...
+
+
+class Transaction(StateReader, Protocol):
+    """One unit of work on the record: what is appended is folded at once, and commits whole or not at all."""
+
+    def append(self, draft: Draft) -> Event:
+        """Seal ``draft`` onto the chain and fold it into the state.
+
+        Raises:
+            Refused: the ledger was opened for another kind of clock.
+        """
+        ...
+
+    def recorded(self, idempotency_key: str) -> Event | None:
+        """Return the event already written under this key, or None."""
+        ...
+
+
+class Ledger(Protocol):
+    """The append-only chain, its state, and the erasable texts beside it."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Take the chain's one write lock; commit on leaving, undo on any exception.
+
+        Raises:
+            DependencyFailed: the database is locked, unreachable, or newer than this code.
+        """
+        ...
+
+    def state(self) -> StateReader:
+        """Return a reader of committed state."""
+        ...
+
+    def events(self, after: int = 0, stream: str | None = None) -> Iterator[Event]:
+        """Yield committed events in sequence order, of one stream or of all."""
+        ...
+
+    def text(self, commitment: str) -> str | None:
+        """Return the personal text behind a commitment, or None where it was erased."""
+        ...
+
+    def cursor(self, sink: str) -> int:
+        """Return the sequence up to which ``sink`` has had its effects. The chain itself is the outbox."""
+        ...
+
+    def advance(self, sink: str, sequence: int) -> None:
+        """Note that ``sink`` has had its effects up to ``sequence``; never moves back."""
+        ...
+
+    def verify(self) -> tuple[str, ...]:
+        """Return one sentence per fault found in chain, copies, texts and state; empty means sound.
+
+        The chain is rehashed from its first byte and the state refolded from zero in a fresh database.
+        """
+        ...
