@@ -47,7 +47,6 @@ class Tidegate:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         quiet_tools(settings.home)
-        settings.home.mkdir(parents=True, exist_ok=True)
 
     @cached_property
     def clock(self) -> ports.Clock:
@@ -79,6 +78,7 @@ class Tidegate:
         """Return the record, its schema up to date and its genesis written."""
         from tidegate.adapters.sql_record import SqlLedger
 
+        self.settings.home.mkdir(parents=True, exist_ok=True)
         return SqlLedger(self.settings.profile.ledger, self.clock, self.entropy)
 
     @cached_property
@@ -230,7 +230,10 @@ class Tidegate:
         return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
     def opened(self) -> bool:
-        """Say whether there is a ledger to read."""
+        """Say whether there is a ledger to read. Looking makes none."""
+        url = self.settings.profile.ledger
+        if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+            return False
         return bool(self.ledger.state().select(ActorRow))
 
     def act(

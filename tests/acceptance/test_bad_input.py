@@ -48,7 +48,7 @@ def refused(done, code, *parts):
             "R-1 was decided as retrain",
         ),
         (["rollback", "flight_delay", "--as", "dana", "--reason", "x"], 1, "holds no role that permits"),
-        (["ingest", "trains", "/nowhere.zip", "--as", "svc-ingest"], 2, "trains"),
+        (["ingest", "trains", "README.md", "--as", "svc-ingest"], 2, "trains"),
         (
             ["ingest", "flights", "/nowhere/flights-2013-01.zip", "--as", "svc-ingest"],
             2,
@@ -170,8 +170,8 @@ def test_a_real_clock_never_writes_into_a_simulated_ledger(shell):
 
 
 def test_reading_before_anything_happened_says_how_to_begin(empty):
-    refused(empty.run("status"), 1, "got no ledger", "tidegate demo")
-    assert not (empty.home / "tokens").exists()
+    refused(empty.run("status"), 2, "got no ledger", "tidegate demo")
+    assert list(empty.home.rglob("*")) == []
 
 
 def test_outside_a_project_there_is_nothing_to_do(tmp_path, empty):

@@ -80,7 +80,24 @@ def test_played_again_it_writes_nothing_and_ends_in_the_same_state(played, shell
     again = shell.json("demo", timeout=900)
     assert shell.json("log") == before
     assert shell.json("audit", "fingerprint") == played[0].json("audit", "fingerprint")
-    assert len(again) == len(played[1])
+    assert [step["step"] for step in again] == ["The auditor anchors and verifies", "The desk"]
+
+
+def test_what_people_did_after_the_demo_is_left_alone(shell):
+    shell.json("promote", "flight_delay", "2", "--as", "dana")
+    shell.json("approve", "flight_delay", "2", "--as", "amir", "--reason", "It has recovered.")
+    before = shell.json("log")
+    shell.json("demo", timeout=900)
+    assert shell.json("log") == before
+    assert shell.json("status")["models"]["flight_delay"]["stages"] == {"prod": 2}
+
+
+def test_why_says_what_a_version_waits_for(shell):
+    shell.json("promote", "flight_delay", "2", "--as", "dana")
+    found = shell.json("why", "flight_delay", "2")
+    assert found["waiting"] is True
+    assert "approval-missing" in [reason["code"] for reason in found["reasons"]]
+    assert "taken-out" in [reason["code"] for reason in found["reasons"]]
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload``")  # MLflow's own, on SQLAlchemy 2.1

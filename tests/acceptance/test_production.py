@@ -30,7 +30,7 @@ def production(postgres_url, tmp_path, played):
 def test_the_same_loop_runs_on_postgresql(production, postgres_url):
     shell, variables, landing = production
     refused = shell.run("status", **variables)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "got no ledger" in refused.stderr
 
     now = {**variables, "TIDEGATE_NOW": "2013-01-02T06:00:00Z"}

@@ -219,7 +219,7 @@ def test_an_unknown_model_or_version_is_bad_input_and_leaves_nothing(world: Fake
         lambda: ask(world, 9),
         lambda: climb(world, world.acting("p-2"), "other", 1),
         lambda: approve(world, 9),
-        lambda: preview(world, world.acting("p-2"), MODEL, 0),
+        lambda: preview(world, MODEL, 0),
         lambda: lower(world, world.acting("p-5"), MODEL, Action.RETIRE, WELL, 9),
         lambda: lower(world, world.acting("p-5"), MODEL, Action.RETIRE, WELL, 0),
         lambda: lower(world, world.acting("p-5"), "other", Action.STOP, WELL),
@@ -715,17 +715,17 @@ def test_joining_an_open_request_under_a_key_and_applying_it_happens_once(live: 
 
 def test_a_preview_says_what_asking_would_yield_and_writes_nothing(world: FakePlatform) -> None:
     decisions: list[object] = []
-    assert writes(world, lambda: decisions.append(preview(world, world.acting("p-2"), MODEL, 1)[0])) == []
+    assert writes(world, lambda: decisions.append(preview(world, MODEL, 1)[0])) == []
     assert isinstance(decisions[0], Allowed)
     ask(world)
-    decision, dossier, policy = preview(world, world.acting("p-2"), MODEL, 1)
+    decision, dossier, policy = preview(world, MODEL, 1)
     assert isinstance(decision, Waiting)
     assert [finding.demand for finding in dossier.findings] == ["not_worse"]
     assert policy == a_policy()
 
 
 def test_a_preview_of_a_version_in_prod_finds_nothing_above(live: FakePlatform) -> None:
-    _, dossier, _ = preview(live, live.acting("p-2"), MODEL, 1)
+    _, dossier, _ = preview(live, MODEL, 1)
     assert dossier.findings == ()
 
 

@@ -12,7 +12,7 @@ from tidegate.domain.policy import Finding, Gate, Need, Policy, Stage, Tier
 from tidegate.domain.promotion import counted
 from tidegate.testing.cases import DEMANDS, MODEL, NOW, Case, a_case, a_policy, a_version, an_actor, with_gate
 
-APPROVE_STEP = f"tidegate approve {MODEL} 2 --reason …"
+APPROVE_STEP = f"tidegate approve {MODEL} 2 --as … --reason …"
 ONE_MORE = Reason(
     "approval-missing",
     "P4",

@@ -24,7 +24,6 @@ from tidegate.domain.lifecycle import Refused as Denied
 from tidegate.domain.policy import Policy, ReviewRule, Stage, Tier
 from tidegate.domain.promotion import TRANSITIONS, decide
 from tidegate.domain.state import (
-    ActorRow,
     ApprovalRow,
     PacketRow,
     PromotionRow,
@@ -262,27 +261,26 @@ def lower(
     return outcome
 
 
-def preview(platform: Platform, acting: Acting, model: str, version: int) -> tuple[Decision, Dossier, Policy]:
+def preview(platform: Platform, model: str, version: int) -> tuple[Decision, Dossier, Policy]:
     """Return what asking for the next stage would yield now, without writing anything.
+
+    It is asked for whoever requested the promotion, or registered the version: who reads is not who asks.
 
     Raises:
         BadInput: no such model or version.
     """
-    return _look(platform, model, version, acting.actor)
+    return _look(platform, model, version)
 
 
-def _look(
-    platform: Platform, model: str, version: int, actor: ActorRow | None = None
-) -> tuple[Decision, Dossier, Policy]:
-    """Decide on the next stage for ``actor``, or for whoever requested it, and write nothing."""
+def _look(platform: Platform, model: str, version: int) -> tuple[Decision, Dossier, Policy]:
+    """Decide on the next stage for whoever requested it, or registered the version, and write nothing."""
     state = platform.ledger.state()
     life = lifecycle(state, model, version)
     policy = policy_in_force(platform, state)
     gathered = gather(platform, state, life, life.versions[version])
     dossier = _dossier(platform, policy, life, version, gathered)
-    if actor is None and life.promotion is not None:
-        actor = life.people[life.promotion.requester]
-    assert actor is not None  # the caller names one, or saw the promotion that somebody requested
+    asker = life.promotion.requester if life.promotion else life.versions[version].registrar
+    actor = life.people[asker]
     act, now = Act(Action.PROMOTE, version), platform.clock.now()
     return decide(life, act, actor, dossier, _approvals(state, life), policy, now), dossier, policy
 

@@ -281,7 +281,7 @@ def _gate(
         if len(people) < need.count:
             short = need.count - len(people)
             sentence = f"the gate into {target} waits for {short} more approval(s) by role `{need.role}`"
-            step = f"tidegate approve {state.model.name} {version.number} --reason …"
+            step = f"tidegate approve {state.model.name} {version.number} --as … --reason …"
             missing.append(Reason("approval-missing", "P4", sentence, step))
     return blocked, [*doubts, *void, *missing] if missing else []
 

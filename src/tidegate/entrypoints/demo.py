@@ -25,6 +25,8 @@ from tidegate.domain.errors import Refused, TidegateError
 from tidegate.settings import Settings, load
 
 MODEL = "flight_delay"
+#: The key of the story's last act. Once it is recorded, nothing is played again: people may have gone on.
+LAST_ACT = "rollback-2"
 MONTHS = ("2013-01", "2013-02", "2013-03", "2013-04")
 
 
@@ -52,12 +54,19 @@ class Stage:
 
         return run_flow(load(), name, parameters)
 
-    def step(self, now: str, title: str, act: Callable[[], str]) -> None:
-        """Play one step at a simulated moment and say in a sentence what came of it."""
+    def step(self, now: str, title: str, act: Callable[[], str], *, writes: bool) -> None:
+        """Play one step at a simulated moment and say in a sentence what came of it.
+
+        A step that ``writes`` and wrote nothing was recorded by an earlier run; what it would say now is of
+        today's state and not of that moment, so it says only that.
+        """
         os.environ["TIDEGATE_NOW"] = now
         started, cpu = time.perf_counter(), time.process_time()
+        before = self.last_event()
         with self.console.status(f"{title} …") if self.console.is_terminal else contextlib.nullcontext():
             sentence = act()
+        if writes and self.last_event() == before:
+            sentence = "recorded by an earlier run; nothing changed"
         seconds = time.perf_counter() - started
         self.took.append(
             {
@@ -74,6 +83,25 @@ class Stage:
             for line in sentence.splitlines():
                 self.console.print(f"            {line}", markup=False)
 
+    def last_event(self) -> int:
+        """Return the sequence of the last event, 0 where there is no ledger yet."""
+        from tidegate.bootstrap import Tidegate
+
+        if not Tidegate(load()).opened():
+            return 0
+        return int(self.command("log", "--last", "1")[-1]["sequence"])
+
+    def ended(self) -> bool:
+        """Say whether the story was played to its end, whatever people did afterwards."""
+        if not self.last_event():
+            return False
+        keys = {row["idempotency_key"] or "" for row in self.command("log")}
+        return any(f"demo/{LAST_ACT}" in key for key in keys)
+
+
+#: Steps that write nothing into the ledger.
+READS = frozenset({"The feed delivers"})
+
 
 def play(*, as_json: bool) -> None:
     """Play the story from wherever it stands to its end."""
@@ -86,8 +114,14 @@ def play(*, as_json: bool) -> None:
         )
     before = os.environ.get("TIDEGATE_NOW")
     try:
-        for now, title, act in _story(stage, landing):
-            stage.step(now, title, act)
+        story = [] if stage.ended() else _story(stage, landing)
+        if not story and not as_json:
+            stage.console.print("The story was played to its end; the record is left as it is.\n")
+        for now, title, act in story:
+            stage.step(now, title, act, writes=title not in READS)
+        closing = story[-1][0] if story else stage.command("log", "--last", "1")[-1]["occurred_at"]
+        stage.step(closing, "The auditor anchors and verifies", lambda: _audited(stage), writes=False)
+        stage.step(closing, "The desk", lambda: _desk(stage), writes=False)
     finally:
         os.environ.pop("TIDEGATE_NOW", None)
         if before is not None:
@@ -141,7 +175,7 @@ def _story(stage: Stage, landing: Path) -> Sequence[tuple[str, str, Callable[[],
 
     def rolled_back() -> str:
         reason = "The desk reports odd scores for two airlines; back to what we know while we look."
-        found = as_person("otto", "rollback", MODEL, "--reason", reason, key="rollback-2")
+        found = as_person("otto", "rollback", MODEL, "--reason", reason, key=LAST_ACT)
         back = f"version {found['version']} is back in {found['stage']}; nobody had to approve that (P5)"
         return f"otto: “{reason}”\n{back}"
 
@@ -190,8 +224,6 @@ def _story(stage: Stage, landing: Path) -> Sequence[tuple[str, str, Callable[[],
             lambda: approved(2, "Not worse where it can be told, and it has seen the spring. Go."),
         ),
         ("2013-05-04T16:00:00Z", "An operator rolls it back", rolled_back),
-        ("2013-05-04T17:00:00Z", "The auditor anchors and verifies", lambda: _audited(stage)),
-        ("2013-05-04T17:00:00Z", "The desk", lambda: _desk(stage)),
     )
 
 
@@ -288,13 +320,19 @@ def _desk(stage: Stage) -> str:
     from tidegate.entrypoints.web.desk import write
 
     page = write(load())
-    home = stage.settings.home
-    return (
-        f"timeline      tidegate log\n"
-        f"explanation   tidegate why {MODEL} 2\n"
-        f"quarantine    tidegate quarantine flights\n"
-        f"registry      mlflow ui --backend-store-uri sqlite:///{home / 'mlflow' / 'mlflow.db'}\n"
-        f"features      feast -c features feature-views list\n"
-        f"state         {home}\n"
-        f"desk          {page.as_uri()}"
+    home, project = stage.settings.home, stage.settings.project
+    lines = ['export PATH="$PWD/.venv/bin:$PATH"'] if (project / ".venv").exists() else []
+    feast = "feast -c features feature-views list"
+    if home != project / ".tidegate":
+        lines.append(f"export TIDEGATE_HOME={home}")
+        feast = f"feast -f {home / 'feast' / 'feature_store.yaml'} -c features feature-views list"
+    lines += [
+        "tidegate log",
+        f"tidegate why {MODEL} 2",
+        "tidegate quarantine flights",
+        feast,
+        f"mlflow ui --backend-store-uri sqlite:///{home / 'mlflow' / 'mlflow.db'}",
+    ]
+    return "\n".join(
+        ["look around:", *(f"  {line}" for line in lines), f"state: {home}", f"the desk: {page.as_uri()}"]
     )

@@ -57,7 +57,7 @@ class ArrowBatches:
         except OSError as error:
             raise BadInput(
                 "no-drop",
-                f"got no readable file {drop.name} ({error.strerror}), expected a drop",
+                f"got no readable file {drop} ({error.strerror}), expected a drop",
                 "check the path",
             ) from error
 

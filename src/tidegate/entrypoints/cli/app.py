@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from typing import Annotated
 
 import typer
 
-from tidegate.domain.errors import TidegateError
+from tidegate import __version__
+from tidegate.domain.errors import BadInput, TidegateError
 from tidegate.entrypoints.cli import audit, data, models, people, work
-from tidegate.entrypoints.cli.common import err
+from tidegate.entrypoints.cli.common import err, out
 
 app = typer.Typer(
     name="tidegate",
@@ -25,6 +27,7 @@ app = typer.Typer(
 app.command(rich_help_panel="See")(work.status)
 app.command(rich_help_panel="See")(models.why)
 app.command(rich_help_panel="See")(work.log)
+app.command(rich_help_panel="See")(work.desk)
 app.command(rich_help_panel="See")(work.doctor)
 app.command(rich_help_panel="Data")(data.ingest)
 app.command(rich_help_panel="Data")(data.quarantine)
@@ -32,6 +35,8 @@ app.command(rich_help_panel="Models")(models.train)
 app.command(rich_help_panel="Models")(models.versions)
 app.command(rich_help_panel="Models")(models.promote)
 app.command(rich_help_panel="Models")(models.rollback)
+app.command(rich_help_panel="Models")(models.demote)
+app.command(rich_help_panel="Models")(models.retire)
 app.command(rich_help_panel="People")(people.approve)
 app.command(rich_help_panel="People")(people.reject)
 app.command(rich_help_panel="People")(people.review)
@@ -40,6 +45,21 @@ app.add_typer(audit.audit, name="audit", rich_help_panel="See")
 app.command("open", rich_help_panel="Work")(work.open_)
 app.command(rich_help_panel="Work")(work.run)
 app.command(rich_help_panel="Work")(work.demo)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"tidegate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def tidegate(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Models rise through gates that open on evidence, policy and people."""
 
 
 def main() -> None:
@@ -52,8 +72,9 @@ def main() -> None:
     except typer.Exit as done:
         sys.exit(done.exit_code)
     except typer.TyperException as usage:
-        err.print(f"not usable: {usage.format_message()}", markup=False)
-        err.print("  next: tidegate --help, or tidegate COMMAND --help", markup=False)
+        if usage.format_message():  # empty where Typer has just printed the whole help
+            hint = "tidegate --help, or tidegate COMMAND --help"
+            _explain(BadInput("usage", " ".join(usage.format_message().split()), hint))
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         err.print("stopped; what was committed stays, run the command again to go on")

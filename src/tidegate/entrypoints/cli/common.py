@@ -15,7 +15,7 @@ from rich.table import Table
 from tidegate.application.platform import Acting
 from tidegate.application.projection import drain
 from tidegate.bootstrap import Tidegate
-from tidegate.domain.errors import DependencyFailed, Refused
+from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.settings import load
 
 As = Annotated[
@@ -53,10 +53,10 @@ def reading(here: Tidegate, name: str | None) -> Acting:
     """Authenticate whoever reads; the embedded profile names a local reader. Reading never opens a ledger.
 
     Raises:
-        Refused: there is no ledger yet.
+        BadInput: there is no ledger yet.
     """
     if not here.opened():
-        raise Refused(
+        raise BadInput(
             "no-ledger",
             f"got no ledger in {here.settings.home}, expected one",
             "`tidegate demo` plays the reference project; the first acting command opens a ledger of your own",

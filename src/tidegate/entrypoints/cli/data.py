@@ -25,10 +25,14 @@ def ingest(
 ) -> None:
     """Put one drop through its gate. The same drop twice changes nothing."""
     here = platform()
-    row = use_case.ingest(here, acting(here, as_user), dataset, drop)
+    who = acting(here, as_user)
+    before = here.ledger.state().get(BatchRow, dataset, here.batches.drop_digest(drop))
+    row = use_case.ingest(here, who, dataset, drop)
     after(here)
 
     def render() -> None:
+        if before == row:
+            out.print(f"these bytes were recorded before (event {row.sequence}); nothing changed")
         out.print(
             f"{row.dataset} {row.period}: {row.verdict}; {row.read} rows in, {row.accepted} accepted, "
             f"{row.quarantined} quarantined"
@@ -71,7 +75,7 @@ def quarantine(
         )
         raise BadInput(
             "unknown-batch",
-            f"got {dataset} {period or ''}, expected one of: {known or 'none yet'}",
+            f"got {dataset}{f' {period}' if period else ''}, expected one of: {known or 'none yet'}",
             "ingest it first",
         )
     held: list[dict[str, Any]] = [

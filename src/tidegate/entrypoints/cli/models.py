@@ -11,7 +11,7 @@ from tidegate.application import promote as use_case
 from tidegate.application import train as training
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import EventType
-from tidegate.domain.lifecycle import Action, Allowed
+from tidegate.domain.lifecycle import Action, Allowed, Waiting
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import VersionRow
 from tidegate.entrypoints.cli.common import (
@@ -28,6 +28,9 @@ from tidegate.entrypoints.cli.common import (
     say,
     table,
 )
+
+#: How many earlier refusals `why` repeats.
+MOST_REFUSED = 2
 
 Model = Annotated[str, typer.Argument(help="A model's name.")]
 Version = Annotated[int, typer.Argument(help="A version's number.")]
@@ -97,15 +100,45 @@ def rollback(
     say_outcome(outcome, as_json)
 
 
+def demote(
+    model: Model,
+    version: Version,
+    to: Annotated[Stage, typer.Option(help="How far down.")],
+    reason: Reason,
+    as_user: As = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a version in staging or canary down. It waits for nobody."""
+    here = platform()
+    outcome = use_case.lower(here, acting(here, as_user, key), model, Action.DEMOTE, reason, version, to)
+    after(here)
+    say_outcome(outcome, as_json)
+
+
+def retire(
+    model: Model,
+    version: Version,
+    reason: Reason,
+    as_user: As = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Retire a version that is not in prod, for good."""
+    here = platform()
+    outcome = use_case.lower(here, acting(here, as_user, key), model, Action.RETIRE, reason, version)
+    after(here)
+    say_outcome(outcome, as_json)
+
+
 def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = False) -> None:
     """Explain where a version stands: what opens its next gate, what blocks it, and what was refused."""
     here = platform()
-    who = reading(here, as_user)
-    decision, dossier, policy = use_case.preview(here, who, model, version)
+    reading(here, as_user)
+    decision, dossier, policy = use_case.preview(here, model, version)
     row = here.ledger.state().get(VersionRow, model, version)
     stage = row.stage if row else ""
-    # The reader need not be the one who may ask: whether they are is not what blocks the version.
-    found = [] if isinstance(decision, Allowed) else [each for each in decision.reasons if each.rule != "A1"]
+    found = () if isinstance(decision, Allowed) else decision.reasons
     refused = [
         {
             "sequence": event.sequence,
@@ -126,6 +159,7 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
             {"demand": each.demand, "verdict": str(each.verdict), "sentence": each.sentence}
             for each in dossier.findings
         ],
+        "waiting": isinstance(decision, Waiting),
         "reasons": [each.as_dict() for each in found],
         "refused": refused,
     }
@@ -144,7 +178,7 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
             out.print(f"  {reason.rule}  {reason.sentence}", markup=False)
             out.print(f"      next: {reason.next_step}", markup=False)
         if not found:
-            out.print("nothing blocks the next stage")
+            out.print(f"nothing blocks the next stage; next: tidegate promote {model} {version} --as …")
         for event in refused:
             out.print(
                 f"refused before (event {event['sequence']}, {event['actor']}, {event['action']}):",

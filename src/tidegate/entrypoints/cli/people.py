@@ -13,7 +13,7 @@ from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.domain.actors import ROLES
 from tidegate.domain.errors import BadInput
 from tidegate.domain.lifecycle import Action
-from tidegate.domain.state import ActorRow, ReviewRow
+from tidegate.domain.state import ActorRow, CredentialRow, ReviewRow
 from tidegate.entrypoints.cli.common import (
     As,
     AsJson,
@@ -112,15 +112,24 @@ def list_users(as_user: As = None, as_json: AsJson = False) -> None:
     here = platform()
     reading(here, as_user)
     called = names(here.ledger)
+    live = {row.actor for row in here.ledger.state().select(CredentialRow, revoked=False)}
     rows = [
-        {"id": row.id, "name": called.get(row.id, row.id), "kind": row.kind, "roles": list(row.roles)}
+        {
+            "id": row.id,
+            "name": called.get(row.id, row.id),
+            "kind": row.kind,
+            "state": "active" if row.id in live else "revoked",
+            "roles": list(row.roles),
+        }
         for row in here.ledger.state().select(ActorRow)
     ]
 
     def render() -> None:
-        shown = table("id", "name", "kind", "roles")
+        shown = table("id", "name", "kind", "state", "roles")
         for row in rows:
-            shown.add_row(str(row["id"]), str(row["name"]), str(row["kind"]), ", ".join(row["roles"]))
+            shown.add_row(
+                str(row["id"]), str(row["name"]), str(row["kind"]), str(row["state"]), ", ".join(row["roles"])
+            )
         out.print(shown)
 
     say(rows, as_json, render)
@@ -172,13 +181,17 @@ def add_user(
 
 @user.command("revoke")
 def revoke_user(
-    actor: Annotated[str, typer.Argument(help="An account's id, like p-2.")],
+    actor: Annotated[str, typer.Argument(help="An account's id or name.")],
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
     """Revoke all tokens of an account."""
     here = platform()
-    count = identity.revoke(here, acting(here, as_user), actor)
+    who = acting(here, as_user)
+    called = names(here.ledger)
+    known = [each for each, name in called.items() if actor in (each, name)]
+    actor = known[0] if len(known) == 1 else actor
+    count = identity.revoke(here, who, actor)
     say(
         {"actor": actor, "revoked": count}, as_json, lambda: out.print(f"revoked {count} token(s) of {actor}")
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import typer
 
 from tidegate.application.people import names
+from tidegate.application.standing import lifecycle
 from tidegate.application.status import status as read_status
 from tidegate.application.timeline import sentence
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -72,13 +74,15 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
 
 def log(
     model: Annotated[str | None, typer.Option(help="Only what happened to this model.")] = None,
-    last: Annotated[int, typer.Option(help="Only the last N events; 0 prints all.")] = 0,
+    last: Annotated[int, typer.Option(min=0, help="Only the last N events; 0 prints all.")] = 0,
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the timeline: one sentence per event, with who and when."""
     here = platform()
     reading(here, as_user)
+    if model is not None:
+        lifecycle(here.ledger.state(), model)
     called = names(here.ledger)
     events = list(here.ledger.events(stream=f"model/{model}" if model else None))[-last:]
     rows: list[dict[str, Any]] = [
@@ -89,6 +93,7 @@ def log(
             "actor": event.actor,
             "sentence": sentence(event, lambda actor: called.get(actor, actor)),
             "reason": here.ledger.text(event.payload.get("texts", {}).get("reason", "")),
+            "idempotency_key": event.idempotency_key,
             "hash": event.hash,
         }
         for event in events
@@ -104,6 +109,16 @@ def log(
                 out.print(f"{'':24}“{row['reason']}”", markup=False)
 
     say(rows, as_json, render)
+
+
+def desk(as_user: As = None, as_json: AsJson = False) -> None:
+    """Write the desk: one page with what waits, where models stand, and what happened."""
+    from tidegate.entrypoints.web.desk import write
+
+    here = platform()
+    reading(here, as_user)
+    page = write(here.settings)
+    say({"desk": page.as_uri()}, as_json, lambda: out.print(page.as_uri(), markup=False))
 
 
 def doctor(as_user: As = None, as_json: AsJson = False) -> None:
@@ -149,8 +164,7 @@ def run(
     found = run_flow(here.settings, flow, given)
 
     def render() -> None:
-        for name, value in found.items():
-            out.print(f"{name}: {value}", markup=False)
+        out.print(json.dumps(found, indent=2, ensure_ascii=False, default=str), markup=False)
 
     say(found, as_json, render)
 
