@@ -26,6 +26,7 @@ QUIET = {
     "DO_NOT_TRACK": "1",
     "GX_ANALYTICS_ENABLED": "false",
     "FEAST_USAGE": "False",
+    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime's own, read when it is imported
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
@@ -50,12 +51,16 @@ class Tidegate:
 
     @cached_property
     def clock(self) -> ports.Clock:
-        """Return the simulated clock where one is set or the ledger was opened with one, else the system's."""
+        """Return the simulated clock where one is set or the ledger was opened with one, else the system's.
+
+        A simulated clock never goes back: told an earlier moment, it stands at the ledger's last event.
+        """
         from tidegate.adapters.clocks import SimulatedClock, SystemClock
         from tidegate.adapters.sql_record import resumable
 
-        moment = self.settings.now or resumable(self.settings.profile.ledger)
-        return SimulatedClock(moment) if moment else SystemClock()
+        known = (self.settings.now, resumable(self.settings.profile.ledger))
+        moments = [moment for moment in known if moment is not None]
+        return SimulatedClock(max(moments)) if moments else SystemClock()
 
     @cached_property
     def entropy(self) -> ports.Entropy:
@@ -78,7 +83,9 @@ class Tidegate:
         """Return the record, its schema up to date and its genesis written."""
         from tidegate.adapters.sql_record import SqlLedger
 
-        self.settings.home.mkdir(parents=True, exist_ok=True)
+        # Names, reasons and rows lie in there: for this account only, however it was made.
+        self.settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.settings.home.chmod(0o700)
         return SqlLedger(self.settings.profile.ledger, self.clock, self.entropy)
 
     @cached_property

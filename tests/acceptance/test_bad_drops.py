@@ -210,6 +210,25 @@ def test_a_folder_is_no_drop(batches: ArrowBatches, tmp_path: Path) -> None:
         assert caught.value.code == "no-drop"
 
 
+def test_what_never_ends_or_never_begins_is_no_drop(batches: ArrowBatches, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "zeros.csv").symlink_to("/dev/zero")
+    for drop in (tmp_path / "pipe.csv", tmp_path / "zeros.csv", Path("/dev/zero")):
+        for act in (batches.drop_digest, lambda drop: batches.read(drop, FLIGHTS)):
+            with pytest.raises(BadInput) as caught:
+                act(drop)
+            assert caught.value.code == "no-drop"
+            assert caught.value.sentence == (f"got {drop.name}, which is no regular file, expected a drop")
+
+
+def test_a_file_larger_than_the_limit_is_not_even_hashed(tmp_path: Path) -> None:
+    with (tmp_path / "large.csv").open("wb") as file:
+        file.truncate(2**30 + 1)
+    with pytest.raises(BadInput) as caught:
+        ArrowBatches(tmp_path / "home").drop_digest(tmp_path / "large.csv")
+    assert caught.value.code == "drop-too-large"
+
+
 def test_a_value_of_a_classified_column_is_not_quoted(tmp_path: Path) -> None:
     from dataclasses import replace
 

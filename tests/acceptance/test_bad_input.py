@@ -1,5 +1,6 @@
 """Bad input at the command line: one clear sentence, the right exit code, nothing lost."""
 
+import contextlib
 import json
 import sqlite3
 
@@ -55,13 +56,17 @@ def refused(done, code, *parts):
             "flights-2013-01.zip",
         ),
         (["quarantine", "trains"], 2, "got trains"),
-        (["run", "fly"], 2, "got the flow `fly`, expected one of: ingest, materialize"),
+        (["run", "fly", "--as", "svc-score"], 2, "got the flow `fly`, expected one of: ingest, materialize"),
         (
-            ["run", "monitor", "modell=flight_delay"],
+            ["run", "monitor", "modell=flight_delay", "--as", "svc-monitor"],
             2,
             "got parameters that the flow `monitor` does not take",
         ),
-        (["run", "score", "model=flight_delay", "period=spring"], 2, "got the period `spring`"),
+        (
+            ["run", "score", "model=flight_delay", "period=spring", "--as", "svc-score"],
+            2,
+            "got the period `spring`",
+        ),
         (["user", "add", "eve", "--role", "king", "--as", "ada"], 2, "got `king`"),
         (
             ["user", "add", "bot", "--service", "--role", "approver", "--as", "ada"],
@@ -104,6 +109,34 @@ def test_one_s_own_work_cannot_be_approved_and_the_refusal_is_recorded(shell):
     assert len(log) == before + 1
     assert log[-1]["type"] == "action.refused"
     assert "P4" in shell.run("why", "flight_delay", "2").stdout
+
+
+def test_who_starts_a_flow_cannot_approve_what_comes_of_it_and_names_nobody_else(shell):
+    shell.json("user", "add", "alba", "--role", "approver", "--role", "data_scientist", "--as", "ada")
+    shell.json("run", "promote", "model=flight_delay", "version=2", "--as", "alba")
+    refused(shell.run("approve", "flight_delay", "2", "--as", "alba", "--reason", "go"), 1, "P4", "requested")
+    framed = ["run", "train", "model=flight_delay", "on_behalf_of=p-3", "--as", "dana"]
+    refused(shell.run(*framed), 2, "got on_behalf_of as a parameter")
+
+
+def test_what_people_type_never_enters_the_chain_as_it_stands(shell):
+    words = "Jane Doe, born 1970"
+    shell.run("ingest", words, "README.md", "--as", "dana")
+    shell.run("train", words, "--as", "amir")
+    shell.run("promote", "flight_delay", "2", "--as", "dana", "--idempotency-key", words)
+    with contextlib.closing(sqlite3.connect(shell.home / "record.db")) as database:
+        bodies = " ".join(row[0] for row in database.execute("SELECT body FROM events"))
+    assert "Jane" not in bodies
+
+
+def test_the_home_is_for_this_account_only(shell):
+    shell.json("status")
+    assert shell.home.stat().st_mode & 0o077 == 0
+
+
+def test_a_simulated_clock_never_goes_back(shell):
+    shell.json("promote", "flight_delay", "2", "--as", "dana", TIDEGATE_NOW="2001-01-01T00:00:00Z")
+    assert shell.json("log")[-1]["occurred_at"].startswith("2013-05-04")
 
 
 def test_nobody_approves_twice(shell):
@@ -150,17 +183,17 @@ def test_a_broken_registry_stops_promotion_but_loses_nothing(shell):
 
 def test_a_broken_feature_store_fails_in_one_sentence(shell):
     (shell.home / "feast" / "registry.db").write_bytes(b"broken" * 1000)
-    done = shell.run("run", "materialize", TIDEGATE_NOW="2013-05-06T06:00:00Z")
+    done = shell.run("run", "materialize", "--as", "svc-ingest", TIDEGATE_NOW="2013-05-06T06:00:00Z")
     refused(done, 3, "failed:")
 
 
 def test_a_tampered_artifact_is_not_served(shell):
+    later = "2013-05-06T06:00:00Z"
+    shell.json("run", "materialize", "--as", "svc-ingest", TIDEGATE_NOW=later)  # the home was moved
     for path in (shell.home / "mlflow" / "artifacts").rglob("*.onnx"):
-        path.write_bytes(path.read_bytes() + b"\\0")
-    done = shell.run(
-        "run", "score", "model=flight_delay", "period=2013-03", TIDEGATE_NOW="2013-05-06T06:00:00Z"
-    )
-    refused(done, 3, "sha256:")
+        path.write_bytes(path.read_bytes() + b"\0")
+    words = ("run", "score", "model=flight_delay", "period=2013-03", "--as", "svc-score")
+    refused(shell.run(*words, TIDEGATE_NOW=later), 3, "sha256:")
 
 
 def test_a_real_clock_never_writes_into_a_simulated_ledger(shell):

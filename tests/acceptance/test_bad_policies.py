@@ -242,7 +242,7 @@ def test_a_hostile_expression_is_bad_input_and_quick(name):
 
 def test_the_costliest_expression_that_is_let_through_is_quick():
     facts = {"packet": {"l": list(range(400))}}
-    expression = LOOP.format("x", LOOP.format("y", "x * y >= 0.0 && x + y >= 0.0"))
+    expression = LOOP.format("x", LOOP.format("y", "x * y >= 0.0 && x - y < 9e9"))
     started = time.perf_counter()
     assert CelExpressions().holds(expression, facts) is True
     assert time.perf_counter() - started < 2

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -42,6 +43,40 @@ class TestCelExpressions(ExpressionsContract):
             subject.holds("packet.gain > 0 || packet.version == 1", facts)
         assert caught.value.code == "expression-failed"
         assert "'gain'" in caught.value.sentence
+
+    @pytest.mark.parametrize(
+        ("expression", "code"),
+        [
+            ("+".join(["packet.s"] * 91) + '=="x"', "expression-cost"),
+            ("packet.l.all(x, packet.l == packet.l && packet.l == packet.l)", "expression-cost"),
+            ("packet.l.all(x, x in packet.l)", "expression-cost"),
+            ("packet.l.exists(x, packet.l != packet.l)", "expression-cost"),
+            (f"[{','.join(['packet.l'] * 50)}] == [{','.join(['packet.l'] * 50)}]", ""),
+            ("packet.s.contains(packet.s)", ""),
+            ("packet.l == packet.l", ""),
+        ],
+    )
+    def test_work_inside_an_operation_counts_as_well(self, subject, expression, code):
+        facts = {"packet": {"s": "5" * 900_000, "l": list(range(9000))}}
+        begun = time.perf_counter()
+        if code:
+            with pytest.raises(BadInput) as caught:
+                subject.holds(expression, facts)
+            assert caught.value.code == code
+        else:
+            assert subject.holds(expression, facts) is True
+        assert time.perf_counter() - begun < 0.5
+
+    def test_facts_of_megabytes_are_refused_before_anything_is_done_with_them(self, subject):
+        expression = "+".join(["packet.s"] * 91) + '=="x"'
+        begun = time.perf_counter()
+        with pytest.raises(BadInput) as caught:
+            subject.holds(expression, {"packet": {"s": "5" * 5_000_000}})
+        assert caught.value.code == "expression-facts"
+        assert caught.value.sentence == (
+            "got facts with texts of more than 1,000,000 characters, expected a packet"
+        )
+        assert time.perf_counter() - begun < 0.5
 
     def test_its_command_line_is_not_imported_with_it(self):
         code = (

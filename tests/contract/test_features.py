@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import pyarrow.parquet as pq
 import pytest
 
 from tidegate.adapters.feast_store import FeastStore
+from tidegate.adapters.shared.arrow import table_digest
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.testing.contracts import features as shops
 from tidegate.testing.contracts.features import FeaturesContract
@@ -19,6 +24,38 @@ VIEWS = {
     "shop_sales": FakeView(("shop",), ("sold", "rate"), timedelta(days=2), shops.sales_rows),
     "item_price": FakeView(("item", "shop"), ("price",), None, shops.price_rows),
 }
+
+
+ON_DEMAND = """
+from feast import RequestSource
+from feast.on_demand_feature_view import on_demand_feature_view
+
+asked = RequestSource(name="asked", schema=[Field(name="a", dtype=Int64)])
+
+
+@on_demand_feature_view(sources=[asked], schema=[Field(name="b", dtype=Int64)], mode="python")
+def twice(inputs):
+    return {"b": inputs["a"] * 2}
+"""
+
+
+def plant(registry, name, proof):
+    """Write an on-demand view into Feast's registry whose text leaves a file behind when it is run."""
+    from feast.protos.feast.core.OnDemandFeatureView_pb2 import OnDemandFeatureView
+
+    view = OnDemandFeatureView()
+    view.spec.name, view.spec.project, view.spec.mode = name, "shops", "python"
+    function = view.spec.feature_transformation.user_defined_function
+    function.name = name
+    function.body_text = f"def f(inputs, x=open({str(proof)!r}, 'w')):\n    return inputs\n"
+    row = (name, "shops", 1, view.SerializeToString())
+    with sqlite3.connect(registry) as database:
+        database.execute(
+            "INSERT INTO on_demand_feature_views (feature_view_name, project_id, last_updated_timestamp, "
+            "feature_view_proto) VALUES (?, ?, ?, ?)",
+            row,
+        )
+    database.close()
 
 
 def fake(home):
@@ -78,6 +115,54 @@ class TestFeast(FeaturesContract):
         with pytest.raises(DependencyFailed) as failed:
             built.materialize(shops.at(50))
         assert failed.value.code == "frame-altered"
+
+    def test_a_source_altered_together_with_the_note_beside_it_is_found(self, built, tmp_path):
+        late = [(shop, event, event, sold, rate) for shop, event, _, sold, rate in shops.SALES[3:4]]
+        note = tmp_path / "home" / "feast" / "built.json"
+        before = json.loads(note.read_text())
+        file = shops.write_batch(tmp_path / "home" / "features" / "shop_sales.parquet", late)
+        note.write_text(json.dumps(before | {"shop_sales": table_digest(pq.ParquetFile(file).read())}))
+        with pytest.raises(DependencyFailed) as failed:
+            built.verify(before)
+        assert failed.value.code == "frame-altered"
+
+    @pytest.mark.parametrize("own", [False, True], ids=["a-new-name", "the-name-of-a-view"])
+    def test_code_planted_in_the_registry_is_refused_and_not_run(self, built, tmp_path, own):
+        proof = tmp_path / "ran"
+        plant(tmp_path / "home" / "feast" / "registry.db", "shop_sales" if own else "planted", proof)
+        fresh = real(tmp_path / "features", tmp_path / "home")
+        frame = shops.write_entities(tmp_path / "e", [("north", 48)])
+        for store in (built, fresh):
+            for act in (
+                store.apply,
+                lambda store=store: store.materialize(shops.at(50)),
+                lambda store=store: store.training_frame(frame, "demand", []),
+                lambda store=store: store.online("demand", [{"shop": "north", "item": 1}]),
+                lambda store=store: store.online("no such", [{"shop": "north", "item": 1}]),
+            ):
+                if own and act == store.apply:
+                    continue
+                with pytest.raises(DependencyFailed) as failed:
+                    act()
+                assert failed.value.code == "registry-foreign"
+        if own:  # the repository's own takes its place
+            built.apply()
+            fresh.materialize(shops.at(50))
+        assert not proof.exists()
+
+    @pytest.mark.filterwarnings("ignore:On demand feature view:RuntimeWarning")
+    def test_an_on_demand_view_of_the_repository_is_read_by_another_process(self, tmp_path):
+        text = shops.DEFINITIONS + ON_DEMAND
+        real(tmp_path / "features", tmp_path / "home", text).apply()
+        code = (
+            "import sys; from pathlib import Path; from tidegate.adapters.feast_store import FeastStore;"
+            "FeastStore(Path(sys.argv[1]), Path(sys.argv[2])).online('demand', [])"
+        )
+        places = [str(tmp_path / "features"), str(tmp_path / "home")]
+        done = subprocess.run([sys.executable, "-c", code, *places], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        changed = real(tmp_path / "features", tmp_path / "home", text.replace("* 2", "* 3"))
+        assert "twice" in changed.apply()
 
     def test_an_altered_entity_frame_is_not_joined(self, built, tmp_path):
         frame = shops.write_entities(tmp_path / "e", [("north", 48)])

@@ -249,7 +249,7 @@ def test_a_period_that_was_not_scored_is_refused(world: FakePlatform) -> None:
 
 
 def test_an_unknown_model_is_bad_input(world: FakePlatform) -> None:
-    with pytest.raises(BadInput, match="expected a registered one"):
+    with pytest.raises(BadInput, match="got the model"):
         monitor(world, world.acting("s-2"), "other", "2024-01")
 
 

@@ -38,11 +38,15 @@ MAX_LENGTH, MAX_DEPTH = 1000, 20
 MAX_LOOPS = 2
 #: Length of the expression times the longest collection or text, once for each loop. About a second at most.
 MAX_STEPS = 10_000_000
-#: Members and elements in the facts, and how deep they nest.
-MAX_FACTS, MAX_FACTS_DEPTH = 100_000, 16
+#: Members and elements in the facts, how deep they nest, and the characters of all texts in them.
+MAX_FACTS, MAX_FACTS_DEPTH, MAX_TEXT = 100_000, 16, 1_000_000
+#: Characters that are compared or copied in the time of one value.
+_TEXT_STEP = 64
 
 #: Counted wherever it stands, even in a text: too many is harmless, too few would not be.
 _LOOP = re.compile(r"\b(?:all|exists|exists_one|filter)\b")
+#: What looks at all of its operands, which may be the whole of the facts.
+_WHOLE = re.compile(r"==|!=|\+|\b(?:in|contains)\b")
 #: `map` and `matches` stay out: the first lets a value grow with each use, the second is its own language.
 _OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "&&", "||", "+", "-", "*", "/", "?_:")
 _ALLOWED = frozenset(
@@ -67,13 +71,12 @@ class CelExpressions:
         program = _program(expression)
         reading = _Plain()
         plain = reading.value(facts)
-        loops = len(_LOOP.findall(expression))
-        steps = len(expression) * max(reading.longest, len(expression)) ** loops
+        steps = _steps(expression, reading)
         if steps > MAX_STEPS:
             raise BadInput(
                 "expression-cost",
                 f"got an expression of up to {steps:,} steps on these facts, expected at most {MAX_STEPS:,}",
-                "loop over one collection, not over one inside the other",
+                "loop over one collection, not over one inside the other, and compare members, not collections",
             )
         try:
             result = program.execute(cast("dict[str, Any]", plain))
@@ -144,18 +147,30 @@ def _depth(text: str) -> int:
     return deepest
 
 
+def _steps(expression: str, reading: _Plain) -> int:
+    """Return how many steps the expression takes at most, looping and comparing over whatever it can reach.
+
+    One operation looks at the facts as often as `+` and the commas of a literal join them to themselves.
+    """
+    loops = len(_LOOP.findall(expression))
+    joined = 1 + expression.count("+") + max(0, expression.count(",") - loops)
+    weight = reading.count + reading.text // _TEXT_STEP
+    once = len(expression) + len(_WHOLE.findall(expression)) * joined * weight
+    return int(once * max(reading.longest, len(expression)) ** loops)
+
+
 class _Plain:
-    """Turns facts into what CEL shall see, and notes how long their longest collection or text is."""
+    """Turns facts into what CEL shall see, and notes how many they are, their text and the longest of them."""
 
     def __init__(self) -> None:
-        self.longest, self.count = 1, 0
+        self.longest, self.count, self.text = 1, 0, 0
 
     def value(self, value: object, depth: int = 1) -> object:
         self.count += 1
         if self.count > MAX_FACTS or depth > MAX_FACTS_DEPTH:
             raise _facts(f"more than {MAX_FACTS:,} values or {MAX_FACTS_DEPTH} levels", "a packet")
         if isinstance(value, str):
-            self.longest = max(self.longest, len(value))
+            self._read(value)
             return value
         if isinstance(value, bool):
             return value
@@ -165,6 +180,8 @@ class _Plain:
             return float(value)
         if isinstance(value, Mapping):
             self.longest = max(self.longest, len(value))
+            for name in value:
+                self._read(str(name))
             return {
                 str(name): self.value(item, depth + 1) for name, item in value.items() if item is not None
             }
@@ -172,6 +189,12 @@ class _Plain:
             self.longest = max(self.longest, len(value))
             return [None if item is None else self.value(item, depth + 1) for item in value]
         raise _facts(f"a {type(value).__name__}", "JSON values")
+
+    def _read(self, text: str) -> None:
+        self.longest = max(self.longest, len(text))
+        self.text += len(text)
+        if self.text > MAX_TEXT:
+            raise _facts(f"texts of more than {MAX_TEXT:,} characters", "a packet")
 
 
 def _facts(got: str, expected: str) -> BadInput:

@@ -11,7 +11,7 @@ from tidegate.application.ports import StateReader
 from tidegate.application.recording import draft, permit
 from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import utc_text, utc_time
-from tidegate.domain.errors import Refused
+from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.state import BatchRow, FeatureViewRow
 
@@ -43,6 +43,15 @@ def declared(platform: Platform) -> Declared:
     return {name: platform.contracts.load(name).declared for name in platform.contracts.datasets()}
 
 
+def trusted(platform: Platform, state: StateReader) -> None:
+    """Compare the views' sources with what the ledger says was built: no file beside it can vouch for them.
+
+    Raises:
+        DependencyFailed: a source was altered, or is gone.
+    """
+    platform.features.verify({row.view: row.source for row in state.select(FeatureViewRow)})
+
+
 def materialize(
     platform: Platform, acting: Acting, until: datetime | None = None
 ) -> tuple[FeatureViewRow, ...]:
@@ -52,12 +61,16 @@ def materialize(
 
     Raises:
         Refused: rule A1, or no batch was accepted yet.
+        DependencyFailed: a source was altered since it was built.
     """
     permit(platform, acting, Permission.MATERIALIZE, "features")
     moment = until or platform.clock.now()
     known = platform.ledger.state().select(FeatureViewRow)
     if known and all(row.online_until and utc_time(row.online_until) >= moment for row in known):
-        return known  # an older moment never replaces what is online
+        if _intact(platform):
+            return known  # an older moment never replaces what is online
+        # Altered, or swapped by a build that was killed before it was recorded: build what is recorded again.
+        moment = max(utc_time(row.online_until) for row in known)
     files, _ = accepted(platform, platform.ledger.state(), moment)
     built = platform.features.build(files, declared(platform))
     definitions = platform.features.apply()
@@ -68,12 +81,21 @@ def materialize(
     _record_built(platform, acting, views)
     online = utc_text(moment)
     if any(row.online_until != online for row in platform.ledger.state().select(FeatureViewRow)):
+        platform.features.verify({name: frame.digest for name, frame in built.items()})
         written = platform.features.materialize(moment)
         with platform.ledger.transaction() as tx:
             if any(row.online_until != online for row in tx.select(FeatureViewRow)):
                 payload = {"until": online, "rows": dict(sorted(written.items()))}
                 tx.append(draft(acting, EventType.FEATURES_MATERIALIZED, "features", payload))
     return platform.ledger.state().select(FeatureViewRow)
+
+
+def _intact(platform: Platform) -> bool:
+    try:
+        trusted(platform, platform.ledger.state())
+    except DependencyFailed:
+        return False
+    return True
 
 
 def _record_built(platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, str | int]]) -> None:

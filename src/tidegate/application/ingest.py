@@ -29,8 +29,8 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
     Raises:
         Refused: rule A1. BadInput: the drop cannot be read as the contract promises; recorded once.
     """
+    contract = platform.contracts.load(dataset)  # first: what is no dataset's name never enters the record
     permit(platform, acting, Permission.INGEST, f"dataset/{dataset}")
-    contract = platform.contracts.load(dataset)
     name = platform.batches.drop_digest(drop)
     known = platform.ledger.state().get(BatchRow, dataset, name)
     if known is not None and _stands(known, contract):

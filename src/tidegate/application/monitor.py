@@ -28,6 +28,7 @@ def monitor(platform: Platform, acting: Acting, model: str, period: str) -> Moni
         Refused: rule A1, or the period was not scored. BadInput: no such model, a malformed monitor file.
         DependencyFailed: decisions or reference rows are gone, or are no longer what the ledger names.
     """
+    spec = platform.models.spec(model)  # first: what is no model's name never enters the record
     permit(platform, acting, Permission.MONITOR, f"model/{model}")
     state = platform.ledger.state()
     life = lifecycle(state, model)
@@ -42,7 +43,6 @@ def monitor(platform: Platform, acting: Acting, model: str, period: str) -> Moni
     known = state.get(MonitorRow, model, period, scoring.version)
     if known is not None:
         return known
-    spec = platform.models.spec(model)
     version = life.versions[scoring.version]
     files, _ = accepted(platform, state, platform.clock.now())
     outcomes = platform.entities.frame(spec, files, declared(platform), period_window(period))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tidegate.application import ports
+from tidegate.domain.canonical import sha256
 from tidegate.domain.state import ActorRow
 
 
@@ -25,8 +26,11 @@ class Acting:
     key: str | None = None
 
     def scoped_key(self, action: str) -> str | None:
-        """Return the key as the ledger keeps it: two actors, or two actions, never share one."""
-        return f"{self.actor.id}:{action}:{self.key}" if self.key else None
+        """Return the key as the ledger keeps it: two actors, or two actions, never share one.
+
+        Only its digest is kept: what a caller writes there is their text, and of any length.
+        """
+        return f"{self.actor.id}:{action}:{sha256(self.key.encode())}" if self.key else None
 
 
 class Platform(Protocol):

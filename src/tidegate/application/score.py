@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidegate.application.features import accepted, declared
+from tidegate.application.features import accepted, declared, trusted
 from tidegate.application.ingest import period_window
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.promote import lifecycle
@@ -22,6 +22,7 @@ def score(platform: Platform, acting: Acting, model: str, period: str) -> Scorin
         Refused: rule A1, or nothing is in prod. BadInput: no such model, or a malformed period.
         DependencyFailed: the registry's artifact no longer has its digest.
     """
+    spec = platform.models.spec(model)  # first: what is no model's name never enters the record
     permit(platform, acting, Permission.SCORE, f"model/{model}")
     state = platform.ledger.state()
     current = lifecycle(state, model).in_prod()
@@ -34,13 +35,13 @@ def score(platform: Platform, acting: Acting, model: str, period: str) -> Scorin
     known = state.get(ScoringRow, model, period, current.number)
     if known is not None:
         return known
-    spec = platform.models.spec(model)
     files, _ = accepted(platform, state, platform.clock.now())
     entities = platform.entities.frame(spec, files, declared(platform), period_window(period))
     if entities.rows == 0:
         raise Refused(
             "nothing-to-score", f"got no row of `{model}` in {period}, expected some", "ingest its drop"
         )
+    trusted(platform, state)
     frame = platform.features.training_frame(entities, spec.service, keep=entities.columns)
     artifact = platform.registry.fetch(model, current.number, current.artifact)
     segment = platform.scorer.score(artifact, current.artifact, spec, frame, platform.frames / "scores")

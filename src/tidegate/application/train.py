@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from tidegate.application.features import accepted, declared
+from tidegate.application.features import accepted, declared, trusted
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
 from tidegate.application.recording import draft, permit
 from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import digest, utc_text
-from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.policy import Tier
 from tidegate.domain.state import FeatureViewRow, ModelRow, TrainingSetRow, VersionRow
@@ -45,8 +45,8 @@ def train(platform: Platform, acting: Acting, model: str, known_by: datetime | N
     Raises:
         Refused: rule A1; no data or no features yet. BadInput: an unknown model, or windows without labels.
     """
+    spec = platform.models.spec(model)  # first: what is no model's name never enters the record
     permit(platform, acting, Permission.REGISTER, f"model/{model}")
-    spec = platform.models.spec(model)
     known = windows(spec, known_by or platform.clock.now())
     files, batches = accepted(platform, platform.ledger.state(), platform.clock.now())
     views = platform.ledger.state().select(FeatureViewRow)
@@ -55,6 +55,7 @@ def train(platform: Platform, acting: Acting, model: str, known_by: datetime | N
             "no-features", "got no feature view, expected them built", "run `tidegate run materialize`"
         )
     entities = platform.entities.frame(spec, files, declared(platform), (known.train[0], known.validate[1]))
+    trusted(platform, platform.ledger.state())
     frame = platform.features.training_frame(entities, spec.service, keep=entities.columns)
     _record_inputs(platform, acting, spec, known, entities, frame, batches)
     key = digest(
@@ -93,6 +94,12 @@ def train(platform: Platform, acting: Acting, model: str, known_by: datetime | N
             tx.append(draft(acting, EventType.VERSION_REGISTERED, f"model/{model}", payload))
             row_now = tx.get(VersionRow, model, registered.number)
     assert row_now is not None  # the fold of the event just appended
+    if row_now.facts["training_key"] != key:
+        raise DependencyFailed(
+            "registry-number-taken",
+            f"got number {registered.number} from the registry, which the ledger knows as another version",
+            "versions were removed from the registry by hand: restore it from its backup",
+        )
     return row_now
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
+from tidegate.application.features import trusted
 from tidegate.application.projection import SINK
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.errors import TidegateError
-from tidegate.domain.state import BatchRow, ModelRow, PolicyRow, VersionRow
+from tidegate.domain.state import BatchRow, FeatureViewRow, ModelRow, PolicyRow, VersionRow
 
 TOOLS = ("prefect", "great-expectations", "feast", "mlflow", "evidently")
 
@@ -100,6 +101,15 @@ def _batches(here: Tidegate) -> Look:
     yield True, f"{len(rows)} accepted batches have their digests", ""
 
 
+def _features(here: Tidegate) -> Look:
+    trusted(here, here.ledger.state())
+    yield (
+        True,
+        f"{len(here.ledger.state().select(FeatureViewRow))} views have the sources they were built with",
+        "",
+    )
+
+
 def _registry(here: Tidegate) -> Look:
     state = here.ledger.state()
     moved = [
@@ -128,5 +138,6 @@ _LOOKS: dict[str, Callable[[Tidegate], Look]] = {
     "policy": _policy,
     "contracts": _contracts,
     "batches": _batches,
+    "features": _features,
     "registry": _registry,
 }

@@ -7,10 +7,11 @@ account it names, whose token it reads where every other command does.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,7 @@ from tidegate.application.projection import drain
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.state import ActorRow
 from tidegate.entrypoints.flow_server import flow_server
 from tidegate.settings import Settings, load
 
@@ -41,10 +43,17 @@ class Service:
 
 
 def service(name: str, on_behalf_of: str | None = None, key: str | None = None) -> Service:
-    """Authenticate as a service; ``on_behalf_of`` is the id of the person whose work it does, if any."""
+    """Authenticate as a service; ``on_behalf_of`` is the id of the person whose work it does, if any.
+
+    Where people are local the service's own token is used. Elsewhere it is the token of whoever started the
+    flow; a person who started it acts as themselves, for nobody else.
+    """
     here = Tidegate(load())
     local = here.assurance == "local"
-    return Service(here, here.act(name if local else None, key=key, on_behalf_of=on_behalf_of))
+    acting = here.act(name if local else None, key=key, on_behalf_of=on_behalf_of)
+    if acting.actor.id == on_behalf_of:
+        acting = replace(acting, on_behalf_of=None)
+    return Service(here, acting)
 
 
 def when(moment: str | None) -> datetime | None:
@@ -75,8 +84,11 @@ def flow_names(settings: Settings) -> tuple[str, ...]:
     )
 
 
-def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any]) -> Any:
+def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any], starter: ActorRow) -> Any:
     """Run one flow in this process, under Prefect.
+
+    A person who starts a flow is the one it works for: that is recorded, and they cannot approve what came
+    of it (P4). Nobody names somebody else.
 
     Raises:
         BadInput: no such flow, or a parameter it does not take.
@@ -90,7 +102,14 @@ def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any]) -> An
     from prefect.exceptions import ParameterBindError, ParameterTypeError, SignatureMismatchError
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+    if "on_behalf_of" in parameters:
+        raise BadInput(
+            "for-another", "got on_behalf_of as a parameter, expected it from who starts the flow", "use --as"
+        )
     flow = getattr(_load(settings.folder("pipelines") / f"{name}.py"), name)
+    given = dict(parameters)
+    if starter.kind == "person" and "on_behalf_of" in inspect.signature(flow.fn).parameters:
+        given["on_behalf_of"] = starter.id
     # A run in this process needs no heartbeat, and the heartbeat's thread costs every run a second.
     here: dict[Any, Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     if PREFECT_API_URL.value() is None:  # nobody has set up a server: this process brings its own
@@ -99,7 +118,7 @@ def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any]) -> An
         here[PREFECT_API_URL] = server.url
     with temporary_settings(here):
         try:
-            return flow(**parameters)
+            return flow(**given)
         except (ParameterBindError, SignatureMismatchError, ParameterTypeError) as error:
             raise BadInput(
                 "bad-parameters",

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from tidegate.adapters.arrow_batches.delimited import read_csv
+from tidegate.adapters.arrow_batches.drop import open_regular
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, write_whole
 from tidegate.application.ports import Segment, Table
@@ -49,10 +50,10 @@ class ArrowBatches:
         """Return ``sha256:<hex>`` of the drop's raw bytes.
 
         Raises:
-            BadInput: there is no such file.
+            BadInput: there is no such file, it is no regular file, or it is too large.
         """
         try:
-            with drop.open("rb") as file:
+            with open_regular(drop, self._max_bytes) as file:
                 return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise BadInput(

@@ -7,6 +7,8 @@ declares and again by what comes out, and its checksum is verified when the last
 from __future__ import annotations
 
 import io
+import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,6 +21,30 @@ from tidegate.domain.errors import BadInput
 _ZIP_MAGIC = b"PK"
 
 
+def open_regular(drop: Path, max_bytes: int) -> io.BufferedReader:
+    """Open a regular file of at most ``max_bytes``: a pipe or a device may never end, or never begin.
+
+    Raises:
+        BadInput: it is something else, or larger. OSError: it cannot be opened.
+    """
+    # Without O_NONBLOCK, opening a pipe waits for somebody to write. What is opened is what is looked at.
+    file = os.fdopen(os.open(drop, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        file.close()
+        raise BadInput(
+            "no-drop", f"got {drop.name}, which is no regular file, expected a drop", "check the path"
+        )
+    if status.st_size > max_bytes:
+        file.close()
+        raise BadInput(
+            "drop-too-large",
+            f"got {drop.name} with {status.st_size:,} bytes, expected at most {max_bytes:,}",
+            "have it delivered in parts",
+        )
+    return file
+
+
 @contextmanager
 def open_drop(drop: Path, max_bytes: int) -> Iterator[io.RawIOBase]:
     """Open the CSV of a drop as a stream of at most ``max_bytes``.
@@ -27,7 +53,7 @@ def open_drop(drop: Path, max_bytes: int) -> Iterator[io.RawIOBase]:
         BadInput: there is no file, it is empty, a broken zip, or not a zip of one CSV. Also while reading.
     """
     try:
-        with drop.open("rb") as file:
+        with open_regular(drop, max_bytes) as file:
             magic = file.read(2)
             file.seek(0)
             if not magic:

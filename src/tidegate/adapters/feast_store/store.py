@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegate.adapters.feast_store import repository, tables
+from tidegate.adapters.feast_store.guard import refuse_foreign_code, registry_address
 from tidegate.adapters.feast_store.repository import tool_errors
 from tidegate.adapters.shared.files import write_whole
 from tidegate.adapters.shared.frames import read_frame
@@ -49,6 +50,7 @@ class FeastStore:
         self._repo = repo.resolve()
         self._home = home.resolve()
         self._opened: Any = None
+        self._address = ""
         self._lock: Any = None
 
     @property
@@ -89,7 +91,7 @@ class FeastStore:
         with self._alone(), tool_errors("registering definitions"):
             from feast.repo_operations import extract_objects_for_apply_delete
 
-            store, contents = self._store(), self._definitions()
+            store, contents = self._store(replace=True), self._definitions()
             objects, gone, _, _ = extract_objects_for_apply_delete(store.project, store.registry, contents)
             store.apply(objects, objects_to_delete=gone, partial=False)
             digests: dict[str, str] = {}
@@ -103,6 +105,16 @@ class FeastStore:
             return digests
 
     # ── reading and writing ───────────────────────────────────────────────────────────────────────
+
+    def verify(self, sources: Mapping[str, str]) -> None:
+        """Read each view's source where Feast reads it, and compare it with the digest it must have.
+
+        Raises:
+            DependencyFailed: a view's source has another digest, or is gone.
+        """
+        for view, digest in sorted(sources.items()):
+            path = self._home / "features" / f"{view}.parquet"  # `_defined_views` lets no view have another
+            read_frame(Frame(digest, path, 0), f"the source of {view}", "build the features again")
 
     def training_frame(self, entities: Frame, service: str, keep: Sequence[str]) -> Frame:
         """Join a service's features onto ``entities`` as they were known; rows and order stay as they are.
@@ -204,21 +216,28 @@ class FeastStore:
                     "see which process holds the home's feast/.lock",
                 ) from error
 
-    def _store(self, fresh: bool = False) -> Any:
+    def _store(self, fresh: bool = False, replace: bool = False) -> Any:
+        """Return Feast's store; its registry was looked into each time, for Feast reads it when it likes."""
         if self._opened is None:
             with self._alone():
                 if self._opened is None:
                     overlay = repository.write_overlay(self._repo, self._home)
                     feast = repository.import_feast()
+                    self._address = registry_address(overlay)
+                    refuse_foreign_code(self._address, self._loaded, replace)
                     opened = feast.FeatureStore(repo_path=str(self._repo), fs_yaml_file=overlay)
                     _ = opened.registry  # creates its tables, under the lock
                     self._opened = opened
+        refuse_foreign_code(self._address, self._loaded, replace)
         if fresh:
             self._opened.refresh_registry()
         return self._opened
 
     def _definitions(self) -> Any:
-        return repository.load_definitions(self._repo, self._home, self._store().project)
+        return self._loaded(self._store().project)
+
+    def _loaded(self, project: str = "") -> Any:
+        return repository.load_definitions(self._repo, self._home, project)
 
     def _defined_views(self) -> list[tables.View]:
         contents = self._definitions()
@@ -253,6 +272,12 @@ class FeastStore:
         for projection in selected.feature_view_projections:
             view = store.registry.get_feature_view(projection.name, store.project, allow_cache=True)
             views.append(tables.View.of(view, join_keys, [field.name for field in projection.features]))
+            if views[-1].source.resolve() != self._home / "features" / f"{view.name}.parquet":
+                raise DependencyFailed(
+                    "registry-foreign",
+                    f"got another source for {view.name} in Feast's registry, expected features/{view.name}.parquet",
+                    "find out who wrote it, and build the features again",
+                )
         return selected, views
 
     def _sql(self, view: str) -> str:

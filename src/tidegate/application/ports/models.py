@@ -118,6 +118,14 @@ class Features(Protocol):
         """Register the repository's definitions; return each view's and service's definition digest."""
         ...
 
+    def verify(self, sources: Mapping[str, str]) -> None:
+        """Compare each view's source table with the digest it must have.
+
+        Raises:
+            DependencyFailed: a view's source table no longer has this digest, or is gone.
+        """
+        ...
+
     def materialize(self, until: datetime) -> Mapping[str, int]:
         """Bring the online store to what was known at ``until``; return rows written by view."""
         ...

@@ -12,7 +12,7 @@ from tidegate.application.standing import lifecycle
 from tidegate.application.status import status as read_status
 from tidegate.application.timeline import sentence
 from tidegate.domain.errors import BadInput, DependencyFailed
-from tidegate.entrypoints.cli.common import As, AsJson, out, platform, reading, say, table
+from tidegate.entrypoints.cli.common import As, AsJson, acting, out, platform, reading, say, table
 
 
 def open_(as_json: AsJson = False) -> None:
@@ -148,9 +148,13 @@ def run(
     parameters: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME=VALUE]…", help="Its parameters.")
     ] = None,
+    as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a flow of pipelines/ in this process, under Prefect and the flow's own service account."""
+    """Run a flow of pipelines/ in this process, under Prefect and the flow's own service account.
+
+    If a person starts it, it works on their behalf, and they cannot approve what comes of it.
+    """
     from tidegate.entrypoints.flows import run_flow
 
     given: dict[str, Any] = {}
@@ -160,8 +164,7 @@ def run(
             raise BadInput("bad-parameters", f"got `{pair}`, expected NAME=VALUE", "like model=flight_delay")
         given[name] = value
     here = platform()
-    here.open()
-    found = run_flow(here.settings, flow, given)
+    found = run_flow(here.settings, flow, given, acting(here, as_user).actor)
 
     def render() -> None:
         out.print(json.dumps(found, indent=2, ensure_ascii=False, default=str), markup=False)

@@ -191,6 +191,22 @@ class FeaturesContract:
         second = subject.build({"sales": [two, one]}, DECLARED)
         assert first["shop_sales"].digest == second["shop_sales"].digest
 
+    def test_a_source_with_its_digest_is_verified(self, subject: Features, tmp_path: Path) -> None:
+        batch = write_batch(tmp_path / "batches" / "a.parquet", SALES)
+        frames = subject.build({"sales": [batch]}, DECLARED)
+        subject.verify({name: frame.digest for name, frame in frames.items()})
+        subject.verify({})
+
+    def test_a_source_with_another_digest_is_refused(self, built: Features) -> None:
+        with pytest.raises(DependencyFailed) as failed:
+            built.verify({"shop_sales": "tg1:" + "0" * 64})
+        assert failed.value.code == "frame-altered"
+        assert failed.value.sentence.startswith("got the source of shop_sales with the content tg1:")
+
+    def test_a_source_that_is_not_there_is_refused(self, subject: Features) -> None:
+        with pytest.raises(DependencyFailed):
+            subject.verify({"shop_sales": "tg1:" + "0" * 64})
+
     def test_registering_twice_gives_the_same_digests(self, built: Features) -> None:
         digests = built.apply()
         assert set(digests) == {"shop_sales", "item_price", "demand"}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tidegate.adapters.shared.frames import read_frame
 from tidegate.adapters.shared.sql import Declared, write_frame
 from tidegate.application.ports import Frame
 from tidegate.domain.canonical import digest
@@ -39,6 +40,7 @@ class FakeFeatures:
         self._views = views
         self._services = services
         self._rows: dict[str, Rows] = {}
+        self._frames: dict[str, Frame] = {}
         self._until: datetime | None = None
 
     @property
@@ -62,6 +64,7 @@ class FakeFeatures:
                 pa.table(columns), self._home / "features" / name, ("event_timestamp",)
             )
             self._rows[name] = rows
+            self._frames[name] = frames[name]
         return frames
 
     def apply(self) -> Mapping[str, str]:
@@ -70,6 +73,12 @@ class FakeFeatures:
             name: digest([view.keys, view.features, str(view.ttl)]) for name, view in self._views.items()
         }
         return views | {name: digest([views[view] for view in of]) for name, of in self._services.items()}
+
+    def verify(self, sources: Mapping[str, str]) -> None:
+        """Read each view's file and compare."""
+        for view, expected in sorted(sources.items()):
+            self._built(view)
+            read_frame(replace(self._frames[view], digest=expected), f"the source of {view}")
 
     def materialize(self, until: datetime) -> Mapping[str, int]:
         """Move to ``until``, never back; count each view's keys with a value."""

@@ -1,0 +1,331 @@
+"""Judge the record: would each event have been allowed, given the events before it?
+
+A chain that rehashes and refolds may still tell of an act that nobody was allowed to do, if somebody wrote
+it past the use cases. Here the events are folded again in memory, and before each is folded the rules are
+asked about it: the same ``decide`` that the use cases ask, on what the record itself holds.
+
+Not shown here: that an actor is who the event says (whoever can write past the use cases can sign with any
+lawful actor), and that what a packet states was measured. Against a forger only a signed head kept outside
+helps (see `audit.anchor`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from tidegate.application.judgement import findings
+from tidegate.application.packet import packet_digest
+from tidegate.application.platform import Platform
+from tidegate.application.standing import lifecycle
+from tidegate.domain.actors import Permission, permits
+from tidegate.domain.errors import DependencyFailed, TidegateError
+from tidegate.domain.events import Event, EventType
+from tidegate.domain.evidence import Verdict
+from tidegate.domain.fold import StateView, changes
+from tidegate.domain.lifecycle import Act, Action, Allowed, Decision, Dossier, Lifecycle, WayBack
+from tidegate.domain.policy import Finding, Policy, ReviewRule, Stage, Tier
+from tidegate.domain.promotion import TRANSITIONS, decide
+from tidegate.domain.state import (
+    ActorRow,
+    ApprovalRow,
+    ModelRow,
+    PacketRow,
+    PolicyRow,
+    PromotionRow,
+    State,
+    VersionRow,
+)
+
+#: Which permissions let an actor write an event: any one suffices. A refusal is written for
+#: anybody, and before it the packet that it speaks of: both only say what was, and move nothing.
+WRITERS: Mapping[EventType, tuple[Permission, ...]] = {
+    EventType.ACTOR_ADDED: (Permission.MANAGE_ACTORS,),
+    EventType.ROLES_CHANGED: (Permission.MANAGE_ACTORS,),
+    EventType.CREDENTIAL_ISSUED: (Permission.MANAGE_ACTORS,),
+    EventType.CREDENTIAL_REVOKED: (Permission.MANAGE_ACTORS,),
+    EventType.DROP_REFUSED: (Permission.INGEST,),
+    EventType.BATCH_ACCEPTED: (Permission.INGEST,),
+    EventType.BATCH_REFUSED: (Permission.INGEST,),
+    EventType.FEATURES_BUILT: (Permission.MATERIALIZE,),
+    EventType.FEATURES_MATERIALIZED: (Permission.MATERIALIZE,),
+    EventType.MODEL_REGISTERED: (Permission.REGISTER,),
+    EventType.TRAINING_SET_BUILT: (Permission.REGISTER,),
+    EventType.VERSION_REGISTERED: (Permission.REGISTER,),
+    EventType.PROMOTION_REQUESTED: (Permission.REQUEST,),
+    EventType.PROMOTION_APPROVED: (Permission.APPROVE,),
+    EventType.PROMOTION_REJECTED: (Permission.APPROVE,),
+    # Applied by whoever came last: the requester where nobody had to approve, else the last approver.
+    EventType.PROMOTION_APPLIED: (Permission.REQUEST, Permission.APPROVE),
+    EventType.MODEL_ROLLED_BACK: (Permission.ROLL_BACK,),
+    EventType.MODEL_STOPPED: (Permission.STOP,),
+    EventType.VERSION_DEMOTED: (Permission.DEMOTE,),
+    EventType.VERSION_RETIRED: (Permission.DEMOTE,),
+    EventType.DECISIONS_SCORED: (Permission.SCORE,),
+    EventType.MONITOR_RAN: (Permission.MONITOR,),
+    EventType.REVIEW_OPENED: (Permission.MONITOR,),
+    EventType.REVIEW_DECIDED: (Permission.REVIEW,),
+}
+
+#: What the administrator named at the opening may write before any policy is in force.
+_GENESIS = {
+    EventType.LEDGER_OPENED,
+    EventType.ACTOR_ADDED,
+    EventType.CREDENTIAL_ISSUED,
+    EventType.POLICY_ADOPTED,
+}
+_DOWN: Mapping[EventType, Action] = {
+    EventType.MODEL_ROLLED_BACK: Action.ROLL_BACK,
+    EventType.MODEL_STOPPED: Action.STOP,
+    EventType.VERSION_DEMOTED: Action.DEMOTE,
+    EventType.VERSION_RETIRED: Action.RETIRE,
+}
+_DECISIONS: Mapping[EventType, Action] = {
+    EventType.PROMOTION_APPROVED: Action.APPROVE,
+    EventType.PROMOTION_REJECTED: Action.REJECT,
+}
+#: What goes down asks no policy (P5).
+_UNASKED = Policy("none", "0", "", "", {}, ReviewRule((), 1, ""))
+_FOR_ANYBODY = {EventType.ACTION_REFUSED, EventType.PACKET_SEALED}
+_BOUND = ("model", "version", "artifact", "packet", "policy")
+
+_Breaches = Iterator[tuple[str, str]]
+
+
+def unlawful(platform: Platform) -> tuple[str, ...]:
+    """Return one sentence per breach of a rule in the record, each with its event and its rule.
+
+    It stops at the first event that cannot be read or folded: what stands behind it has no ground.
+    """
+    judge, found = _Judge(platform), []
+    try:
+        for event in platform.ledger.events():
+            try:
+                found += [
+                    f"event {event.sequence}: {told}, rule {rule}" for rule, told in judge.breaches(event)
+                ]
+                judge.fold(event)
+            except (LookupError, TypeError, ValueError, AttributeError):
+                found.append(
+                    f"event {event.sequence}: its {event.type} speaks of what no earlier event wrote"
+                )
+                break
+    except DependencyFailed:  # `Ledger.verify` names the event that cannot be read
+        return tuple(found)
+    return tuple(found)
+
+
+class _Judge:
+    """The state folded so far, and what the rules say about the next event. A breach is (rule, sentence)."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._state = State()
+        self._view = StateView(self._state)
+        self._administrator = ""
+        self._policies: dict[str, Policy] = {}
+
+    def fold(self, event: Event) -> None:
+        """Take the event into the state."""
+        if event.sequence == 1:
+            self._administrator = str(event.payload.get("administrator", ""))
+        for row in changes(self._view, event):
+            self._state.put(row)
+
+    def breaches(self, event: Event) -> _Breaches:
+        """Yield why the event was not allowed."""
+        if not self._view.select(PolicyRow) and event.type in _GENESIS:
+            yield from self._genesis(event)
+            return
+        if event.type in {EventType.POLICY_ADOPTED, EventType.LEDGER_OPENED}:
+            yield "P6", f"{event.type} stands behind the opening, and policies are not changed yet"
+            return
+        actor = self._view.get(ActorRow, event.actor)
+        if actor is None:
+            yield "A1", f"{event.type} by {event.actor}, whom no earlier event made an actor"
+            return
+        yield from self._permitted(event, actor)
+        yield from self._added(event)
+        try:
+            if event.type in _DOWN:
+                yield from self._lowered(event, actor)
+            elif event.type in _DECISIONS:
+                yield from self._decided(event, actor)
+            elif event.type is EventType.PROMOTION_REQUESTED:
+                yield from self._requested(event)
+            elif event.type is EventType.PROMOTION_APPLIED:
+                yield from self._applied(event)
+        except TidegateError as error:
+            yield "P3", f"{event.type} cannot be judged: {error.sentence}"
+
+    def _genesis(self, event: Event) -> _Breaches:
+        opens = event.type is EventType.LEDGER_OPENED
+        if opens != (event.sequence == 1):
+            yield "A1", f"{event.type} where the ledger is {'open already' if opens else 'not open yet'}"
+        named = str(event.payload["administrator"]) if opens else self._administrator
+        if event.actor != named:
+            yield "A1", f"{event.type} by {event.actor} before a policy, when only {named or 'nobody'} may"
+
+    def _permitted(self, event: Event, actor: ActorRow) -> _Breaches:
+        if event.type in _FOR_ANYBODY:
+            return  # that somebody was refused, also for acting as somebody else, is what it says
+        needed = WRITERS[event.type]
+        if not any(permits(actor, each) for each in needed):
+            wanted = " or ".join(f"`{each}`" for each in needed)
+            yield "A1", f"{event.type} by {actor.id}, who holds no role that permits {wanted}"
+        if event.on_behalf_of:
+            behind = self._view.get(ActorRow, event.on_behalf_of)
+            if behind is None or behind.kind != "person" or actor.kind != "service":
+                yield (
+                    "A2",
+                    f"{event.type} by {actor.id} on behalf of {event.on_behalf_of}, for whom it cannot act",
+                )
+
+    def _added(self, event: Event) -> _Breaches:
+        """Nothing is made again: it would be another, with what the first earned. No tier is ever lowered."""
+        payload = event.payload
+        if event.type is EventType.ACTOR_ADDED and self._view.get(ActorRow, payload["id"]):
+            yield "A2", f"{payload['id']} is added again"
+        if event.type is EventType.MODEL_REGISTERED:
+            model, tiers = self._view.get(ModelRow, payload["name"]), list(Tier)
+            if model is not None and tiers.index(Tier(payload["tier"])) < tiers.index(Tier(model.tier)):
+                yield (
+                    "P4",
+                    f"{model.name} goes from {model.tier} to {payload['tier']}, which asks for fewer people",
+                )
+        if event.type is EventType.VERSION_REGISTERED:
+            if self._view.get(VersionRow, payload["model"], payload["number"]):
+                yield "P1", f"version {payload['number']} of {payload['model']} is registered again"
+            if payload["registrar"] != event.actor:
+                yield "P4", f"it names {payload['registrar']} as registrar, but {event.actor} registered it"
+
+    def _lowered(self, event: Event, actor: ActorRow) -> _Breaches:
+        own = event.payload["moves"][0]
+        life = lifecycle(self._view, event.payload["model"], own["version"])
+        act = Act(_DOWN[event.type], own["version"], Stage(own["to"]))
+        nothing = Dossier("", (), None)
+        decision = decide(life, act, actor, nothing, (), _UNASKED, _when(event))
+        # Whether this actor may at all was said already.
+        yield from ((rule, told) for rule, told in _outcome(event, decision) if rule != "A1")
+
+    def _requested(self, event: Event) -> _Breaches:
+        asked = event.payload
+        life = lifecycle(self._view, asked["model"], asked["version"])
+        version, name = life.versions[asked["version"]], asked["id"]
+        targets = TRANSITIONS.get((Stage(version.stage), Action.PROMOTE), ())
+        if asked["source"] != version.stage or asked["target"] not in targets:
+            way = f"{asked['source']} → {asked['target']}"
+            yield "P1", f"{name} asks for {way} while version {version.number} stands in {version.stage}"
+        if self._view.get(PromotionRow, name):
+            yield "P3", f"{name} is requested again under the same name"
+        if (asked["requester"], asked["on_behalf_of"]) != (event.actor, event.on_behalf_of or ""):
+            yield "P4", f"{name} names {asked['requester']} as requester, but {event.actor} requested it"
+        if asked["artifact"] != version.artifact:
+            yield "P3", f"{name} names another artifact than version {version.number} has"
+        if asked["policy"] != self._policy().digest:
+            yield "P3", f"{name} names another policy than the one in force"
+        yield from self._sealed(asked["packet"], version, name)
+
+    def _decided(self, event: Event, actor: ActorRow) -> _Breaches:
+        said, action = event.payload, _DECISIONS[event.type]
+        life = lifecycle(self._view, said["model"], said["version"])
+        asked = life.promotion
+        if asked is None or asked.id != said["promotion"]:
+            yield "P3", f"{event.type} of {said['promotion']}, which is not open"
+            return
+        other = [name for name in _BOUND if said[name] != getattr(asked, name)]
+        if other:
+            yield "P3", f"{event.type} of {asked.id} speaks of another {', another '.join(other)}"
+        if said["outcome"] != str(action):
+            yield "P3", f"{event.type} of {asked.id} says `{said['outcome']}`"
+        if said["role"] not in actor.roles:
+            yield "P4", f"{event.type} by {actor.id}, who does not hold the role `{said['role']}`"
+        dossier = Dossier(said["packet"], (), None)
+        act = Act(action, asked.version)
+        decision = decide(life, act, actor, dossier, self._approvals(asked), self._policy(), _when(event))
+        for reason in () if isinstance(decision, Allowed) else decision.reasons:
+            if reason.rule != "A1":
+                yield reason.rule, f"{event.type} was not allowed: {reason.sentence}"
+
+    def _applied(self, event: Event) -> _Breaches:
+        done = event.payload
+        asked = self._view.get(PromotionRow, done["promotion"])
+        if asked is None or asked.status != "open" or asked.model != done["model"]:
+            yield "P3", f"{done['promotion']} is applied, which is not open for {done['model']}"
+            return
+        if (done["packet"], done["policy"]) != (asked.packet, asked.policy):
+            yield "P3", f"{asked.id} is applied on another packet or policy than it was requested for"
+        if done["policy"] != self._policy().digest:
+            yield "P3", f"{asked.id} is applied under another policy than the one in force"
+        life = lifecycle(self._view, asked.model, asked.version)
+        if asked.artifact != life.versions[asked.version].artifact:
+            yield "P3", f"{asked.id} was requested for another artifact than the version has"
+        yield from self._sealed(done["packet"], life.versions[asked.version], asked.id)
+        dossier = _dossier(done)
+        yield from self._refound(asked, life, dossier)
+        requester = life.people.get(asked.requester)
+        if requester is None:
+            yield "A1", f"{asked.id} was requested by {asked.requester}, whom no earlier event made an actor"
+            return
+        act = Act(Action.PROMOTE, asked.version, Stage(asked.target))
+        approvals = self._approvals(asked)
+        decision = decide(life, act, requester, dossier, approvals, self._policy(), _when(event))
+        yield from _outcome(event, decision)
+
+    def _sealed(self, digest: str, version: VersionRow, name: str) -> _Breaches:
+        packet = self._view.get(PacketRow, digest)
+        if packet is None or (packet.model, packet.version) != (version.model, version.number):
+            yield "P3", f"{name} rests on a packet that was never sealed for version {version.number}"
+        elif packet_digest(dict(packet.body)) != packet.digest:
+            yield "P3", f"{name} rests on a packet that does not have its digest"
+
+    def _refound(self, asked: PromotionRow, life: Lifecycle, dossier: Dossier) -> _Breaches:
+        """What the policy finds in the sealed packet today must be what was found in it then."""
+        packet = self._view.get(PacketRow, asked.packet)
+        gate = self._policy().gate(Tier(life.model.tier), Stage(asked.target))
+        if packet is None or gate is None:
+            return  # said elsewhere
+        recorded = {each.demand: each.verdict for each in dossier.findings}
+        for found in findings(gate, {"packet": dict(packet.body)}, self._platform.expressions):
+            said = recorded.get(found.demand)
+            if said is not None and said is not found.verdict:
+                yield "P2", f"{asked.id} records {found.demand} as {said}; its packet says {found.verdict}"
+
+    def _approvals(self, asked: PromotionRow) -> tuple[ApprovalRow, ...]:
+        return self._view.select(ApprovalRow, promotion=asked.id)
+
+    def _policy(self) -> Policy:
+        row = self._view.select(PolicyRow, in_force=True)[0]
+        if row.digest not in self._policies:
+            self._policies[row.digest] = self._platform.policies.parse(row.body)
+        return self._policies[row.digest]
+
+
+def _outcome(event: Event, decision: Decision) -> _Breaches:
+    """Yield why the moves of an event are not what the rules allow."""
+    if not isinstance(decision, Allowed):
+        for reason in decision.reasons:
+            yield reason.rule, f"{event.type} was not allowed: {reason.sentence}"
+        return
+    expected = [move.as_dict() for move in decision.moves]
+    if [dict(move) for move in event.payload["moves"]] != expected:
+        yield "P1", f"{event.type} moved {_way(event.payload['moves'])}, expected {_way(expected)}"
+
+
+def _dossier(done: Mapping[str, Any]) -> Dossier:
+    """Return the evidence as it was recorded when a promotion was applied."""
+    found = tuple(
+        Finding(each["demand"], Verdict(each["verdict"]), each["sentence"]) for each in done["findings"]
+    )
+    way = done["preconditions"]["way_back"]
+    back = WayBack(way["kind"], way["name"], way["verified"] is True) if way else None
+    return Dossier(done["packet"], found, back)
+
+
+def _way(moves: Any) -> str:
+    return ", ".join(f"{move['version']}: {move['from']} → {move['to']}" for move in moves)
+
+
+def _when(event: Event) -> datetime:
+    return datetime.fromisoformat(event.occurred_at)

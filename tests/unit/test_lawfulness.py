@@ -1,0 +1,281 @@
+"""The record is judged: what somebody wrote past the use cases is named by its event and its rule."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidegate.application.lawfulness import WRITERS, unlawful
+from tidegate.application.promote import climb, lower, resolve
+from tidegate.domain.errors import Refused
+from tidegate.domain.events import EventType
+from tidegate.domain.evidence import Measure
+from tidegate.domain.lifecycle import Action
+from tidegate.domain.policy import Stage
+from tidegate.domain.state import PromotionRow, VersionRow
+from tidegate.testing.cases import MODEL, a_policy
+from tidegate.testing.fakes.platform import FakePlatform
+
+STREAM = f"model/{MODEL}"
+WELL = "Evidence looks sound to me."
+BACK = {"kind": "fallback", "name": "abstain", "verified": True}
+NOT_WORSE = {"demand": "not_worse", "verdict": "passed", "sentence": "as demanded"}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> FakePlatform:
+    """Return a world with version 1, trained by `s-1` for `p-2`, whose promotion into prod waits."""
+    platform = FakePlatform(tmp_path)
+    platform.register(on_behalf_of="p-2")
+    climb(platform, platform.acting("p-2"), MODEL, 1)
+    return platform
+
+
+def approve(world: FakePlatform, version: int = 1) -> None:
+    resolve(world, world.acting("p-3"), MODEL, version, Action.APPROVE, WELL)
+
+
+def forge(world: FakePlatform, kind: EventType, payload: dict[str, Any], actor: str) -> int:
+    return world.write(kind, payload, actor, STREAM).sequence
+
+
+def version_row(world: FakePlatform, number: int = 1) -> VersionRow:
+    row = world.ledger.state().get(VersionRow, MODEL, number)
+    assert row is not None
+    return row
+
+
+def open_promotion(world: FakePlatform) -> PromotionRow:
+    return world.ledger.state().select(PromotionRow, status="open")[0]
+
+
+def decision(world: FakePlatform, **more: Any) -> dict[str, Any]:
+    """Return the payload of an approval of what is open."""
+    asked = open_promotion(world)
+    bound = {name: getattr(asked, name) for name in ("model", "version", "artifact", "packet", "policy")}
+    return {"promotion": asked.id, "role": "approver", "outcome": "approve", **bound, **more}
+
+
+def application(world: FakePlatform, **more: Any) -> dict[str, Any]:
+    """Return the payload that applies what is open, as if everything it needs were there."""
+    asked = open_promotion(world)
+    return {
+        "model": MODEL,
+        "promotion": asked.id,
+        "moves": [{"version": asked.version, "from": asked.source, "to": asked.target}],
+        "packet": asked.packet,
+        "policy": asked.policy,
+        "preconditions": {"way_back": BACK},
+        "findings": [NOT_WORSE],
+        **more,
+    }
+
+
+def told(world: FakePlatform, sequence: int, rule: str) -> list[str]:
+    """Return the breaches of one rule by one event."""
+    return [
+        each
+        for each in unlawful(world)
+        if each.startswith(f"event {sequence}: ") and each.endswith(f", rule {rule}")
+    ]
+
+
+# ── lawful ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_event_but_the_opening_and_what_a_refusal_writes_says_who_may_write_it() -> None:
+    opening = {EventType.LEDGER_OPENED, EventType.POLICY_ADOPTED}
+    assert set(EventType) - set(WRITERS) == opening | {EventType.ACTION_REFUSED, EventType.PACKET_SEALED}
+
+
+def test_a_packet_sealed_for_a_refusal_is_lawful_whoever_asked(world: FakePlatform) -> None:
+    bad = world.register(on_behalf_of="p-2", calibration_gap=Measure(0.3, 1000, 0.2, 0.4))
+    climb(world, world.acting("p-2"), MODEL, bad, Stage.STAGING)
+    approve(world)  # the champion is another one now, and so is the packet
+    with pytest.raises(Refused):
+        climb(world, world.acting("p-4"), MODEL, bad)
+    assert [event.actor for event in world.ledger.events()][-2:] == ["p-4", "p-4"]
+    assert unlawful(world) == ()
+
+
+def test_a_lawful_story_holds_no_breach(world: FakePlatform) -> None:
+    with pytest.raises(Refused):  # its own people do not approve it, and that is on record
+        resolve(world, world.acting("p-2"), MODEL, 1, Action.APPROVE, WELL)
+    approve(world)
+    world.register(on_behalf_of="p-2")
+    climb(world, world.acting("p-2"), MODEL, 2)
+    resolve(world, world.acting("p-4"), MODEL, 2, Action.REJECT, "Not yet.")
+    climb(world, world.acting("p-2"), MODEL, 2)
+    approve(world, 2)
+    lower(world, world.acting("p-5"), MODEL, Action.ROLL_BACK, WELL)
+    lower(world, world.acting("p-5"), MODEL, Action.STOP, WELL)
+    climb(world, world.acting("p-2"), MODEL, 2, Stage.CANARY)
+    lower(world, world.acting("p-5"), MODEL, Action.DEMOTE, WELL, 2, Stage.CANDIDATE)
+    lower(world, world.acting("p-5"), MODEL, Action.RETIRE, WELL, 2)
+    assert unlawful(world) == ()
+
+
+def test_an_inconclusive_finding_that_a_person_looked_at_is_lawful(world: FakePlatform) -> None:
+    approve(world)
+    world.register(on_behalf_of="p-2")
+    world.trainer.gain = Measure(-0.01, 1000, -0.02, 0.01, "stated")
+    climb(world, world.acting("p-2"), MODEL, 2)
+    approve(world, 2)
+    assert version_row(world, 2).stage == "prod"
+    assert unlawful(world) == ()
+
+
+# ── forged promotions ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_forged_promotion_from_candidate_into_prod_is_named(world: FakePlatform) -> None:
+    number = world.register(on_behalf_of="p-2")
+    row, before = version_row(world, number), open_promotion(world)
+    asked = {"id": f"{MODEL}-P9", "model": MODEL, "version": number, "source": "candidate", "target": "prod"}
+    by = {"requester": "p-2", "on_behalf_of": "", "artifact": row.artifact}
+    bound = {"packet": before.packet, "policy": before.policy}
+    first = forge(world, EventType.PROMOTION_REQUESTED, {**asked, **by, **bound}, "p-2")
+    moves = [{"version": number, "from": "candidate", "to": "prod"}]
+    done = application(world, promotion=f"{MODEL}-P9", moves=moves)
+    second = forge(world, EventType.PROMOTION_APPLIED, done, "p-2")
+    assert told(world, first, "P1")
+    assert "never sealed for version 2" in told(world, first, "P3")[0]
+    assert told(world, second, "P1")
+
+
+def test_an_application_without_the_approvals_its_gate_needs_is_named(world: FakePlatform) -> None:
+    sequence = forge(world, EventType.PROMOTION_APPLIED, application(world), "p-2")
+    (breach,) = unlawful(world)
+    assert "waits for 1 more approval(s)" in breach
+    assert told(world, sequence, "P4") == [breach]
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"findings": []}, "P2"),
+        ({"findings": [{**NOT_WORSE, "verdict": "failed"}]}, "P2"),
+        ({"preconditions": {"way_back": {**BACK, "verified": False}}}, "P8"),
+        ({"preconditions": {"way_back": None}}, "P8"),
+        ({"packet": "sha256:" + "0" * 64}, "P3"),
+        ({"policy": "sha256:" + "0" * 64}, "P3"),
+        ({"moves": [{"version": 1, "from": "staging", "to": "prod"}]}, "P1"),
+    ],
+)
+def test_a_forged_application_is_named_by_the_rule_it_breaks(
+    world: FakePlatform, change: dict[str, Any], rule: str
+) -> None:
+    forge(world, EventType.PROMOTION_APPROVED, decision(world), "p-3")
+    sequence = forge(world, EventType.PROMOTION_APPLIED, application(world, **change), "p-3")
+    assert told(world, sequence, rule)
+
+
+def test_findings_that_the_sealed_packet_does_not_bear_out_are_named(world: FakePlatform) -> None:
+    bad = world.register(on_behalf_of="p-2", calibration_gap=Measure(0.3, 1000, 0.2, 0.4))
+    with pytest.raises(Refused):
+        climb(world, world.acting("p-2"), MODEL, bad)
+    row, before = version_row(world, bad), open_promotion(world)
+    asked = replace(before, id=f"{MODEL}-P9", version=bad, source="staging", target="canary")
+    payload = {name: getattr(asked, name) for name in PromotionRow.__annotations__ if name.islower()}
+    payload = {**payload, "artifact": row.artifact, "packet": row.packet}
+    first = forge(world, EventType.PROMOTION_REQUESTED, payload, "p-2")
+    moves = [{"version": bad, "from": "staging", "to": "canary"}]
+    found = [{**NOT_WORSE, "demand": "calibrated"}]
+    done = application(world, promotion=asked.id, moves=moves, findings=found, packet=row.packet)
+    second = forge(world, EventType.PROMOTION_APPLIED, done, "p-2")
+    assert [each for each in unlawful(world) if each.startswith(f"event {first}:")] == []
+    assert "calibrated as passed; its packet says failed" in told(world, second, "P2")[0]
+
+
+def test_a_promotion_applied_twice_is_named(world: FakePlatform) -> None:
+    done = application(world)
+    approve(world)
+    sequence = forge(world, EventType.PROMOTION_APPLIED, done, "p-3")
+    assert "not open" in told(world, sequence, "P3")[0]
+
+
+# ── forged decisions ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_approval_of_their_own_work_is_named(world: FakePlatform) -> None:
+    world.change_roles("p-2", "data_scientist", "approver")
+    sequence = forge(world, EventType.PROMOTION_APPROVED, decision(world), "p-2")
+    assert "cannot approve version 1" in told(world, sequence, "P4")[0]
+
+
+def test_an_approval_by_a_service_is_named(world: FakePlatform) -> None:
+    sequence = forge(world, EventType.PROMOTION_APPROVED, decision(world), "s-2")
+    assert told(world, sequence, "A1")
+    assert any("only people approve" in each for each in told(world, sequence, "P4"))
+
+
+def test_an_approval_of_something_else_is_named(world: FakePlatform) -> None:
+    payload = decision(world, packet="sha256:" + "0" * 64)
+    sequence = forge(world, EventType.PROMOTION_APPROVED, payload, "p-3")
+    assert "another packet" in told(world, sequence, "P3")[0]
+
+
+def test_a_rejection_that_says_it_approves_is_named(world: FakePlatform) -> None:
+    sequence = forge(world, EventType.PROMOTION_REJECTED, decision(world), "p-3")
+    assert "says `approve`" in told(world, sequence, "P3")[0]
+
+
+# ── forged moves down, actors and policies ────────────────────────────────────────────────────────
+
+
+def test_a_move_from_a_stage_where_the_version_does_not_stand_is_named(world: FakePlatform) -> None:
+    moves = [{"version": 1, "from": "prod", "to": "candidate"}]
+    stopped = forge(world, EventType.MODEL_STOPPED, {"model": MODEL, "moves": moves}, "p-5")
+    assert told(world, stopped, "P1")
+
+
+def test_a_move_up_that_calls_itself_a_move_down_is_named(world: FakePlatform) -> None:
+    moves = [{"version": 1, "from": "canary", "to": "prod"}]
+    demoted = forge(world, EventType.VERSION_DEMOTED, {"model": MODEL, "moves": moves}, "p-5")
+    assert told(world, demoted, "P1")
+
+
+def test_an_event_by_somebody_unknown_is_named(world: FakePlatform) -> None:
+    sequence = forge(world, EventType.PROMOTION_APPLIED, application(world), "p-99")
+    (breach,) = unlawful(world)
+    assert told(world, sequence, "A1") == [breach]
+    assert "p-99" in breach
+
+
+def test_an_account_made_by_somebody_who_may_not_is_named(world: FakePlatform) -> None:
+    added = {"id": "p-9", "kind": "person", "subject": "p-9", "roles": ["approver"]}
+    assert told(world, forge(world, EventType.ACTOR_ADDED, added, "p-2"), "A1")
+
+
+def test_an_account_or_a_version_made_again_is_named(world: FakePlatform) -> None:
+    added = {"id": "p-3", "kind": "person", "subject": "p-9", "roles": ["approver"]}
+    assert told(world, forge(world, EventType.ACTOR_ADDED, added, "p-1"), "A2")
+    row = version_row(world)
+    payload = {name: getattr(row, name) for name in VersionRow.__annotations__ if name.islower()}
+    assert told(world, forge(world, EventType.VERSION_REGISTERED, payload, "s-1"), "P1")
+
+
+def test_a_model_put_into_a_lower_tier_is_named(world: FakePlatform) -> None:
+    about = {"name": MODEL, "owner": "o", "purpose": "p", "tier": "low", "fallback": "abstain"}
+    sequence = forge(world, EventType.MODEL_REGISTERED, about, "s-1")
+    assert "from standard to low" in told(world, sequence, "P4")[0]
+
+
+def test_a_policy_adopted_after_the_opening_is_named(world: FakePlatform) -> None:
+    world.adopt(a_policy("2", standard=0))
+    last = list(world.ledger.events())[-1].sequence
+    (breach,) = unlawful(world)
+    assert told(world, last, "P6") == [breach]
+
+
+def test_an_event_that_cannot_be_folded_is_named_and_ends_the_judgement(
+    world: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = list(world.ledger.events())
+    broken = replace(events[-1], payload={"moves": "none"}, type=EventType.MODEL_STOPPED)
+    monkeypatch.setattr(world.ledger, "events", lambda: iter([*events[:-1], broken, events[-1]]))
+    found = unlawful(world)
+    assert found[-1].startswith(f"event {broken.sequence}: its model.stopped speaks of what")
