@@ -224,9 +224,9 @@ def _story(stage: Stage, landing: Path) -> Sequence[tuple[str, str, Callable[[],
 
 
 def _delivered(stage: Stage, landing: Path) -> str:
-    from tidegate.entrypoints.flows import _load
+    from tidegate.entrypoints.flows import load_file
 
-    feed = _load(stage.settings.folder("pipelines") / "feed.py")
+    feed = load_file(stage.settings.folder("pipelines") / "feed.py")
     drops = feed.deliver(MONTHS, landing)
     return f"{len(drops)} drops lie in {landing}"
 

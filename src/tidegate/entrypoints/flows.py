@@ -106,7 +106,7 @@ def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any], start
         raise BadInput(
             "for-another", "got on_behalf_of as a parameter, expected it from who starts the flow", "use --as"
         )
-    flow = getattr(_load(settings.folder("pipelines") / f"{name}.py"), name)
+    flow = getattr(load_file(settings.folder("pipelines") / f"{name}.py"), name)
     given = dict(parameters)
     if starter.kind == "person" and "on_behalf_of" in inspect.signature(flow.fn).parameters:
         given["on_behalf_of"] = starter.id
@@ -127,7 +127,7 @@ def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any], start
             ) from error
 
 
-def _load(file: Path) -> ModuleType:
+def load_file(file: Path) -> ModuleType:
     """Import a flow's file under a name no package can have."""
     name = f"tidegate_flow_{file.stem}"
     if name in sys.modules:
