@@ -29,7 +29,10 @@ class Permission(StrEnum):
     STOP = "model:version:stop"
     DEMOTE = "model:version:demote"
     SCORE = "model:decision:score"
+    ANALYSE = "model:canary:analyse"
     MONITOR = "monitor:run:record"
+    FOLLOW = "review:outcome:follow"
+    RUN = "schedule:slot:record"
     REVIEW = "review:item:decide"
     MANAGE_ACTORS = "actor:account:manage"
     ANCHOR = "ledger:head:anchor"
@@ -43,10 +46,24 @@ ROLES: Mapping[str, frozenset[Permission]] = {
     "reviewer": frozenset({Permission.REVIEW}),
     "operator": frozenset({Permission.ROLL_BACK, Permission.STOP, Permission.DEMOTE, Permission.ANCHOR}),
     "auditor": frozenset({Permission.ANCHOR}),
-    "ingest_service": frozenset({Permission.INGEST, Permission.MATERIALIZE}),
-    "training_service": frozenset({Permission.REGISTER, Permission.REQUEST}),
-    "scoring_service": frozenset({Permission.SCORE}),
-    "monitor_service": frozenset({Permission.MONITOR}),
+    "ingest_service": frozenset({Permission.INGEST, Permission.RUN}),
+    "feature_service": frozenset({Permission.MATERIALIZE, Permission.RUN}),
+    "training_service": frozenset(
+        {Permission.REGISTER, Permission.REQUEST, Permission.FOLLOW, Permission.RUN}
+    ),
+    "scoring_service": frozenset({Permission.SCORE, Permission.RUN}),
+    "monitor_service": frozenset({Permission.MONITOR, Permission.RUN}),
+    # It carries a rollout: what the analysis says goes on is asked for, what it says fails is taken back.
+    "rollout_service": frozenset(
+        {
+            Permission.ANALYSE,
+            Permission.REQUEST,
+            Permission.DEMOTE,
+            Permission.ROLL_BACK,
+            Permission.FOLLOW,
+            Permission.RUN,
+        }
+    ),
 }
 
 #: Roles that only a person may hold: a service never decides for people.

@@ -61,11 +61,26 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A column whose values another dataset lists. Expectations name them as the parameter ``name``."""
+
+    column: str
+    dataset: str
+    listed_in: str
+
+    @property
+    def name(self) -> str:
+        """Return ``dataset.column`` of where the values are listed."""
+        return f"{self.dataset}.{self.listed_in}"
+
+
+@dataclass(frozen=True)
 class Contract:
     """What a dataset promises.
 
     ``key`` names the columns that identify a row and state the row order of a batch; ``declared`` holds
-    tables of reference rows that the source lacks and the owner vouches for, by name.
+    tables of reference rows that the source lacks and the owner vouches for, by name; ``references`` says
+    which columns another dataset lists.
     """
 
     dataset: str
@@ -82,6 +97,7 @@ class Contract:
     purpose: str = ""
     period_columns: tuple[str, ...] = ()
     declared: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,10 @@ class TidegateError(Exception):
         self.hint = hint
         self.data = data
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross a process whole: an exception is otherwise rebuilt from its sentence alone."""
+        return _rebuilt, (type(self), self.code, self.sentence, self.hint, self.data)
+
     def as_dict(self) -> dict[str, object]:
         """Return the error in the one JSON shape that every door prints."""
         return {"code": self.code, "error": self.sentence, "hint": self.hint, "data": dict(self.data)}
@@ -47,3 +51,9 @@ class DependencyFailed(TidegateError):
     """A tool or a store could not do its part."""
 
     exit_code = 3
+
+
+def _rebuilt(
+    kind: type[TidegateError], code: str, sentence: str, hint: str, data: dict[str, object]
+) -> TidegateError:
+    return kind(code, sentence, hint, **data)

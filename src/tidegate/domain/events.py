@@ -48,16 +48,54 @@ class EventType(StrEnum):
     VERSION_RETIRED = "version.retired"
     ACTION_REFUSED = "action.refused"
     DECISIONS_SCORED = "decisions.scored"
+    CANARY_ANALYSED = "canary.analysed"
     MONITOR_RAN = "monitor.ran"
     REVIEW_OPENED = "review.opened"
     REVIEW_DECIDED = "review.decided"
+    REVIEW_FOLLOWED = "review.followed"
+    RUN_FINISHED = "run.finished"
 
 
 #: The payload version written today, per type. Older ones are lifted by an upcaster (`UPCASTERS`).
-SCHEMA_VERSIONS: Mapping[EventType, int] = dict.fromkeys(EventType, 1)
+SCHEMA_VERSIONS: Mapping[EventType, int] = dict.fromkeys(EventType, 1) | {
+    EventType.BATCH_ACCEPTED: 2,
+    EventType.BATCH_REFUSED: 2,
+    EventType.VERSION_REGISTERED: 2,
+    EventType.DECISIONS_SCORED: 2,
+    EventType.MONITOR_RAN: 2,
+}
+
+
+def _batch_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before revisions, a batch stood for itself and replaced none."""
+    return {**payload, "revision": 0, "supersedes": "", "touches": {"training_sets": [], "versions": []}}
+
+
+def _version_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before regression, every version predicted a probability; its base rate is the one it was judged on."""
+    facts = payload["facts"]
+    rate = facts.get("metrics", {}).get("base_rate", {}).get("value")
+    return {**payload, "facts": {**facts, "prediction": "probability", "base_rate": rate}}
+
+
+def _scored_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before canaries scored, every decision was the live version's."""
+    return {**payload, "stage": "prod"}
+
+
+def _monitor_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before restatements, a period had one set of outcomes, which was not named."""
+    return {**payload, "outcomes": ""}
+
 
 #: (type, from version) -> a pure function from that version's payload to the next one's.
-UPCASTERS: Mapping[tuple[EventType, int], Any] = {}
+UPCASTERS: Mapping[tuple[EventType, int], Any] = {
+    (EventType.BATCH_ACCEPTED, 1): _batch_v2,
+    (EventType.BATCH_REFUSED, 1): _batch_v2,
+    (EventType.VERSION_REGISTERED, 1): _version_v2,
+    (EventType.DECISIONS_SCORED, 1): _scored_v2,
+    (EventType.MONITOR_RAN, 1): _monitor_v2,
+}
 
 
 _TEXT, _NUMBER, _NONE = str, int, type(None)

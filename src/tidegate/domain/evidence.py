@@ -21,6 +21,10 @@ class Verdict(StrEnum):
 _ORDER = (Verdict.PASSED, Verdict.INCONCLUSIVE, Verdict.FAILED, Verdict.ERROR)
 
 
+#: What a wrong prediction costs, by what a model predicts; lower is better.
+LOSSES: Mapping[str, str] = {"probability": "brier", "number": "mae"}
+
+
 def rank(verdict: Verdict) -> int:
     """Return how bad a verdict is, from 0 (passed); what is no verdict at all is worse than any."""
     return _ORDER.index(verdict) if verdict in _ORDER else len(_ORDER)

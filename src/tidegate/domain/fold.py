@@ -19,6 +19,7 @@ from tidegate.domain.state import (
     ActorRow,
     ApprovalRow,
     BatchRow,
+    CanaryRow,
     CredentialRow,
     FeatureViewRow,
     ModelRow,
@@ -28,6 +29,7 @@ from tidegate.domain.state import (
     PromotionRow,
     ReviewRow,
     Row,
+    RunRow,
     ScoringRow,
     State,
     TrainingSetRow,
@@ -129,8 +131,14 @@ def _policy_adopted(view: View, event: Event) -> list[Row]:
     return [*before, _row(PolicyRow, event, in_force=True)]
 
 
-def _batch(_: View, event: Event) -> list[Row]:
-    return [_row(BatchRow, event, occurred_at=event.occurred_at)]
+def _batch(view: View, event: Event) -> list[Row]:
+    batch = _row(BatchRow, event, superseded_by="", occurred_at=event.occurred_at)
+    if not batch.supersedes:
+        return [batch]
+    replaced = view.select(
+        BatchRow, dataset=batch.dataset, period=batch.period, batch=batch.supersedes, superseded_by=""
+    )
+    return [*(replace(row, superseded_by=batch.batch) for row in replaced), batch]
 
 
 def _features_built(view: View, event: Event) -> list[Row]:
@@ -219,17 +227,30 @@ def _scored(_: View, event: Event) -> list[Row]:
     return [_row(ScoringRow, event)]
 
 
+def _canary_analysed(_: View, event: Event) -> list[Row]:
+    return [_row(CanaryRow, event, occurred_at=event.occurred_at)]
+
+
 def _monitor_ran(_: View, event: Event) -> list[Row]:
     return [_row(MonitorRow, event)]
 
 
 def _review_opened(_: View, event: Event) -> list[Row]:
-    return [_row(ReviewRow, event, status="open", outcome="", decided_by="")]
+    return [_row(ReviewRow, event, status="open", outcome="", decided_by="", followed="")]
 
 
 def _review_decided(view: View, event: Event) -> list[Row]:
     review = _known(view.get(ReviewRow, event.payload["id"]))
     return [replace(review, status="decided", outcome=event.payload["outcome"], decided_by=event.actor)]
+
+
+def _review_followed(view: View, event: Event) -> list[Row]:
+    review = _known(view.get(ReviewRow, event.payload["id"]))
+    return [replace(review, followed=event.payload["followed"])]
+
+
+def _run_finished(_: View, event: Event) -> list[Row]:
+    return [_row(RunRow, event)]
 
 
 def _known(row: R | None) -> R:
@@ -262,7 +283,10 @@ _HANDLERS: Mapping[EventType, Callable[[View, Event], Iterable[Row]]] = {
     EventType.VERSION_DEMOTED: _moves,
     EventType.VERSION_RETIRED: _moves,
     EventType.DECISIONS_SCORED: _scored,
+    EventType.CANARY_ANALYSED: _canary_analysed,
     EventType.MONITOR_RAN: _monitor_ran,
     EventType.REVIEW_OPENED: _review_opened,
     EventType.REVIEW_DECIDED: _review_decided,
+    EventType.REVIEW_FOLLOWED: _review_followed,
+    EventType.RUN_FINISHED: _run_finished,
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tidegate.domain.evidence import Verdict
+from tidegate.domain.rollout import CanaryRule
 
 
 class Tier(StrEnum):
@@ -95,6 +96,7 @@ class Policy:
     gates: Mapping[Tier, Mapping[Stage, Gate]]
     review: ReviewRule
     tests: Sequence[PolicyTest] = field(default_factory=tuple)
+    rollout: Mapping[Tier, CanaryRule] = field(default_factory=dict)
 
     def gate(self, tier: Tier, to: Stage) -> Gate | None:
         """Return the gate into ``to`` for this tier, or None: then nothing may pass."""

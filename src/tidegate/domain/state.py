@@ -72,7 +72,12 @@ class PolicyRow(Row):
 
 @dataclass(frozen=True)
 class BatchRow(Row):
-    """What a gate made of one drop. ``batch`` is empty where the gate held everything back."""
+    """What a gate made of one drop. ``batch`` is empty where the gate held everything back.
+
+    ``revision`` counts the restatements of a period (0: as first delivered), ``supersedes`` names the batch this
+    one replaces, and ``touches`` what had been learned from that one: training sets and versions. A batch
+    that was replaced keeps its row: ``superseded_by`` then names its successor.
+    """
 
     TABLE: ClassVar[str] = "batches"
     KEY: ClassVar[tuple[str, ...]] = ("dataset", "drop")
@@ -88,6 +93,10 @@ class BatchRow(Row):
     quarantine_root: str
     contract: str
     report: Mapping[str, Any]
+    revision: int
+    supersedes: str
+    touches: Mapping[str, Any]
+    superseded_by: str
     occurred_at: str
     sequence: int
 
@@ -225,7 +234,7 @@ class ApprovalRow(Row):
 
 @dataclass(frozen=True)
 class ScoringRow(Row):
-    """One batch of decisions by one version over one period."""
+    """One batch of decisions by one version over one period. ``stage`` is where the version stood then."""
 
     TABLE: ClassVar[str] = "scorings"
     KEY: ClassVar[tuple[str, ...]] = ("model", "period", "version")
@@ -238,12 +247,37 @@ class ScoringRow(Row):
     rows: int
     root: str
     file: str
+    stage: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class CanaryRow(Row):
+    """The latest analysis of a canary over one period.
+
+    ``baseline`` is the live version it was compared with, 0 for the declared fallback. ``analysis`` holds rows,
+    labels, days, the measures and the rule that was applied.
+    """
+
+    TABLE: ClassVar[str] = "canary_analyses"
+    KEY: ClassVar[tuple[str, ...]] = ("model", "version", "period")
+
+    model: str
+    version: int
+    period: str
+    baseline: int
+    verdict: str
+    standing: str
+    sentence: str
+    analysis: Mapping[str, Any]
+    review: str
+    occurred_at: str
     sequence: int
 
 
 @dataclass(frozen=True)
 class MonitorRow(Row):
-    """One run of a monitor over one period's decisions."""
+    """The latest run of a monitor over one period's decisions, on the outcomes it names."""
 
     TABLE: ClassVar[str] = "monitor_runs"
     KEY: ClassVar[tuple[str, ...]] = ("model", "period", "version")
@@ -254,13 +288,17 @@ class MonitorRow(Row):
     verdict: str
     evidence: Mapping[str, Any]
     report: str
+    outcomes: str
     review: str
     sequence: int
 
 
 @dataclass(frozen=True)
 class ReviewRow(Row):
-    """A person is asked to look at something. ``status`` is open or decided."""
+    """A person is asked to look at something. ``status`` is open or decided.
+
+    ``followed`` says in a few words what was done about the outcome, empty until it was.
+    """
 
     TABLE: ClassVar[str] = "reviews"
     KEY: ClassVar[tuple[str, ...]] = ("id",)
@@ -274,7 +312,23 @@ class ReviewRow(Row):
     status: str
     outcome: str
     decided_by: str
+    followed: str
     due_at: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class RunRow(Row):
+    """One slot of a schedule that was run. ``outcome`` is done, nothing or refused; ``covers`` earlier slots."""
+
+    TABLE: ClassVar[str] = "runs"
+    KEY: ClassVar[tuple[str, ...]] = ("schedule", "slot")
+
+    schedule: str
+    slot: str
+    outcome: str
+    summary: str
+    covers: int
     sequence: int
 
 
@@ -291,8 +345,10 @@ ROWS: tuple[type[Row], ...] = (
     PromotionRow,
     ApprovalRow,
     ScoringRow,
+    CanaryRow,
     MonitorRow,
     ReviewRow,
+    RunRow,
 )
 
 
