@@ -9,33 +9,39 @@ from pathlib import Path
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader
 from tidegate.application.recording import draft, permit
+from tidegate.application.revisions import in_force
 from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import EventType
-from tidegate.domain.state import BatchRow, FeatureViewRow
+from tidegate.domain.state import FeatureViewRow
 
 Declared = Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]]
 
 
 def accepted(
-    platform: Platform, state: StateReader, known_by: datetime
+    platform: Platform, state: StateReader, known_by: datetime | None
 ) -> tuple[dict[str, list[Path]], list[str]]:
-    """Return the files of the batches accepted by ``known_by``, by dataset, and all their digests.
+    """Return the files of the batches in force at ``known_by``, by dataset, and all their digests.
 
-    Files are in the order of their periods.
+    None means everything on record: who means "now" says that, so that a clock which jumped back hides
+    nothing. Files are in the order of their periods, each batch once, however many drops brought it. A dataset
+    under contract of which nothing has come is there too, as a file without a row.
 
     Raises:
         DependencyFailed: a batch's file is gone or was altered.
         Refused: no batch was accepted yet.
     """
-    rows = [row for row in state.select(BatchRow) if row.batch and utc_time(row.occurred_at) <= known_by]
+    rows = in_force(state, known_by=known_by)
     if not rows:
         raise Refused("no-data", "got no accepted batch, expected at least one", "ingest a drop first")
     files: dict[str, list[Path]] = {}
-    for row in sorted(rows, key=lambda row: (row.dataset, row.period, row.batch)):
-        files.setdefault(row.dataset, []).append(platform.batches.path(row.dataset, row.batch))
-    return files, sorted(row.batch for row in rows)
+    for dataset, batch in dict.fromkeys((row.dataset, row.batch) for row in rows):
+        files.setdefault(dataset, []).append(platform.batches.path(dataset, batch))
+    for dataset in platform.contracts.datasets():
+        if dataset not in files:
+            files[dataset] = [platform.batches.empty(platform.contracts.load(dataset))]
+    return files, sorted({row.batch for row in rows})
 
 
 def declared(platform: Platform) -> Declared:
@@ -57,37 +63,46 @@ def materialize(
 ) -> tuple[FeatureViewRow, ...]:
     """Rebuild every view from accepted batches and bring the online store to what was known at ``until``.
 
-    Doing it again with the same batches and the same moment changes nothing and writes nothing.
+    Doing it again with the same batches and the same moment changes nothing and writes nothing. Without
+    ``until`` everything on record is built, and what is online never goes back, whatever the clock did.
 
     Raises:
         Refused: rule A1, or no batch was accepted yet.
         DependencyFailed: a source was altered since it was built.
     """
     permit(platform, acting, Permission.MATERIALIZE, "features")
-    moment = until or platform.clock.now()
+    now = platform.clock.now()
+    moment = until or now
     known = platform.ledger.state().select(FeatureViewRow)
     if known and all(row.online_until and utc_time(row.online_until) >= moment for row in known):
-        if _intact(platform):
+        if _intact(platform) and not (until is None and _behind(platform.ledger.state(), known)):
             return known  # an older moment never replaces what is online
         # Altered, or swapped by a build that was killed before it was recorded: build what is recorded again.
         moment = max(utc_time(row.online_until) for row in known)
-    files, _ = accepted(platform, platform.ledger.state(), moment)
+    heard = None if until is None or until >= now else moment
+    files, _ = accepted(platform, platform.ledger.state(), heard)
     built = platform.features.build(files, declared(platform))
     definitions = platform.features.apply()
     views: dict[str, Mapping[str, str | int]] = {
         name: {"definition": definitions[name], "source": frame.digest, "rows": frame.rows}
         for name, frame in sorted(built.items())
     }
-    _record_built(platform, acting, views)
+    changed = _record_built(platform, acting, views)
     online = utc_text(moment)
-    if any(row.online_until != online for row in platform.ledger.state().select(FeatureViewRow)):
+    if changed or any(row.online_until != online for row in platform.ledger.state().select(FeatureViewRow)):
         platform.features.verify({name: frame.digest for name, frame in built.items()})
         written = platform.features.materialize(moment)
         with platform.ledger.transaction() as tx:
-            if any(row.online_until != online for row in tx.select(FeatureViewRow)):
+            if changed or any(row.online_until != online for row in tx.select(FeatureViewRow)):
                 payload = {"until": online, "rows": dict(sorted(written.items()))}
                 tx.append(draft(acting, EventType.FEATURES_MATERIALIZED, "features", payload))
     return platform.ledger.state().select(FeatureViewRow)
+
+
+def _behind(state: StateReader, views: Sequence[FeatureViewRow]) -> bool:
+    """Say whether a batch was accepted since the views were last recorded, by sequence: clocks may jump."""
+    latest = max((row.sequence for row in in_force(state)), default=0)
+    return latest > min(row.sequence for row in views)
 
 
 def _intact(platform: Platform) -> bool:
@@ -98,7 +113,8 @@ def _intact(platform: Platform) -> bool:
     return True
 
 
-def _record_built(platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, str | int]]) -> None:
+def _record_built(platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, str | int]]) -> bool:
+    """Record the views that are other than recorded, and say whether there were any."""
     with platform.ledger.transaction() as tx:
         known = {
             row.view: {"definition": row.definition, "source": row.source, "rows": row.rows}
@@ -107,3 +123,4 @@ def _record_built(platform: Platform, acting: Acting, views: Mapping[str, Mappin
         changed = {name: view for name, view in views.items() if known.get(name) != view}
         if changed:
             tx.append(draft(acting, EventType.FEATURES_BUILT, "features", {"views": changed}))
+    return bool(changed)

@@ -1,15 +1,36 @@
-"""Put one drop through its gate."""
+"""Put one drop through its gate.
+
+What becomes of a drop is decided by its bytes, by its name, and by what stands for its period:
+
+    bytes that were accepted before      nothing, also where they were superseded since
+    nothing accepted for the period      gated
+    a higher revision                    gated; what is accepted supersedes the batch in force
+    … with the very rows in force        on record, and nothing else changes
+    the same or a lower revision         refused, once on record
+    a name without period or revision    refused, once on record
+
+What was held back is gated again when its contract, or a list that it was compared with, has changed since.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tidegate.application.platform import Acting, Platform
+from tidegate.application.ports import StateReader, Transaction
 from tidegate.application.recording import draft, permit
+from tidegate.application.references import listing_facts, listings, values
+from tidegate.application.revisions import (
+    period_of,
+    period_window,
+    revision_of,
+    standing,
+    succession,
+    taken,
+)
 from tidegate.domain.actors import Permission
 from tidegate.domain.contract import Contract, GateReport, judge
 from tidegate.domain.errors import BadInput
@@ -17,7 +38,7 @@ from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.state import BatchRow
 
-_PERIOD = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?(?:-([0-9]{2}))?$")
+__all__ = ["decided", "ingest", "period_of", "period_window", "report_facts", "revision_of"]
 
 
 def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> BatchRow:
@@ -27,30 +48,42 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
     gate stops is recorded too, held back whole; the caller reads the verdict off the row.
 
     Raises:
-        Refused: rule A1. BadInput: the drop cannot be read as the contract promises; recorded once.
+        Refused: rule A1. BadInput: the drop cannot be read as the contract promises, has no sound name, or
+            its period is taken; recorded once. DependencyFailed: a store is full, gone or was altered.
     """
     contract = platform.contracts.load(dataset)  # first: what is no dataset's name never enters the record
     permit(platform, acting, Permission.INGEST, f"dataset/{dataset}")
     name = platform.batches.drop_digest(drop)
-    known = platform.ledger.state().get(BatchRow, dataset, name)
-    if known is not None and _stands(known, contract):
+    state = platform.ledger.state()
+    found = listings(platform, state, contract)
+    against = listing_facts(found)
+    known = state.get(BatchRow, dataset, name)
+    if known is not None and _stands(known, contract, against):
         return known
-    period = period_of(drop)
+    about = {"dataset": dataset, "drop": name, "period": ""}
     try:
-        table = platform.batches.read(drop, contract)
-    except BadInput as fault:
-        _record_unreadable(platform, acting, dataset, name, period, fault)
+        about["period"] = period = period_of(drop)
+        end, revision = period_window(period)[1], revision_of(drop)
+        if (fault := taken(state, dataset, period, revision, drop)) is not None:
+            raise fault
+        table = platform.batches.read(drop, contract, name)
+    except BadInput as error:
+        with platform.ledger.transaction() as tx:
+            _turn_away(tx, acting, about, error)
         raise
-    results = platform.gate.run(contract, table)
-    report = judge(contract, table.num_rows, results, period_window(period)[1], platform.clock.now())
+    results = platform.gate.run(
+        contract, table, {each.reference.name: values(platform, each) for each in found}
+    )
+    # Freshness is promised of a period's first delivery: what restates it is late by its nature.
+    restates = standing(state, dataset, period) is not None
+    promised = replace(contract, max_age=None) if restates else contract
+    report = judge(promised, table.num_rows, results, end, platform.clock.now())
     segment = platform.batches.quarantine(contract, table, report)
     batch = ""
     if not report.stops:
         batch, _ = platform.batches.accept(contract, table, report.reasons)
     payload = {
-        "dataset": dataset,
-        "drop": name,
-        "period": period,
+        **about,
         "batch": batch,
         "verdict": str(report.verdict),
         "read": report.read,
@@ -58,25 +91,43 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
         "quarantined": report.quarantined,
         "quarantine_root": segment.root,
         "contract": contract.digest,
-        "report": report_facts(contract, report, platform.gate.tool),
+        "report": report_facts(contract, report, platform.gate.tool, against),
     }
     kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
+    fault = None
     with platform.ledger.transaction() as tx:
         before = tx.get(BatchRow, dataset, name)
-        if before is None or not (_stands(before, contract) or _same(before, payload)):
-            # Two ingests of one drop at once: the first one counts.
-            tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
+        # Two ingests at once: the first one counts, and what it changed decides again here.
+        if before is None or not _stands(before, contract, against):
+            fault = taken(tx, dataset, period, revision, drop)
+            payload |= succession(tx, dataset, period, revision, batch)
+            if fault is not None:
+                _turn_away(tx, acting, about, fault)
+            elif before is None or not _same(before, payload):
+                tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
         row = tx.get(BatchRow, dataset, name)
+    if fault is not None:
+        raise fault
     assert row is not None  # the fold of the event just appended
     return row
 
 
-def _stands(row: BatchRow, contract: Contract) -> bool:
-    """Say whether a drop's recorded outcome is final: accepted, or held back by this very contract.
+def decided(platform: Platform, state: StateReader, contract: Contract) -> frozenset[str]:
+    """Return the drops of a dataset whose recorded outcome is final: gating them again would change nothing."""
+    against = listing_facts(listings(platform, state, contract))
+    rows = state.select(BatchRow, dataset=contract.dataset)
+    return frozenset(row.drop for row in rows if _stands(row, contract, against))
+
+
+def _stands(row: BatchRow, contract: Contract, against: Mapping[str, Any]) -> bool:
+    """Say whether a drop's recorded outcome is final: accepted, or held back by this very contract and these lists.
 
     A gate that could not measure, or a contract that has been mended since, gates the drop again.
     """
-    return bool(row.batch) or (row.verdict != Verdict.ERROR and row.contract == contract.digest)
+    if row.batch:
+        return True
+    same = row.contract == contract.digest and row.report.get("references", {}) == against
+    return same and row.verdict != Verdict.ERROR
 
 
 def _same(row: BatchRow, payload: Mapping[str, Any]) -> bool:
@@ -84,18 +135,20 @@ def _same(row: BatchRow, payload: Mapping[str, Any]) -> bool:
     return all(getattr(row, name) == value for name, value in payload.items())
 
 
-def _record_unreadable(
-    platform: Platform, acting: Acting, dataset: str, drop: str, period: str, fault: BadInput
-) -> None:
-    key = f"unreadable:{dataset}:{drop}"
-    payload = {"dataset": dataset, "drop": drop, "period": period, "code": fault.code}
-    with platform.ledger.transaction() as tx:
-        if tx.recorded(key) is None:
-            tx.append(draft(acting, EventType.DROP_REFUSED, f"dataset/{dataset}", payload, key=key))
+def _turn_away(tx: Transaction, acting: Acting, about: Mapping[str, str], fault: BadInput) -> None:
+    """Record, once, that these bytes were turned away. A name or a place is mended by another name."""
+    named = {"no-period", "bad-period", "bad-revision", "period-taken", "superseded-drop", "period-overlaps"}
+    why = fault.code if fault.code in named else "unreadable"
+    key = f"{why}:{about['dataset']}:{about['drop']}"
+    if tx.recorded(key) is None:
+        payload = {**about, "code": fault.code}
+        tx.append(draft(acting, EventType.DROP_REFUSED, f"dataset/{about['dataset']}", payload, key=key))
 
 
-def report_facts(contract: Contract, report: GateReport, tool: str) -> Mapping[str, Any]:
-    """Return what the ledger keeps of a gate run."""
+def report_facts(
+    contract: Contract, report: GateReport, tool: str, against: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return what the ledger keeps of a gate run; ``against`` names the lists of other datasets it used."""
     checks = [
         {
             "id": result.check.id,
@@ -109,45 +162,10 @@ def report_facts(contract: Contract, report: GateReport, tool: str) -> Mapping[s
         for result in report.results
     ]
     stops = [{"rule": stop.rule, "code": stop.code, "sentence": stop.sentence} for stop in report.stops]
-    return {"contract_version": contract.version, "tool": tool, "checks": checks, "stops": stops}
-
-
-def period_of(drop: Path) -> str:
-    """Return the period a drop's name ends with, like 2013-01 or 2013.
-
-    Raises:
-        BadInput: the name ends with no period.
-    """
-    match = _PERIOD.search(drop.name.split(".")[0])
-    if match is None:
-        raise BadInput(
-            "no-period",
-            f"got a drop named `{drop.name}`, expected a name that ends with its period, like flights-2013-01.zip",
-            "rename the drop",
-        )
-    return match.group(0)
-
-
-def period_window(period: str) -> tuple[datetime, datetime]:
-    """Return a period's first moment and the first moment after it, in UTC.
-
-    Raises:
-        BadInput: it is no year, month or day like 2013, 2013-01 or 2013-01-31.
-    """
-    match = _PERIOD.fullmatch(period)
-    try:
-        year, month, day = (
-            (None if part is None else int(part) for part in match.groups()) if match else (0, 0, 0)
-        )
-        start = datetime(year or 0, 1 if month is None else month, 1 if day is None else day, tzinfo=UTC)
-        if day is not None:
-            return start, start + timedelta(days=1)
-        if month is not None:
-            return start, datetime(start.year + start.month // 12, start.month % 12 + 1, 1, tzinfo=UTC)
-        return start, datetime(start.year + 1, 1, 1, tzinfo=UTC)
-    except (ValueError, OverflowError) as error:
-        raise BadInput(
-            "bad-period",
-            f"got the period `{period}`, expected one like 2013, 2013-01 or 2013-01-31",
-            "mend it",
-        ) from error
+    return {
+        "contract_version": contract.version,
+        "tool": tool,
+        "references": against,
+        "checks": checks,
+        "stops": stops,
+    }

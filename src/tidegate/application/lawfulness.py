@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from tidegate.application.judgement import findings
+from tidegate.application.lawful_watching import breaches as watching
 from tidegate.application.packet import packet_digest
 from tidegate.application.platform import Platform
 from tidegate.application.standing import lifecycle
@@ -64,8 +65,11 @@ WRITERS: Mapping[EventType, tuple[Permission, ...]] = {
     EventType.VERSION_RETIRED: (Permission.DEMOTE,),
     EventType.DECISIONS_SCORED: (Permission.SCORE,),
     EventType.MONITOR_RAN: (Permission.MONITOR,),
-    EventType.REVIEW_OPENED: (Permission.MONITOR,),
+    EventType.CANARY_ANALYSED: (Permission.ANALYSE,),
+    EventType.REVIEW_OPENED: (Permission.MONITOR, Permission.ANALYSE),
     EventType.REVIEW_DECIDED: (Permission.REVIEW,),
+    EventType.REVIEW_FOLLOWED: (Permission.FOLLOW,),
+    EventType.RUN_FINISHED: (Permission.RUN,),
 }
 
 #: What the administrator named at the opening may write before any policy is in force.
@@ -156,6 +160,8 @@ class _Judge:
                 yield from self._requested(event)
             elif event.type is EventType.PROMOTION_APPLIED:
                 yield from self._applied(event)
+            else:
+                yield from watching(self._view, event, self._policy())
         except TidegateError as error:
             yield "P3", f"{event.type} cannot be judged: {error.sentence}"
 

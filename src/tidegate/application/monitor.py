@@ -16,13 +16,15 @@ from tidegate.domain.canonical import utc_text
 from tidegate.domain.errors import Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
+from tidegate.domain.policy import Stage
 from tidegate.domain.state import MonitorRow, ReviewRow, ScoringRow
 
 
 def monitor(platform: Platform, acting: Acting, model: str, period: str) -> MonitorRow:
     """Run the model's monitor on a scored period; open a review where the policy's rule asks for one.
 
-    A period that was monitored is not monitored again.
+    A period that was monitored on these very outcomes is not monitored again: labels that come late, or are
+    restated, are looked at once more. The live version's decisions are looked at, never a canary's.
 
     Raises:
         Refused: rule A1, or the period was not scored. BadInput: no such model, a malformed monitor file.
@@ -32,7 +34,7 @@ def monitor(platform: Platform, acting: Acting, model: str, period: str) -> Moni
     permit(platform, acting, Permission.MONITOR, f"model/{model}")
     state = platform.ledger.state()
     life = lifecycle(state, model)
-    scorings = state.select(ScoringRow, model=model, period=period)
+    scorings = state.select(ScoringRow, model=model, period=period, stage=str(Stage.PROD))
     if not scorings:
         raise Refused(
             "not-scored",
@@ -40,12 +42,12 @@ def monitor(platform: Platform, acting: Acting, model: str, period: str) -> Moni
             "score the period first",
         )
     scoring = max(scorings, key=lambda row: row.sequence)
-    known = state.get(MonitorRow, model, period, scoring.version)
-    if known is not None:
-        return known
     version = life.versions[scoring.version]
-    files, _ = accepted(platform, state, platform.clock.now())
+    files, _ = accepted(platform, state, None)
     outcomes = platform.entities.frame(spec, files, declared(platform), period_window(period))
+    known = state.get(MonitorRow, model, period, scoring.version)
+    if known is not None and known.outcomes == outcomes.digest:
+        return known
     result = platform.monitors.run(
         spec,
         Segment(scoring.root, platform.frames / "scores" / scoring.file, scoring.rows),
@@ -61,11 +63,17 @@ def monitor(platform: Platform, acting: Acting, model: str, period: str) -> Moni
         "verdict": str(result.verdict),
         "evidence": evidence_facts(result, platform.monitors.tool),
         "report": result.report_digest,
+        "outcomes": outcomes.digest,
     }
     with platform.ledger.transaction() as tx:
-        if tx.get(MonitorRow, model, period, scoring.version) is None:
+        now_known = tx.get(MonitorRow, model, period, scoring.version)
+        if now_known is None or now_known.outcomes != outcomes.digest:
             rule = policy_in_force(platform, tx).review
-            review = f"R-{len(tx.select(ReviewRow)) + 1}" if result.verdict in rule.on else ""
+            asked = tx.select(ReviewRow, model=model, period=period, version=scoring.version, status="open")
+            wanted = (
+                result.verdict in rule.on and not asked
+            )  # what a person is to look at already is asked once
+            review = f"R-{len(tx.select(ReviewRow)) + 1}" if wanted else ""
             ran = tx.append(
                 draft(acting, EventType.MONITOR_RAN, f"model/{model}", {**payload, "review": review})
             )

@@ -7,12 +7,15 @@ from typing import Any
 
 from tidegate.application.platform import Platform
 from tidegate.application.ports import StateReader
+from tidegate.application.revisions import in_force
+from tidegate.application.standing import canary_facts
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import TidegateError
+from tidegate.domain.evidence import LOSSES
 from tidegate.domain.lifecycle import Lifecycle, WayBack
 from tidegate.domain.state import BatchRow, TrainingSetRow, VersionRow
 
-SCHEMA = "tg.packet/1"
+SCHEMA = "tg.packet/2"
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,13 @@ class Gathered:
     facts: dict[str, Any]
     way_back: WayBack
 
-    def fits(self, life: Lifecycle) -> bool:
-        """Say whether ``life`` is still what the facts rest on: tier, fallback, champion and way back."""
-        return _basis(self.life) == _basis(life)
+    def fits(self, state: StateReader, life: Lifecycle, version: VersionRow) -> bool:
+        """Say whether the facts still rest on what is there: tier, fallback, champion, way back, data, canary."""
+        return (
+            _basis(self.life) == _basis(life)
+            and self.facts["data"] == data_facts(state, version)
+            and self.facts["canary"] == canary_facts(state, version)
+        )
 
 
 def gather(platform: Platform, state: StateReader, life: Lifecycle, version: VersionRow) -> Gathered:
@@ -52,11 +59,6 @@ def packet_facts(
         DependencyFailed: the champion's artifact or the version's reference rows cannot be had, or no longer
             have their digest.
     """
-    training_set = state.get(TrainingSetRow, version.training_set)
-    batches = training_set.batches if training_set else ()
-    # By batch, not by drop: a second drop with the same rows is the same batch and changes no packet.
-    gates = {row.batch: row.verdict for row in state.select(BatchRow) if row.batch in batches}
-    verdicts = list(gates.values())
     facts = version.facts
     way_back = way_back_of(life, version)
     return {
@@ -64,23 +66,37 @@ def packet_facts(
         "model": version.model,
         "version": version.number,
         "tier": life.model.tier,
+        "prediction": facts["prediction"],
         "artifact": {"digest": version.artifact, "format": "onnx"},
-        "data": {
-            "training_set": version.training_set,
-            "rows": facts["rows"],
-            "batches": list(batches),
-            "windows": training_set.windows if training_set else {},
-            "gates": {verdict: verdicts.count(verdict) for verdict in ("passed", "failed", "error")},
-        },
+        "data": data_facts(state, version),
         "features": facts["features"],
         "metrics": facts["metrics"],
         "slices": facts["slices"],
         "coverage": facts["coverage"],
         "parity": _parity(facts["parity"]),
         "champion": champion_facts(platform, life, version),
+        "canary": canary_facts(state, version),
         "way_back": {"kind": way_back.kind, "declared": way_back.name},
         "code": facts["code"],
         "environment": facts["environment"],
+    }
+
+
+def data_facts(state: StateReader, version: VersionRow) -> dict[str, Any]:
+    """Return what the packet says of the data a version learned from, as they stand now."""
+    training_set = state.get(TrainingSetRow, version.training_set)
+    batches = training_set.batches if training_set else ()
+    # By batch, not by drop: a second drop with the same rows is the same batch and changes no packet.
+    gates = {row.batch: row.verdict for row in state.select(BatchRow) if row.batch in batches}
+    verdicts = list(gates.values())
+    restated = set(gates) - {row.batch for row in in_force(state)}
+    return {
+        "training_set": version.training_set,
+        "rows": version.facts["rows"],
+        "batches": list(batches),
+        "windows": training_set.windows if training_set else {},
+        "gates": {verdict: verdicts.count(verdict) for verdict in ("passed", "failed", "error")},
+        "restated": len(restated),
     }
 
 
@@ -127,7 +143,15 @@ def champion_facts(platform: Platform, life: Lifecycle, version: VersionRow) -> 
     artifact = platform.registry.fetch(champion.model, champion.number, champion.artifact)
     reference = platform.trainer.reference(version.artifact, version.facts["reference"])
     gain = platform.trainer.compare(spec, reference, artifact, champion.artifact)
-    return {"version": champion.number, "brier_gain": gain.as_dict()}
+    loss = LOSSES[spec.prediction]
+    own = version.facts["metrics"][loss]["value"]
+    # Both are measured on the same rows, so the champion's loss is the version's own plus what it gained.
+    return {
+        "version": champion.number,
+        "loss": loss,
+        "gain": gain.as_dict(),
+        "champion_loss": None if own is None else own + gain.value,
+    }
 
 
 def _parity(evidence: dict[str, Any]) -> dict[str, Any]:

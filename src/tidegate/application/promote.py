@@ -57,19 +57,27 @@ class Outcome:
 LADDER = (Stage.STAGING, Stage.CANARY, Stage.PROD)
 
 
-def climb(platform: Platform, acting: Acting, model: str, version: int, to: Stage = Stage.PROD) -> Outcome:
+def climb(platform: Platform, acting: Acting, model: str, version: int, to: Stage | None = None) -> Outcome:
     """Ask for one stage after the other up to ``to``, until one waits for people or is refused.
+
+    Without ``to`` a version goes as far as canary, and one that stands there is asked into prod: between the
+    two lies the period that it scores beside the live version.
 
     Raises:
         Refused: with all reasons; the refusal is recorded. BadInput: no such model, version or stage.
     """
-    if to not in LADDER:
+    if to is not None and to not in LADDER:
         raise BadInput("bad-stage", f"got the stage `{to}`, expected staging, canary or prod", "pick one")
     stage = lifecycle(platform.ledger.state(), model, version).versions[version].stage
     steps = [(step, replace(acting, key=acting.key and f"{acting.key}:{step}")) for step in LADDER]
-    steps = steps[: LADDER.index(to) + 1]
+    begun = _begun(
+        platform, model, version, [keyed for _, keyed in steps[: LADDER.index(to or Stage.PROD) + 1]]
+    )
+    if to is None:  # a repeat goes where the act went, not on from where that led
+        up = Stage.PROD if stage == Stage.CANARY else Stage.CANARY
+        to = up if begun is None else LADDER[max(begun, LADDER.index(Stage.CANARY))]
     outcome = Outcome(model, version, stage, "")
-    for step, keyed in steps[_begun(platform, model, version, [keyed for _, keyed in steps]) :]:
+    for step, keyed in steps[begun or 0 : LADDER.index(to) + 1]:
         if _height(outcome.stage) >= _height(step):
             continue
         outcome = request(platform, keyed, model, version, step)
@@ -78,16 +86,18 @@ def climb(platform: Platform, acting: Acting, model: str, version: int, to: Stag
     return outcome
 
 
-def _begun(platform: Platform, model: str, version: int, steps: Sequence[Acting]) -> int:
+def _begun(platform: Platform, model: str, version: int, steps: Sequence[Acting]) -> int | None:
     """Return the last step that was asked for under its key: a climb goes on there, and repeats none below.
+
+    None: none was, or there is no key.
 
     A version that climbed and was rolled back does not climb again because somebody repeats the same act.
     """
     keys = [keyed.scoped_key(_promoting(model, version)) for keyed in steps]
     if not any(keys):
-        return 0
+        return None
     with platform.ledger.transaction() as tx:
-        return max((index for index, key in enumerate(keys) if key and tx.recorded(key)), default=0)
+        return max((index for index, key in enumerate(keys) if key and tx.recorded(key)), default=None)
 
 
 def _height(stage: str) -> int:
@@ -315,7 +325,8 @@ def _still(
 
     Then the lock is held while other tools answer: rare, and the only way to decide on what is true now.
     """
-    return gathered if gathered.fits(life) else gather(platform, tx, life, life.versions[version])
+    row = life.versions[version]
+    return gathered if gathered.fits(tx, life, row) else gather(platform, tx, life, row)
 
 
 def _next(life: Lifecycle, version: int) -> Stage | None:

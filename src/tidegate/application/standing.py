@@ -1,13 +1,29 @@
-"""What the ledger says, now, about a model, about who is acting, and about the policy in force."""
+"""What the ledger says, now, about a model, its canaries, who is acting, and the policy in force."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader
+from tidegate.application.revisions import period_window
+from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.evidence import Verdict
 from tidegate.domain.lifecycle import Lifecycle, Reason
 from tidegate.domain.policy import Policy, Stage
-from tidegate.domain.state import ActorRow, ModelRow, PolicyRow, PromotionRow, VersionRow
+from tidegate.domain.rollout import Standing
+from tidegate.domain.state import (
+    ActorRow,
+    CanaryRow,
+    ModelRow,
+    PolicyRow,
+    PromotionRow,
+    ScoringRow,
+    TrainingSetRow,
+    VersionRow,
+)
 
 
 def lifecycle(state: StateReader, model: str, version: int | None = None) -> Lifecycle:
@@ -78,3 +94,56 @@ def policy_in_force(platform: Platform, state: StateReader) -> Policy:
     if not rows:
         raise Refused("no-policy", "got no policy in force, expected one", "open the ledger with a policy")
     return platform.policies.parse(rows[0].body)
+
+
+def scored_in_canary(state: StateReader, version: VersionRow) -> tuple[ScoringRow, ...]:
+    """Return what a version scored since it last entered canary, by period.
+
+    A period that begins before its validation window does says nothing: the version learned from it.
+    """
+    since, learned = entered_canary(state, version), learned_until(state, version)
+    rows = state.select(ScoringRow, model=version.model, version=version.number, stage=str(Stage.CANARY))
+    fresh = [row for row in rows if row.sequence > since and period_window(row.period)[0] >= learned]
+    return tuple(sorted(fresh, key=lambda row: row.period))
+
+
+def learned_until(state: StateReader, version: VersionRow) -> datetime:
+    """Return the first moment whose rows a version was neither fitted nor calibrated on."""
+    training_set = state.get(TrainingSetRow, version.training_set)
+    window = training_set.windows.get("validate") if training_set else None
+    return utc_time(window[0]) if window else datetime.min.replace(tzinfo=UTC)
+
+
+def entered_canary(state: StateReader, version: VersionRow) -> int:
+    """Return the sequence of the request that last took a version into canary, 0 if none did."""
+    reached = state.select(
+        PromotionRow,
+        model=version.model,
+        version=version.number,
+        target=str(Stage.CANARY),
+        status="applied",
+    )
+    return max((row.sequence for row in reached), default=0)
+
+
+def canary_facts(state: StateReader, version: VersionRow) -> dict[str, Any]:
+    """Return what the packet says of a version's canary: the last analysis that concluded, else the last."""
+    since = entered_canary(state, version)
+    rows = [
+        row
+        for row in state.select(CanaryRow, model=version.model, version=version.number)
+        if row.sequence > since
+    ]
+    if not rows:
+        return {"verdict": "none"}
+    # What could not be measured has concluded too: an older pass does not speak over it.
+    row = max(
+        rows, key=lambda row: (row.standing != Standing.WAITS or row.verdict == Verdict.ERROR, row.sequence)
+    )
+    return {
+        "verdict": row.verdict,
+        "standing": row.standing,
+        "period": row.period,
+        "baseline": row.baseline,
+        **row.analysis,
+    }

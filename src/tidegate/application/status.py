@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidegate.application.ports import Ledger
+from tidegate.application.platform import Platform
 from tidegate.application.projection import SINK
+from tidegate.application.revisions import in_force
+from tidegate.application.runs import schedule_status
+from tidegate.domain.errors import BadInput
 from tidegate.domain.state import BatchRow, ModelRow, PolicyRow, PromotionRow, ReviewRow, VersionRow
 
 
-def status(ledger: Ledger) -> dict[str, Any]:
-    """Return the state of everything in one mapping, read from folded state alone."""
-    state = ledger.state()
+def status(platform: Platform) -> dict[str, Any]:
+    """Return the state of everything in one mapping: folded state, and the schedules beside it.
+
+    Schedules that cannot be read hide nothing else: ``schedules`` is then empty and ``schedules_fault`` says why.
+    """
+    state = platform.ledger.state()
+    schedules, fault = _schedules(platform)
     policy = state.select(PolicyRow, in_force=True)
-    batches = state.select(BatchRow)
+    # One row a batch: what was restated is no longer in force, and two drops may bring the same batch.
+    batches = {(row.dataset, row.period, row.batch): row for row in in_force(state)}.values()
+    drops = state.select(BatchRow)
     models = {}
     for model in state.select(ModelRow):
         rows = state.select(VersionRow, model=model.name)
@@ -23,8 +32,9 @@ def status(ledger: Ledger) -> dict[str, Any]:
         "policy": f"{policy[0].name} {policy[0].version}" if policy else "",
         "policy_digest": policy[0].digest if policy else "",
         "batches": {
-            "accepted": sum(1 for row in batches if row.batch),
-            "held_back": sum(1 for row in batches if not row.batch),
+            "accepted": len(batches),
+            "held_back": sum(1 for row in drops if not row.batch),
+            "restated": sum(1 for row in drops if row.superseded_by),
             "rows": sum(row.accepted for row in batches),
             "quarantined": sum(row.quarantined for row in batches),
         },
@@ -39,5 +49,14 @@ def status(ledger: Ledger) -> dict[str, Any]:
                 for row in state.select(ReviewRow, status="open")
             ],
         },
-        "projected_to": ledger.cursor(SINK),
+        "schedules": schedules,
+        "schedules_fault": fault,
+        "projected_to": platform.ledger.cursor(SINK),
     }
+
+
+def _schedules(platform: Platform) -> tuple[list[dict[str, Any]], str]:
+    try:
+        return schedule_status(platform, platform.clock.now()), ""
+    except BadInput as fault:
+        return [], fault.sentence

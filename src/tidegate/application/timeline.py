@@ -33,7 +33,11 @@ def _gated(payload: Payload) -> str:
         stops = "; ".join(stop["sentence"] for stop in payload["report"]["stops"])
         return f"held back {name} whole ({payload['read']} rows): {stops}"
     held = payload["quarantined"]
-    return f"accepted {name}: {payload['read']} rows in, {payload['accepted']} on, {held} quarantined"
+    told = f"accepted {name}: {payload['read']} rows in, {payload['accepted']} on, {held} quarantined"
+    if not payload["supersedes"]:
+        return told
+    touched = ", ".join(payload["touches"]["versions"]) or "no version"
+    return f"{told}; it restates the period, which {touched} had learned from"
 
 
 def _monitored(payload: Payload) -> str:
@@ -58,7 +62,9 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.POLICY_ADOPTED: lambda p: (
         f"put policy {p['name']} {p['version']} in force ({_short(p['digest'])})"
     ),
-    EventType.DROP_REFUSED: lambda p: f"turned away a drop of {p['dataset']} {p['period']}: {p['code']}",
+    EventType.DROP_REFUSED: lambda p: (
+        f"turned away a drop of {p['dataset']} {p['period']}".rstrip() + f": {p['code']}"
+    ),
     EventType.BATCH_ACCEPTED: _gated,
     EventType.BATCH_REFUSED: _gated,
     EventType.FEATURES_BUILT: lambda p: f"built the feature views {', '.join(p['views'])}",
@@ -83,9 +89,14 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.VERSION_RETIRED: lambda p: f"retired {p['model']}: {_moves(p)}",
     EventType.ACTION_REFUSED: _denied,
     EventType.DECISIONS_SCORED: lambda p: (
-        f"scored {p['rows']} rows of {p['model']} {p['period']} with version {p['version']}"
+        f"scored {p['rows']} rows of {p['model']} {p['period']} with version {p['version']} ({p['stage']})"
+    ),
+    EventType.CANARY_ANALYSED: lambda p: (
+        f"analysed the canary {p['model']} version {p['version']} on {p['period']}: {p['verdict']}, {p['sentence']}"
     ),
     EventType.MONITOR_RAN: _monitored,
     EventType.REVIEW_OPENED: lambda p: f"asked for review {p['id']} by a {p['role']}: {p['cause']}",
     EventType.REVIEW_DECIDED: lambda p: f"decided {p['id']}: {p['outcome']}",
+    EventType.REVIEW_FOLLOWED: lambda p: f"followed {p['id']}: {p['followed']}",
+    EventType.RUN_FINISHED: lambda p: f"ran {p['schedule']} for {p['slot'][:16]}: {p['summary']}",
 }

@@ -48,7 +48,7 @@ def train(platform: Platform, acting: Acting, model: str, known_by: datetime | N
     spec = platform.models.spec(model)  # first: what is no model's name never enters the record
     permit(platform, acting, Permission.REGISTER, f"model/{model}")
     known = windows(spec, known_by or platform.clock.now())
-    files, batches = accepted(platform, platform.ledger.state(), platform.clock.now())
+    files, batches = accepted(platform, platform.ledger.state(), None)
     views = platform.ledger.state().select(FeatureViewRow)
     if not views:
         raise Refused(
@@ -176,6 +176,8 @@ def version_facts(
     """Return everything measured about a version: what its packet is sealed from."""
     return {
         "training_key": key,
+        "prediction": spec.prediction,
+        "base_rate": trained.base_rate,
         "metrics": {name: measure.as_dict() for name, measure in sorted(trained.metrics.items())},
         "slices": {
             name: {metric: measure.as_dict() for metric, measure in sorted(measures.items())}

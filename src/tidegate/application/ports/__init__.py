@@ -20,11 +20,13 @@ from tidegate.application.ports.models import (
     Windows,
 )
 from tidegate.application.ports.record import Ledger, StateReader, Transaction
-from tidegate.application.ports.watching import Expressions, MonitorResult, Monitors, Policies
+from tidegate.application.ports.running import Schedules, Turns
+from tidegate.application.ports.watching import Comparison, Expressions, MonitorResult, Monitors, Policies
 
 __all__ = [
     "Batches",
     "Clock",
+    "Comparison",
     "Contracts",
     "DataGate",
     "Entities",
@@ -40,6 +42,7 @@ __all__ = [
     "Policies",
     "Registered",
     "Registry",
+    "Schedules",
     "Scorer",
     "Segment",
     "Signer",
@@ -48,5 +51,6 @@ __all__ = [
     "Trained",
     "Trainer",
     "Transaction",
+    "Turns",
     "Windows",
 ]

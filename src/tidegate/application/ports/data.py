@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -44,10 +44,14 @@ class DataGate(Protocol):
         """Return who measures, with its version."""
         ...
 
-    def run(self, contract: Contract, table: Table) -> tuple[CheckResult, ...]:
+    def run(
+        self, contract: Contract, table: Table, references: Mapping[str, Sequence[str]]
+    ) -> tuple[CheckResult, ...]:
         """Return one result per check of the contract, in its order.
 
-        A check that cannot be measured yields the verdict ``error``; it never raises for that.
+        ``references`` holds, by the name that the contract gives them (like ``planes.tailnum``), the values
+        known in other datasets: an expectation names them as its parameter. A check that cannot be measured
+        yields the verdict ``error``; it never raises for that.
         """
         ...
 
@@ -72,24 +76,38 @@ class Batches(Protocol):
         """
         ...
 
-    def read(self, drop: Path, contract: Contract) -> Table:
+    def read(self, drop: Path, contract: Contract, digest: str) -> Table:
         """Read a drop (CSV, or one CSV in a zip) in its own row order and the contract's types.
 
+        ``digest`` is what `drop_digest` said of it: what is read must be what was named.
+
         Raises:
-            BadInput: empty, truncated, wrongly encoded; a column missing, extra or mistyped.
+            BadInput: empty, truncated, wrongly encoded; a column missing, extra or mistyped; or its bytes
+                changed while it was read (code ``drop-changed``).
         """
         ...
 
     def accept(
         self, contract: Contract, table: Table, held: Mapping[int, tuple[str, ...]]
     ) -> tuple[str, Path]:
-        """Keep the rows not in ``held``, ordered by the contract's key; return batch digest and file."""
+        """Keep the rows not in ``held``, ordered by the contract's key; return batch digest and file.
+
+        Raises:
+            DependencyFailed: there is no room for it; nothing half-written is left.
+        """
+        ...
+
+    def empty(self, contract: Contract) -> Path:
+        """Return a file with the contract's columns and types and no row: a dataset of which nothing has come."""
         ...
 
     def quarantine(self, contract: Contract, table: Table, report: GateReport) -> Segment:
         """Keep every held-back row with all its reasons, named by their Merkle root.
 
         What an earlier gate run held back of the same drop is kept beside it.
+
+        Raises:
+            DependencyFailed: there is no room for it; nothing half-written is left.
         """
         ...
 
@@ -98,6 +116,14 @@ class Batches(Protocol):
 
         Raises:
             DependencyFailed: the file is gone, or its rows no longer have this root.
+        """
+        ...
+
+    def values(self, dataset: str, batches: Sequence[str], column: str) -> tuple[str, ...]:
+        """Return the distinct values of a column over accepted batches, as text, sorted; nulls are left out.
+
+        Raises:
+            DependencyFailed: a batch's file is gone or no longer has its digest.
         """
         ...
 

@@ -24,7 +24,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What ``models/NAME/model.yaml`` says. Windows are (from, until) texts, until exclusive."""
+    """What ``models/NAME/model.yaml`` says.
+
+    ``prediction`` is ``probability`` (of ``label`` being true) or ``number`` (of ``label`` itself). What is lost by
+    a wrong prediction is the Brier score for the one and the absolute error for the other.
+    """
 
     name: str
     owner: str
@@ -63,7 +67,8 @@ class Trained:
     """A fitted, calibrated and converted model, with what was measured on it.
 
     ``reference`` holds the rows it was judged on (time, keys, inputs, score, and the label where known): a
-    frame, so that whoever compares with them later knows that they are the same.
+    frame, so that whoever compares with them later knows that they are the same. ``base_rate`` is the mean
+    label of the training window: what the declared fallback says of every row.
     """
 
     artifact: Path
@@ -75,6 +80,7 @@ class Trained:
     environment: Mapping[str, str]
     signature: Mapping[str, Sequence[str]]
     reference: Frame
+    base_rate: float
 
 
 @dataclass(frozen=True)
@@ -179,10 +185,11 @@ class Trainer(Protocol):
         ...
 
     def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Measure:
-        """Return by how much the candidate's Brier score is lower than the champion's; positive is better.
+        """Return by how much the candidate's loss is lower than the champion's; positive is better.
 
-        Measured on the validation rows kept when the candidate was trained (its ``Trained.reference``), paired
-        row by row, with a 95 % interval over whole days.
+        The loss is the Brier score of probabilities and the mean absolute error of numbers. Measured on the
+        validation rows kept when the candidate was trained (its ``Trained.reference``), paired row by row, with
+        a 95 % interval over whole days.
 
         Raises:
             DependencyFailed: the champion's bytes or the reference rows no longer have their digest, or are gone.

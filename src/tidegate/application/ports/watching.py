@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from tidegate.application.ports.data import Segment
 from tidegate.application.ports.models import Frame, ModelSpec
-from tidegate.domain.evidence import Evidence, Verdict, worst
+from tidegate.domain.evidence import Evidence, Measure, Verdict, worst
 from tidegate.domain.policy import Policy
 
 
@@ -27,6 +27,25 @@ class MonitorResult:
     def verdict(self) -> Verdict:
         """Return the worst verdict of the binding evidence."""
         return worst(evidence.verdict for evidence in self.evidence)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sets of decisions on the same rows against what came of them.
+
+    ``rows`` were scored by the candidate, ``labelled`` of them have an outcome that was known, on ``days``
+    distinct days. Measures have 95 % intervals over whole days and are None while nothing is labelled.
+    ``gain`` is how much lower the candidate's loss is (positive is better), paired row by row; ``loss`` names it.
+    """
+
+    rows: int
+    labelled: int
+    days: int
+    loss: str
+    gain: Measure | None
+    candidate_loss: Measure | None
+    baseline_loss: Measure | None
+    calibration_gap: Measure | None
 
 
 class Monitors(Protocol):
@@ -49,6 +68,25 @@ class Monitors(Protocol):
         Raises:
             BadInput: the monitor's file breaks the format, or a column is missing.
             DependencyFailed: decisions, reference or outcomes are gone, or no longer have their root or digest.
+        """
+        ...
+
+    def compare(
+        self,
+        model: ModelSpec,
+        candidate: Segment,
+        baseline: Segment | float,
+        outcomes: Frame,
+        known_by: datetime,
+    ) -> Comparison:
+        """Compare a candidate's decisions with the live version's on the same rows, once outcomes are known.
+
+        ``baseline`` is the live version's segment, or the one value that a fallback says of every row. Rows are
+        matched by entity time and keys; an outcome counts if its label was known by ``known_by``.
+
+        Raises:
+            BadInput: a column is missing, or the two did not score the same rows.
+            DependencyFailed: decisions or outcomes are gone, or no longer have their root or digest.
         """
         ...
 
