@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidegate.application import ports
 from tidegate.application.identity import Account, authenticate, open_ledger
@@ -18,6 +19,9 @@ from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.state import ActorRow
 from tidegate.settings import Settings
+
+if TYPE_CHECKING:
+    from tidegate.adapters.arrow_batches.sample import Sample
 
 #: No tool phones home, and none fills the terminal. Set before any of them is imported.
 QUIET = {
@@ -109,6 +113,12 @@ class Tidegate:
 
         return ArrowBatches(self.settings.home)
 
+    def sample(self, drop: Path) -> Sample:
+        """Look at a drop that is under no contract yet."""
+        from tidegate.adapters.arrow_batches.sample import read_sample
+
+        return read_sample(drop)
+
     @cached_property
     def models(self) -> ports.Models:
         """Return the folders of ``models/``."""
@@ -171,6 +181,21 @@ class Tidegate:
         from tidegate.adapters.cel_expressions import CelExpressions
 
         return CelExpressions()
+
+    @cached_property
+    def schedules(self) -> ports.Schedules:
+        """Return Prefect's deployments file."""
+        from tidegate.adapters.prefect_schedules import PrefectSchedules
+
+        return PrefectSchedules(self.settings.folder("pipelines") / "prefect.yaml")
+
+    @cached_property
+    def turns(self) -> ports.Turns:
+        """Return turns that everybody who shares the ledger sees: by files on one machine, else by its database."""
+        from tidegate.adapters.turns import FileTurns, PostgresTurns
+
+        url = self.settings.profile.ledger
+        return FileTurns(self.settings.home / "locks") if url.startswith("sqlite") else PostgresTurns(url)
 
     @property
     def frames(self) -> Path:

@@ -80,7 +80,7 @@ class CelExpressions:
             )
         try:
             result = program.execute(cast("dict[str, Any]", plain))
-        except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
+        except Exception as error:  # CEL raises many kinds; each says that these facts do not fit
             sentence = f"got {_cause(error)}, expected facts that `{_short(expression)}` fits"
             raise BadInput("expression-failed", sentence, _HINT) from error
         if not isinstance(result, bool):
@@ -104,7 +104,7 @@ def _program(expression: str) -> cel.Program:
         raise _syntax(f"{loops} uses of all, exists, exists_one or filter", f"at most {MAX_LOOPS}")
     try:
         program = _interpreter().compile(expression)
-    except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
+    except Exception as error:  # whatever the compiler dislikes is a fault of the text
         lines = str(error).split("ERROR: <input>:", 1)
         reason = lines[-1].splitlines()[0] if len(lines) > 1 else type(error).__name__
         raise _syntax(f"`{_short(expression)}`, which does not compile ({_short(reason)})", "CEL") from error

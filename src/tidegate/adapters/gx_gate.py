@@ -3,6 +3,9 @@
 Each run has its own ephemeral context over pandas with the result format COMPLETE, the one combination
 that names every failing row (on SQL back ends GX caps the list at 20). Columns become pandas' nullable
 types, so that a null turns no integer into a float.
+
+What other datasets list reaches a suite as native parameters (see `tidegate.adapters.shared.parameters`):
+``{"value_set": {"$PARAMETER": "planes__tailnum"}}``.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ import logging
 import re
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from tidegate.adapters.shared.parameters import parameter_of, parameters_in
 from tidegate.application.ports import Table
 from tidegate.domain.contract import Check, CheckResult, Contract
 from tidegate.domain.evidence import Verdict
@@ -52,10 +56,13 @@ class GxGate:
 
         return f"great_expectations {version('great_expectations')}"
 
-    def run(self, contract: Contract, table: Table) -> tuple[CheckResult, ...]:
+    def run(
+        self, contract: Contract, table: Table, references: Mapping[str, Sequence[str]]
+    ) -> tuple[CheckResult, ...]:
         """Return one result per check of the contract, in its order.
 
-        A check that cannot be measured yields the verdict ``error``; this never raises for that.
+        A check that cannot be measured, also because it names a parameter that ``references`` lacks, yields
+        the verdict ``error``; this never raises for that.
         """
         try:
             configurations = _configurations(self._suites / f"{contract.dataset}.json")
@@ -65,7 +72,8 @@ class GxGate:
             return tuple(_error(check, sentence) for check in contract.checks)
         arrow = cast("pa.Table", table)
         with _ONE_AT_A_TIME, _quiet():
-            outcomes = _validate(configurations, _frame(arrow))
+            given = {parameter_of(name): list(values) for name, values in references.items()}
+            outcomes = _validate(configurations, _frame(arrow), given)
         return tuple(
             _result(check, outcomes.get(check.id), _values(configurations.get(check.id), arrow))
             for check in contract.checks
@@ -91,7 +99,11 @@ def _frame(table: pa.Table) -> pd.DataFrame:
     return cast("pd.DataFrame", table.to_pandas(types_mapper=nullable.get))
 
 
-def _validate(configurations: Mapping[str, Mapping[str, Any]], frame: pd.DataFrame) -> dict[str, _Outcome]:
+def _validate(
+    configurations: Mapping[str, Mapping[str, Any]],
+    frame: pd.DataFrame,
+    parameters: Mapping[str, Sequence[str]],
+) -> dict[str, _Outcome]:
     import great_expectations as gx
     from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
@@ -99,10 +111,10 @@ def _validate(configurations: Mapping[str, Mapping[str, Any]], frame: pd.DataFra
     outcomes: dict[str, _Outcome] = {}
     expectations = []
     for rule, part in configurations.items():
-        if missing := sorted(_parameters(part["kwargs"])):
+        if missing := sorted({*parameters_in(part["kwargs"])} - parameters.keys()):
             # One missing parameter makes GX give up on the whole suite, so it is kept from seeing it.
             outcomes[rule] = (
-                f"got no value for the parameter {', '.join(missing)}, expected the numbers in the suite"
+                f"got no value for the parameter {', '.join(missing)}, expected values of another dataset"
             )
             continue
         try:
@@ -126,6 +138,7 @@ def _validate(configurations: Mapping[str, Mapping[str, Any]], frame: pd.DataFra
             gx.ExpectationSuite(
                 name="suite", expectations=[part.configuration.to_json_dict() for part in expectations]
             ),
+            expectation_parameters=dict(parameters),
             result_format={"result_format": "COMPLETE", "return_unexpected_index_query": False},
         )
     except Exception as error:  # noqa: BLE001  # whatever GX makes of a file's arguments is the verdict `error`
@@ -231,18 +244,6 @@ def _observed(outcome: Mapping[str, Any]) -> str:
 
 def _error(check: Check, sentence: str) -> CheckResult:
     return CheckResult(check, Verdict.ERROR, 0, (), "", f"{check.sentence}: {sentence}")
-
-
-def _parameters(value: object) -> Iterator[str]:
-    """Yield the names of suite parameters, which GX would look up at run time."""
-    if isinstance(value, Mapping):
-        if "$PARAMETER" in value:
-            yield str(value["$PARAMETER"])
-        for part in value.values():
-            yield from _parameters(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _parameters(part)
 
 
 @contextmanager

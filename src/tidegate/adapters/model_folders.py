@@ -17,8 +17,10 @@ from tidegate.domain.policy import Tier
 
 #: What a model folder holds beside ``model.yaml``.
 FILES = ("rows.sql", "train.py", "card.md")
+#: What `tidegate model new` leaves where only a person knows.
+BLANK = "FILL IN"
 FALLBACKS = ("base_rate", "abstain")
-PREDICTIONS = ("probability",)
+PREDICTIONS = ("probability", "number")
 _COLUMNS = ("label", "label_time", "entity_time")
 _REQUIRED: tuple[str, ...] = ("name", "owner", "purpose", "tier", "service", "datasets", "prediction")
 _REQUIRED += (*_COLUMNS, "keys", "inputs", "fallback")
@@ -81,10 +83,15 @@ def _spec(reader: Reader, folder: Path, source_digest: str) -> ModelSpec:
     for name in FILES:
         if not (folder / name).is_file():
             reader.fault(root.line, f"got no {name} beside it, expected {', '.join(FILES)}")
+        elif lines := _blanks(folder / name):
+            reader.fault(
+                root.line, f"got {name} with {BLANK} on line {', '.join(lines)}, expected it filled in"
+            )
     if "name" in fields and fields["name"].value != folder.name:
         fields["name"].fault(fields["name"].shown, f"{folder.name!r}, the folder's name")
     columns = {name: _text(fields, name, "a column's name") for name in _COLUMNS}
-    evaluation = _evaluation(fields)
+    prediction = _choice(fields, "prediction", PREDICTIONS)
+    evaluation = _evaluation(fields, prediction)
     numeric, categorical = _inputs(
         fields, (columns["label"], columns["label_time"], evaluation.get("status"))
     )
@@ -94,7 +101,7 @@ def _spec(reader: Reader, folder: Path, source_digest: str) -> ModelSpec:
         purpose=_text(fields, "purpose", "what it is for"),
         tier=_choice(fields, "tier", tuple(str(tier) for tier in Tier)),
         service=_text(fields, "service", "a feature service"),
-        prediction=_choice(fields, "prediction", PREDICTIONS),
+        prediction=prediction,
         keys=_names(fields, "keys", "key columns"),
         numeric=numeric,
         categorical=categorical,
@@ -109,6 +116,11 @@ def _spec(reader: Reader, folder: Path, source_digest: str) -> ModelSpec:
         folder=folder,
         **columns,
     )
+
+
+def _blanks(file: Path) -> list[str]:
+    lines = file.read_bytes().splitlines()
+    return [str(number) for number, line in enumerate(lines, 1) if BLANK.encode() in line]
 
 
 def _inputs(
@@ -132,12 +144,15 @@ def _inputs(
     return _names(kinds, "numeric", "columns"), _names(kinds, "categorical", "columns")
 
 
-def _evaluation(fields: Mapping[str, Node]) -> dict[str, float | int | str]:
+def _evaluation(fields: Mapping[str, Node], prediction: str) -> dict[str, float | int | str]:
     if "evaluation" not in fields:
         return {}
     given = fields["evaluation"].members((), tuple(_EVALUATION))
     if "sensitivity" in given and "status" not in given:
         given["sensitivity"].fault("a sensitivity without `status`", "the column whose value it is")
+    if "sensitivity" in given and prediction == "number":
+        # Of a probability a row without a label can be taken as true: that is the worst case.
+        given["sensitivity"].fault("a sensitivity of a number", "it of a probability alone")
     return {name: _EVALUATION[name](node) for name, node in given.items() if name in _EVALUATION}
 
 

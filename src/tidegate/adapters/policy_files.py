@@ -9,6 +9,8 @@ The format, in the order of the file:
     gates:
       TIER:                      a tier that is stated has a gate into each of staging, canary, prod
         STAGE: {demands: [ID…], approvals: {ROLE: COUNT}}  `approvals` may be absent
+    rollout:                     what a canary must show; a tier without it has no canary that can hold
+      TIER: {labelled_share: SHARE, days: N, may_lose: SHARE}
     review: {on: [VERDICT…], due_days: N, role: ROLE}
     example: {…}                 the packet that the tests start from
     tests:
@@ -39,6 +41,7 @@ from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.policy import Demand, Gate, Need, Policy, PolicyTest, ReviewRule, Stage, Tier
+from tidegate.domain.rollout import CanaryRule
 
 FILE = "policy.yaml"
 CODE = "policy"
@@ -48,6 +51,7 @@ REVIEWING = tuple(role for role, permitted in ROLES.items() if Permission.REVIEW
 STAGES = (Stage.STAGING, Stage.CANARY, Stage.PROD)
 
 _TOP = ("policy", "version", "demands", "gates", "review", "example", "tests")
+_ROLLOUT = ("labelled_share", "days", "may_lose")
 _NAME = 64
 
 
@@ -68,9 +72,17 @@ class PolicyFiles:
     def parse(self, body: str) -> Policy:
         """Read a policy from its text, in the same way and by the same rules.
 
+        The same text is the same policy: what has loaded once in this process is not tested again.
+
         Raises:
             BadInput: as `load`.
         """
+        known = (type(self._expressions), body)
+        if known not in _LOADED:
+            _LOADED[known] = self._parsed(body)
+        return _LOADED[known]
+
+    def _parsed(self, body: str) -> Policy:
         reader = Reader(body, FILE, CODE)
         policy = _Parsing(reader, self._expressions).policy(body)
         if not reader.faults:  # tests of a broken policy would only repeat its faults
@@ -85,6 +97,10 @@ class PolicyFiles:
         return policy
 
 
+#: Policies that have loaded, by what evaluated them and their whole text. A ledger has few.
+_LOADED: dict[tuple[type[Expressions], str], Policy] = {}
+
+
 class _Parsing:
     """One pass over one file. Everything it finds wrong is noted on the reader."""
 
@@ -92,7 +108,7 @@ class _Parsing:
         self._reader, self._expressions = reader, expressions
 
     def policy(self, body: str) -> Policy:
-        top = self._reader.root.members(_TOP, ())
+        top = self._reader.root.members(_TOP, ("rollout",))
         demands = self._demands(top["demands"]) if "demands" in top else {}
         gates = self._gates(top["gates"], demands) if "gates" in top else {}
         return Policy(
@@ -103,6 +119,7 @@ class _Parsing:
             gates=gates,
             review=self._review(top.get("review")),
             tests=self._tests(top["tests"], top.get("example"), gates) if "tests" in top else (),
+            rollout=self._rollout(top["rollout"], gates) if "rollout" in top else {},
         )
 
     def _demands(self, node: Node) -> dict[str, Demand]:
@@ -183,6 +200,28 @@ class _Parsing:
         role = parts["role"].one_of(REVIEWING, "a role that reviews") if "role" in parts else None
         days = parts["due_days"].integer(1, 365) if "due_days" in parts else 1
         return ReviewRule(tuple(on), days, role or "")
+
+    def _rollout(self, node: Node, gates: Mapping[Tier, object]) -> dict[Tier, CanaryRule]:
+        rules: dict[Tier, CanaryRule] = {}
+        members = node.members((), tuple(Tier))
+        if node.value == {}:
+            node.fault("no tier", "a rule for at least one tier, or no rollout at all")
+        for tier in Tier:
+            if tier not in members:
+                continue
+            if tier not in gates:
+                line = node.key_lines[tier]
+                self._reader.fault(
+                    line, f"got a rule for tier {tier}, expected one for a tier that has gates"
+                )
+            parts = members[tier].members(_ROLLOUT, ())
+            if all(name in parts for name in _ROLLOUT):
+                rules[tier] = CanaryRule(
+                    labelled_share=parts["labelled_share"].number(0.01, 1.0),
+                    days=parts["days"].integer(2, 366),  # an interval needs two
+                    may_lose=parts["may_lose"].number(0.0, 1.0),
+                )
+        return rules
 
     def _tests(
         self, node: Node, example: Node | None, gates: Mapping[Tier, Mapping[Stage, Gate]]

@@ -44,10 +44,11 @@ class SqlEntities:
             )
         given = {name: batches[name] for name in model.datasets if name in batches}
         stated = {name: declared[name] for name in model.datasets if name in declared}
-        table = run_sql(source.read_text("utf-8"), given, stated, {})
+        start, until = (moment.astimezone(UTC) for moment in window)
+        # The window is a filter either way; a query that names its ends reads no more than it needs.
+        table = run_sql(source.read_text("utf-8"), given, stated, {"since": start, "until": until})
         order = (model.entity_time, *model.keys)
         _require(model, table, (*order, model.label, model.label_time))
-        start, until = (moment.astimezone(UTC) for moment in window)
         time = table.column(model.entity_time)
         if time.null_count:
             raise BadInput(

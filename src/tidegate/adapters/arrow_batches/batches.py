@@ -1,6 +1,7 @@
 """Drops in, batches kept, bad rows held back: Arrow in memory, Parquet and JSON lines on disk.
 
-    HOME/batches/DATASET/<64 hex>.parquet      an accepted batch, named by its ``tg1:`` digest
+    HOME/batches/DATASET/<64 hex>.parquet      an accepted batch, named by its ``tg1:`` digest; also the
+                                               contract's columns without a row, where one was asked for
     HOME/quarantine/DATASET/<64 hex>.jsonl     the rows one gate run held back, named by their root
 
 A batch's digest is taken over its values in the order of the contract's key (`tidegate.adapters.shared.arrow`
@@ -20,8 +21,8 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from tidegate.adapters.arrow_batches.delimited import read_csv
-from tidegate.adapters.arrow_batches.drop import open_regular
+from tidegate.adapters.arrow_batches.delimited import arrow_type, read_csv
+from tidegate.adapters.arrow_batches.drop import open_regular, opened
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, write_whole
 from tidegate.application.ports import Segment, Table
@@ -62,13 +63,16 @@ class ArrowBatches:
                 "check the path",
             ) from error
 
-    def read(self, drop: Path, contract: Contract) -> Table:
+    def read(self, drop: Path, contract: Contract, digest: str) -> Table:
         """Read a drop (CSV, or one CSV in a zip) in its own row order and the contract's types.
 
         Raises:
-            BadInput: empty, truncated, wrongly encoded, too large; a column missing, extra or mistyped.
+            BadInput: empty, truncated, wrongly encoded, too large; a column missing, extra or mistyped; or its
+                bytes are no longer those of ``digest``, and then nothing else is said of them.
+            DependencyFailed: there is no room for a temporary copy of it.
         """
-        return cast(Table, read_csv(drop, contract, self._nulls, self._max_bytes))
+        with opened(drop, digest, self._max_bytes) as copy:
+            return cast(Table, read_csv(copy, contract, self._nulls))
 
     def accept(
         self, contract: Contract, table: Table, held: Mapping[int, tuple[str, ...]]
@@ -86,11 +90,14 @@ class ArrowBatches:
             *(column.name for column in contract.columns if column.name not in contract.key),
         ]
         rows = rows.sort_by([(name, "ascending") for name in order]).combine_chunks()
-        digest = table_digest(rows)
-        path = self._batch_path(contract.dataset, digest)
-        if not self._sound(path, digest):
-            write_parquet(rows, path)
-        return digest, path
+        return self._keep(contract.dataset, rows)
+
+    def empty(self, contract: Contract) -> Path:
+        """Return a Parquet file with the contract's columns and types and no row."""
+        import pyarrow as pa
+
+        schema = pa.schema([(column.name, arrow_type(column.type)) for column in contract.columns])
+        return self._keep(contract.dataset, schema.empty_table())[1]
 
     def quarantine(
         self,
@@ -130,12 +137,43 @@ class ArrowBatches:
             )
         return tuple(json.loads(line) for line in lines)
 
+    def values(self, dataset: str, batches: Sequence[str], column: str) -> tuple[str, ...]:
+        """Return the distinct values of a column over accepted batches, as text, sorted; nulls are left out.
+
+        Raises:
+            BadInput: the dataset has no such column. DependencyFailed: a batch's file is gone or was altered.
+        """
+        found: set[str] = set()
+        for batch in batches:
+            rows = self._read(dataset, batch)[1]
+            if column not in rows.column_names:
+                raise BadInput(
+                    "missing-column",
+                    f"got no column {column} in {dataset}, expected one of {', '.join(rows.column_names)}",
+                    "mend the contract that refers to it",
+                )
+            found.update(
+                _text(value) for value in rows.column(column).unique().to_pylist() if value is not None
+            )
+        return tuple(sorted(found))
+
     def path(self, dataset: str, batch: str) -> Path:
         """Return the Parquet file of an accepted batch, after reading it back and comparing its digest.
 
         Raises:
             DependencyFailed: the file is gone or no longer has this digest.
         """
+        return self._read(dataset, batch)[0]
+
+    def _keep(self, dataset: str, rows: pa.Table) -> tuple[str, Path]:
+        digest = table_digest(rows)
+        path = self._batch_path(dataset, digest)
+        if self._sound(path, digest) is None:
+            write_parquet(rows, path)
+        return digest, path
+
+    def _read(self, dataset: str, batch: str) -> tuple[Path, pa.Table]:
+        """Return a batch's file and its rows, after comparing their digest."""
         path = self._batch_path(dataset, batch)
         if not path.is_file():
             raise DependencyFailed(
@@ -143,25 +181,26 @@ class ArrowBatches:
                 f"got no file for the batch {batch}, expected {path.name}",
                 "restore it from a backup",
             )
-        if not self._sound(path, batch):
+        if (rows := self._sound(path, batch)) is None:
             raise DependencyFailed(
                 "batch-altered",
                 f"got {path.name} with other content, expected the batch {batch}",
-                "restore it from a backup, or ingest its drop again",
+                "restore it from a backup",
             )
-        return path
+        return path, rows
 
-    def _sound(self, path: Path, digest: str) -> bool:
-        """Say whether the file holds the batch of this digest; a broken file is simply not sound."""
+    def _sound(self, path: Path, digest: str) -> pa.Table | None:
+        """Return the rows of a file that holds the batch of this digest; a broken file is simply not sound."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         if not path.is_file():
-            return False
+            return None
         try:
-            return table_digest(pq.read_table(path, partitioning=None)) == digest
+            rows = pq.read_table(path, partitioning=None)
+            return rows if table_digest(rows) == digest else None
         except (OSError, pa.ArrowException, BadInput):
-            return False
+            return None
 
     def _batch_path(self, dataset: str, digest: str) -> Path:
         return self._home / "batches" / dataset / f"{hex_of(digest, PREFIX)}.parquet"
@@ -176,6 +215,12 @@ def _lines(table: pa.Table, reasons: Mapping[int, tuple[str, ...]]) -> Iterator[
     for position, values in zip(positions, rows, strict=True):
         plain = {name: _plain(value) for name, value in values.items()}
         yield canonical({"row": position, "reasons": list(reasons[position]), "values": plain})
+
+
+def _text(value: object) -> str:
+    """Return a value as text: a text as it is, all else as JSON writes it, without quotes."""
+    plain = _plain(value)
+    return plain if isinstance(plain, str) else canonical(plain).decode()
 
 
 def _plain(value: object) -> object:

@@ -6,10 +6,9 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.adapters.arrow_batches.drop import open_drop
+from tidegate.adapters.arrow_batches.drop import Drop, open_csv
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
 
@@ -25,7 +24,7 @@ _PLACE = re.compile(
 _RAGGED = re.compile(r"(?:Row #(?P<row>\d+): )?Expected (?P<expected>\d+) columns, got (?P<got>\d+)")
 
 
-def read_csv(drop: Path, contract: Contract, nulls: Sequence[str], max_bytes: int) -> pa.Table:
+def read_csv(drop: Drop, contract: Contract, nulls: Sequence[str]) -> pa.Table:
     """Read a drop in its own row order, columns in the contract's order and types.
 
     ``nulls`` are the spellings of null, in every column. Texts in quotes are never null.
@@ -35,17 +34,17 @@ def read_csv(drop: Path, contract: Contract, nulls: Sequence[str], max_bytes: in
     """
     import pyarrow as pa
 
-    with open_drop(drop, max_bytes) as stream:
+    with open_csv(drop) as stream:
         header = _header(stream, drop.name)
     if not header:
         raise _empty(drop.name, "without even a header")
     _check_columns(header, contract, drop.name)
     try:
-        table = _parse(drop, contract, nulls, max_bytes, threads=True)
+        table = _parse(drop, contract, nulls, threads=True)
     except pa.ArrowInvalid:
         # Only the single-threaded reader knows the line; read again for the message's sake.
         try:
-            table = _parse(drop, contract, nulls, max_bytes, threads=False)
+            table = _parse(drop, contract, nulls, threads=False)
         except pa.ArrowInvalid as error:
             raise _explain(str(error), header, contract, drop.name) from error
     if not table.num_rows:
@@ -69,7 +68,7 @@ def arrow_type(logical: str) -> pa.DataType:
     return types[logical]
 
 
-def _parse(drop: Path, contract: Contract, nulls: Sequence[str], max_bytes: int, threads: bool) -> pa.Table:
+def _parse(drop: Drop, contract: Contract, nulls: Sequence[str], threads: bool) -> pa.Table:
     import pyarrow.csv as arrow_csv
 
     convert = arrow_csv.ConvertOptions(
@@ -79,7 +78,7 @@ def _parse(drop: Path, contract: Contract, nulls: Sequence[str], max_bytes: int,
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    with open_drop(drop, max_bytes) as stream:
+    with open_csv(drop) as stream:
         return arrow_csv.read_csv(
             stream,
             read_options=arrow_csv.ReadOptions(use_threads=threads),

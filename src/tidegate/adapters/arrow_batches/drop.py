@@ -6,19 +6,24 @@ declares and again by what comes out, and its checksum is verified when the last
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import io
 import os
 import stat
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from tidegate.domain.errors import BadInput
+from tidegate.domain.errors import BadInput, DependencyFailed
 
 _ZIP_MAGIC = b"PK"
+_CHUNK, _IN_MEMORY = 2**20, 2**24
 
 
 def open_regular(drop: Path, max_bytes: int) -> io.BufferedReader:
@@ -45,29 +50,39 @@ def open_regular(drop: Path, max_bytes: int) -> io.BufferedReader:
     return file
 
 
+@dataclass(frozen=True)
+class Drop:
+    """A drop's bytes as they were named, where nobody else can write to them."""
+
+    file: IO[bytes]
+    name: str
+    max_bytes: int
+
+
 @contextmanager
-def open_drop(drop: Path, max_bytes: int) -> Iterator[io.RawIOBase]:
-    """Open the CSV of a drop as a stream of at most ``max_bytes``.
+def opened(drop: Path, digest: str, max_bytes: int) -> Iterator[Drop]:
+    """Copy a drop aside and hash what was copied: what is read is what was named, whoever writes to it meanwhile.
+
+    A copy of up to `_IN_MEMORY` bytes stays in memory, a larger one is a nameless temporary file.
 
     Raises:
-        BadInput: there is no file, it is empty, a broken zip, or not a zip of one CSV. Also while reading.
+        BadInput: there is no file, it is none that can be read, it is too large, or its bytes are no longer
+            those of ``digest``. DependencyFailed: there is no room for the copy.
     """
     try:
-        with open_regular(drop, max_bytes) as file:
-            magic = file.read(2)
-            file.seek(0)
-            if not magic:
+        with open_regular(drop, max_bytes) as file, tempfile.SpooledTemporaryFile(_IN_MEMORY) as copy:
+            sha, size = hashlib.sha256(), 0
+            while size <= max_bytes and (chunk := file.read(_CHUNK)):
+                sha.update(chunk)
+                size += len(chunk)
+                _write(copy, chunk, drop.name)
+            if f"sha256:{sha.hexdigest()}" != digest:
                 raise BadInput(
-                    "empty-drop", f"got {drop.name} with 0 bytes, expected a CSV", "have it delivered again"
+                    "drop-changed",
+                    f"got {drop.name} with other bytes than when it was first looked at, expected a drop at rest",
+                    "have it delivered under another name and moved into place whole, and ingest it again",
                 )
-            if magic != _ZIP_MAGIC and drop.suffix.lower() != ".zip":
-                yield _Bounded(file, drop.name, max_bytes)
-                return
-            with (
-                zipfile.ZipFile(file) as archive,
-                archive.open(_member(archive, drop.name, max_bytes)) as member,
-            ):
-                yield _Bounded(member, drop.name, max_bytes)
+            yield Drop(copy, drop.name, max_bytes)
     except FileNotFoundError as error:
         raise BadInput("no-drop", f"got no file {drop.name}, expected a drop", "check the path") from error
     except OSError as error:
@@ -76,16 +91,53 @@ def open_drop(drop: Path, max_bytes: int) -> Iterator[io.RawIOBase]:
             f"got {drop.name}, which cannot be read ({error.strerror}), expected a file",
             "check the path",
         ) from error
+
+
+def _write(copy: IO[bytes], chunk: bytes, name: str) -> None:
+    try:
+        copy.write(chunk)
+    except OSError as error:
+        raise DependencyFailed(
+            "disk-full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "unwritable",
+            f"got no room for a temporary copy of {name} ({error.strerror}), expected some to read it from",
+            "free some space where temporary files go, or set TMPDIR, and run the same again",
+        ) from error
+
+
+@contextmanager
+def open_csv(drop: Drop) -> Iterator[io.RawIOBase]:
+    """Open the CSV of a drop, from its beginning, as a stream of at most its ``max_bytes``.
+
+    Raises:
+        BadInput: it is empty, a broken zip, or not a zip of one CSV. Also while reading.
+    """
+    file, name, max_bytes = drop.file, drop.name, drop.max_bytes
+    try:
+        file.seek(0)
+        magic = file.read(2)
+        file.seek(0)
+        if not magic:
+            raise BadInput(
+                "empty-drop", f"got {name} with 0 bytes, expected a CSV", "have it delivered again"
+            )
+        if magic != _ZIP_MAGIC and not name.lower().endswith(".zip"):
+            yield _Bounded(file, name, max_bytes)
+            return
+        with (
+            zipfile.ZipFile(file) as archive,
+            archive.open(_member(archive, name, max_bytes)) as member,
+        ):
+            yield _Bounded(member, name, max_bytes)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise BadInput(
             "broken-zip",
-            f"got {drop.name}, which is cut short or damaged, expected a whole zip",
+            f"got {name}, which is cut short or damaged, expected a whole zip",
             "have it delivered again; nothing was taken from it",
         ) from error
     except (NotImplementedError, RuntimeError) as error:
         raise BadInput(
             "unusual-zip",
-            f"got {drop.name}, which is encrypted or compressed in an unusual way, expected a plain zip",
+            f"got {name}, which is encrypted or compressed in an unusual way, expected a plain zip",
             "have it delivered as a stored or deflated zip",
         ) from error
 

@@ -4,9 +4,9 @@
     FOLDER/suites/NAME.json       its suite, as GX writes it
 
 Where ODCS has a field it is used: ``team.name`` (owner), ``schema`` (columns, types, classification, primary
-key), ``quality`` with the metric ``rowCount`` (volume, both bounds included), ``slaProperties`` with the
-property ``freshness``. What it has no field for are ``customProperties``: ``periodColumns``,
-``quarantineLimit`` and ``declared``.
+key, ``relationships`` to columns of other contracts), ``quality`` with the metric ``rowCount`` (volume, both
+bounds included), ``slaProperties`` with the property ``freshness``. What it has no field for are
+``customProperties``: ``periodColumns``, ``quarantineLimit`` and ``declared``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tidegate.adapters.contract_files.odcs import OdcsFile
+from tidegate.adapters.contract_files.references import resolve
 from tidegate.adapters.contract_files.suite import SuiteFile
 from tidegate.adapters.shared.yaml_reader import Reader, read_text
 from tidegate.domain.canonical import digest, sha256
@@ -55,10 +56,11 @@ class ContractFiles:
         except BadInput as error:
             raise _breaks(dataset, [{"file": name, **fault} for fault in _faults_of(error)]) from error
         odcs = OdcsFile(reader, dataset)
+        references = resolve(odcs.relationships, self._folder / "contracts")
         if odcs.suite is not None:
             try:
                 suite_text = read_text(self._folder / suite_name, "contract", "a suite")
-                suite = SuiteFile(suite_text, suite_name, dataset, odcs.columns)
+                suite = SuiteFile(suite_text, suite_name, dataset, odcs.columns, references)
             except BadInput as error:
                 odcs.suite.fault(f"no readable {suite_name} ({error.sentence})", "the suite as GX writes it")
         if suite is not None and not suite.faults:
@@ -71,7 +73,7 @@ class ContractFiles:
         if suite is None or faults or suite.faults:
             raise _breaks(dataset, faults + (suite.faults if suite else []))
         both = {"contract": sha256(text.encode()), "suite": sha256(suite_text.encode())}
-        return odcs.contract(suite.checks, digest(both))
+        return odcs.contract(suite.checks, references, digest(both))
 
 
 def _faults_of(error: BadInput) -> list[dict[str, object]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from tidegate.adapters.contract_files.references import Relationship, read_relationships
 from tidegate.adapters.contract_files.suite import NOT_NULL
 from tidegate.adapters.shared.yaml_reader import Node, Reader
-from tidegate.domain.contract import Check, Column, Contract
+from tidegate.domain.contract import Check, Column, Contract, Reference
 
 #: ODCS's logical types that a table of rows and columns can hold; time, object, array, map, vector cannot.
 _TYPES = ("integer", "number", "string", "timestamp", "boolean", "date")
@@ -23,6 +24,7 @@ class OdcsFile:
     def __init__(self, reader: Reader, dataset: str) -> None:
         """Read the file that ``reader`` has parsed, as the contract of ``dataset``."""
         self.suite: Node | None = None  # where the file names its suite
+        self.relationships: list[Relationship] = []  # as stated; the contracts they lead to are other files
         self._reader, self._dataset = reader, dataset
         self._columns: dict[str, Column] = {}
         self._nodes: dict[str, Node] = {}
@@ -39,7 +41,7 @@ class OdcsFile:
         """Return the names of the promised columns."""
         return frozenset(self._columns)
 
-    def contract(self, checks: Sequence[Check], digest: str) -> Contract:
+    def contract(self, checks: Sequence[Check], references: Sequence[Reference], digest: str) -> Contract:
         """Return the contract; only to be asked for when there is no fault."""
         return Contract(
             dataset=self._dataset,
@@ -56,6 +58,7 @@ class OdcsFile:
             purpose=self._purpose,
             period_columns=self._period,
             declared=self._declared,
+            references=tuple(references),
         )
 
     def guard(self, not_null: set[str]) -> None:
@@ -139,6 +142,8 @@ class OdcsFile:
         if name in self._columns:
             node.fault(f"the column `{name}` a second time", "each column once")
         self._columns[name], self._nodes[name] = Column(name, kind, required, label), node
+        if "relationships" in parts:
+            self.relationships += read_relationships(name, kind, parts["relationships"])
         if _flag(parts.get("primaryKey")):
             position = parts["primaryKeyPosition"].integer(1, 1000) if "primaryKeyPosition" in parts else 1
             if position in self._key:

@@ -7,9 +7,11 @@ reads the suite's JSON itself, and knows by name which of GX's expectations can 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
+from tidegate.adapters.shared.parameters import parameter_of, parameters_in
 from tidegate.adapters.shared.yaml_reader import Node, Reader
-from tidegate.domain.contract import Check, OnRow, Severity
+from tidegate.domain.contract import Check, OnRow, Reference, Severity
 from tidegate.domain.errors import BadInput
 
 NOT_NULL = "expect_column_values_to_not_be_null"
@@ -60,12 +62,18 @@ class SuiteFile:
     ``not_null`` holds the columns that an unconditional not-null rule covers.
     """
 
-    def __init__(self, text: str, source: str, name: str, columns: frozenset[str]) -> None:
-        """Read the JSON ``text`` of the suite that should be called ``name`` over ``columns``."""
+    def __init__(
+        self, text: str, source: str, name: str, columns: frozenset[str], references: Sequence[Reference] = ()
+    ) -> None:
+        """Read the JSON ``text`` of the suite that should be called ``name``.
+
+        It may speak of ``columns``, and name ``references`` as parameters.
+        """
         self.checks: list[Check] = []
         self.not_null: set[str] = set()
         self.faults: list[dict[str, object]] = []
         self._source, self._columns = source, columns
+        self._parameters = sorted(parameter_of(reference.name) for reference in references)
         try:
             json.loads(text)  # YAML is wider than JSON, and GX reads JSON
             self._read(Reader(text, source, "contract"), name)
@@ -107,6 +115,12 @@ class SuiteFile:
                 f"quarantine on {kind}", "keep: it judges the drop as a whole and names no row"
             )
         self._read_columns(kind, parts["kwargs"])
+        for parameter in parameters_in(parts["kwargs"].plain()):
+            if parameter not in self._parameters:
+                known = ", ".join(self._parameters) or "none"
+                parts["kwargs"].fault(
+                    f"the parameter {parameter!r}", f"one that the contract's relationships give: {known}"
+                )
         sentence = meta["sentence"].text("a sentence that says what is expected")
         self.checks.append(
             Check(rule, kind, Severity(severity), OnRow(on_row or OnRow.KEEP), kind in ROW_LEVEL, sentence)

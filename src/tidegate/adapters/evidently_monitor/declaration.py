@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -10,22 +11,31 @@ from tidegate.adapters.shared.yaml_reader import Node, Reader, read_text
 from tidegate.application.ports import ModelSpec
 
 CODE = "monitor"
-#: The column a decision's probability stands in.
+#: The column a decision's probability or number stands in.
 SCORE = "score"
 
-#: Measures on labelled decisions, and measures on all rows. Each says what it is, for the report.
-OUTCOME_MEASURES = {
-    "calibration_gap": "mean probability minus the observed rate",
-    "gain_over_base_rate": "Brier score gained over always saying the reference's rate",
-    "roc_auc": "area under the ROC curve",
-    "brier": "Brier score",
+#: Measures on labelled decisions, by what is predicted, and measures on all rows. Each says what it is, for the
+#: report. Those of a number are in the unit of its label, so that any finite number may limit them.
+OUTCOME_MEASURES: Mapping[str, Mapping[str, str]] = {
+    "probability": {
+        "calibration_gap": "mean probability minus the observed rate",
+        "gain_over_base_rate": "Brier score gained over always saying the reference's rate",
+        "roc_auc": "area under the ROC curve",
+        "brier": "Brier score",
+    },
+    "number": {
+        "calibration_gap": "mean prediction minus the mean of what came",
+        "gain_over_base_rate": "mean absolute error gained over always saying the reference's mean",
+        "mae": "mean absolute error",
+    },
 }
 SHARE_MEASURES = {
     "missing_share": "decisions with an input missing",
     "unlabelled_share": "decisions without a known outcome",
     "unscored_share": "rows that were not scored",
 }
-MEASURES = {**OUTCOME_MEASURES, **SHARE_MEASURES}
+#: The largest limit of a measure in the label's unit.
+_MOST = 1e15
 #: Distances of Evidently that grow with the shift and need no sample-size-dependent p-value.
 METHODS = ("psi", "jensenshannon", "wasserstein", "hellinger", "kl_div")
 
@@ -41,8 +51,12 @@ class Limit:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one monitor does. ``binding`` maps measures to limits; ``columns`` are watched as information."""
+    """What one monitor does. ``binding`` maps measures to limits; ``columns`` are watched as information.
 
+    ``outcome_measures`` are those that the model's kind of prediction has, with what each is.
+    """
+
+    outcome_measures: Mapping[str, str]
     day_starts_hour: int
     minimum_rows: int
     minimum_days: int
@@ -72,11 +86,13 @@ def read_plan(path: Path, model: ModelSpec) -> Plan:
             item.fault(f"{column!r} again", "each column once")
         elif column:
             columns.append(column)
+    outcome_measures = OUTCOME_MEASURES[model.prediction]
     plan = Plan(
+        outcome_measures=outcome_measures,
         day_starts_hour=top["day_starts_hour"].integer(0, 23) if "day_starts_hour" in top else 0,
         minimum_rows=minimum["labelled_rows"].integer(1) if "labelled_rows" in minimum else 1,
         minimum_days=minimum["days"].integer(2, 366) if "days" in minimum else 2,
-        binding=_binding(top["binding"]) if "binding" in top else {},
+        binding=_binding(top["binding"], model.prediction) if "binding" in top else {},
         method=(drift["method"].one_of(METHODS, "a distance") or "") if "method" in drift else "",
         threshold=drift["threshold"].number(1e-6, 1e6) if "threshold" in drift else 0.0,
         columns=tuple(columns),
@@ -85,16 +101,18 @@ def read_plan(path: Path, model: ModelSpec) -> Plan:
     return plan
 
 
-def _binding(node: Node) -> dict[str, Limit]:
+def _binding(node: Node, prediction: str) -> dict[str, Limit]:
     if node.value == {}:
         node.fault("no measure", "at least one: a monitor that binds nothing passes always")
     limits: dict[str, Limit] = {}
-    for name, entry in node.members((), tuple(MEASURES)).items():
+    outcome_measures = OUTCOME_MEASURES[prediction]
+    for name, entry in node.members((), (*outcome_measures, *SHARE_MEASURES)).items():
         parts = entry.members((), ("within", "at_least", "at_most"))
         if entry.value == {} or len(parts) > 1:
             entry.fault(f"{len(parts)} limits", "one of within, at_least, at_most")
         for word, value in parts.items():
-            number = value.number(0.0 if word == "within" else -1.0, 1.0)
+            most = _MOST if prediction == "number" and name in outcome_measures else 1.0
+            number = value.number(0.0 if word == "within" else -most, most)
             low = {"within": -number, "at_least": number}.get(word, -inf)
             high = {"within": number, "at_most": number}.get(word, inf)
             limits[name] = Limit(

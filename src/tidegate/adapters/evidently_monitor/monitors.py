@@ -1,6 +1,6 @@
 """Monitors: ``monitoring/MODEL.yaml`` over one period, with Evidently's drift report beside it.
 
-What binds is measured by us (`_monitor_rows`), because it needs intervals over days. What Evidently says of
+What binds is measured by us (`binding`), because it needs intervals over days. What Evidently says of
 each column is information: its verdicts depend on the size of the sample.
 """
 
@@ -10,12 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidegate.adapters.evidently_monitor.binding import binding_evidence, performance
+from tidegate.adapters.evidently_monitor.compare import compare
 from tidegate.adapters.evidently_monitor.declaration import SCORE, read_plan
 from tidegate.adapters.evidently_monitor.report import drift_report, evidently_version
-from tidegate.adapters.evidently_monitor.rows import binding_evidence, chosen, read_period
+from tidegate.adapters.evidently_monitor.rows import chosen, numbers, read_period
 from tidegate.adapters.shared.files import write_whole
 from tidegate.adapters.shared.frames import read_frame
-from tidegate.application.ports import Frame, ModelSpec, MonitorResult, Segment
+from tidegate.application.ports import Comparison, Frame, ModelSpec, MonitorResult, Segment
 from tidegate.domain.canonical import sha256
 
 if TYPE_CHECKING:
@@ -57,19 +59,40 @@ class EvidentlyMonitors:
         inputs = dict.fromkeys((*model.numeric, *model.categorical, SCORE, model.label))
         what = f"the reference rows of {model.name}"
         judged = chosen(read_frame(reference, what, "restore it from a backup"), list(inputs), what)
-        subject = f"decisions {sha256(decisions.path.read_bytes())}"
+        subject = f"decisions {period.digest}"
         evidence = binding_evidence(plan, period, _rate(judged, model.label), subject)
-        drift, page = drift_report(plan, model, period, judged, evidence, known_by, name, subject)
+        beside = performance(plan, period, subject)
+        drift, page = drift_report(plan, model, period, judged, (evidence, beside), known_by, name, subject)
         body = page.encode()
         digest = sha256(body)
         path = write_whole(self._reports / f"{digest.removeprefix('sha256:')}.html", body)
-        return MonitorResult(evidence=evidence, information=drift, report=path, report_digest=digest)
+        return MonitorResult(evidence, (*beside, *drift), report=path, report_digest=digest)
+
+    def compare(
+        self,
+        model: ModelSpec,
+        candidate: Segment,
+        baseline: Segment | float,
+        outcomes: Frame,
+        known_by: datetime,
+    ) -> Comparison:
+        """Compare a candidate's decisions with the live version's, or with one value said of every row.
+
+        A day begins where the monitor's file says; seed and resamples are those of the model's evaluation.
+
+        Raises:
+            BadInput: the monitor's file breaks the format, a column is missing, a row occurs twice, a score is
+                not what the model predicts, or the two did not score the same rows.
+            DependencyFailed: a file cannot be read, or no longer has its digest or root.
+        """
+        plan = read_plan(self._folder / f"{model.name}.yaml", model)
+        return compare(model, plan, candidate, baseline, outcomes, known_by)
 
 
 def _rate(reference: pa.Table, label: str) -> float:
-    """Return the observed rate of the reference's labelled rows, NaN where it has none."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    """Return the mean label of the reference's labelled rows, NaN where it has none."""
+    import numpy as np
 
-    rate = pc.mean(pc.cast(reference.column(label), pa.float64())).as_py()
-    return float("nan") if rate is None else float(rate)
+    labels = numbers(reference, label)
+    known = ~np.isnan(labels)
+    return float(labels[known].mean()) if known.any() else float("nan")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import runpy
 import warnings
 from collections.abc import Iterator, Mapping
@@ -60,7 +61,7 @@ def tool_errors(doing: str) -> Iterator[None]:
         yield
     except TidegateError:
         raise
-    except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
+    except Exception as error:  # whatever Feast or its stores raise becomes one sentence
         text = (str(error).strip().splitlines() or [""])[0]
         raise DependencyFailed(
             "feature-store-failed",
@@ -154,8 +155,28 @@ def write_overlay(repo: Path, home: Path) -> Path:
     return write_whole(overlay, body.getvalue())
 
 
-def view_digest(view: Any, sql: str) -> str:
-    """Return the digest of a registered view and the SQL that fills its source.
+def source_sql(repo: Path, view: str) -> tuple[str, Mapping[str, str]]:
+    """Return the SQL that fills a view's source, and by name the shared queries that it names.
+
+    Raises:
+        BadInput: there is no such file, or one is not text.
+    """
+    file = repo / "sources" / f"{view}.sql"
+    try:
+        text = file.read_text("utf-8")
+        shared = {step.stem: step for step in sorted((repo / "sources" / "shared").glob("*.sql"))}
+        named = [name for name in shared if re.search(rf"\b{re.escape(name)}\b", text)]
+        return text, {name: shared[name].read_text("utf-8") for name in named}
+    except (OSError, UnicodeError) as error:
+        raise BadInput(
+            "no-source-sql",
+            f"got no readable sources/{view}.sql ({type(error).__name__}), expected one for each view",
+            f"write {file.name}",
+        ) from error
+
+
+def view_digest(view: Any, sql: str, steps: Mapping[str, str]) -> str:
+    """Return the digest of a registered view and the SQL that fills its source, shared steps included.
 
     Times and paths are left out: the same definition in another home, or on another day, is the same.
     """
@@ -164,7 +185,7 @@ def view_digest(view: Any, sql: str) -> str:
     spec = _definition(MessageToDict(view.to_proto().spec))
     for columns in ("features", "entityColumns"):
         spec[columns] = sorted(spec.get(columns, []), key=lambda column: str(column["name"]))
-    return digest({"spec": spec, "sql": sql})
+    return digest({"spec": spec, "sql": sql, **({"steps": dict(steps)} if steps else {})})
 
 
 def service_digest(service: Any, views: Mapping[str, str]) -> str:
@@ -187,7 +208,7 @@ def _objects(file: Path, home: Path) -> list[Any]:
     os.environ[HOME_VARIABLE] = str(home)
     try:
         names = runpy.run_path(str(file), run_name=file.stem)
-    except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
+    except Exception as error:  # the team's own code may raise anything
         text = (str(error).strip().splitlines() or [""])[0]
         raise BadInput(
             "definitions-broken",

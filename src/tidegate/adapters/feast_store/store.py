@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegate.adapters.feast_store import repository, tables
+from tidegate.adapters.feast_store.asking import questions
 from tidegate.adapters.feast_store.guard import refuse_foreign_code, registry_address
 from tidegate.adapters.feast_store.repository import tool_errors
 from tidegate.adapters.shared.files import write_whole
@@ -65,13 +66,16 @@ class FeastStore:
     def build(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> Mapping[str, Frame]:
         """Run ``sources/<view>.sql`` for every view; keep the rows by content and swap the view's source.
 
+        What several sources share is a query ``sources/shared/<step>.sql``, a view to those that name it.
+
         Raises:
             BadInput: a view has no SQL, the SQL does not run, or its rows break the view's definition.
         """
         with self._alone(), tool_errors("building sources"):
             views, frames = self._defined_views(), {}
             for view in views:
-                rows = tables.as_defined(view, run_sql(self._sql(view.name), batches, declared))
+                text, steps = repository.source_sql(self._repo, view.name)
+                rows = tables.as_defined(view, run_sql(text, batches, declared, steps=steps))
                 frames[view.name] = write_frame(rows, self._home / "features" / view.name, (view.event,))
             # Noted before it is done: a source that was not swapped is then noticed, and built again.
             self._note("built", {name: frame.digest for name, frame in frames.items()})
@@ -97,8 +101,9 @@ class FeastStore:
             digests: dict[str, str] = {}
             for view in (*contents.feature_views, *contents.on_demand_feature_views):
                 registered = store.registry.get_any_feature_view(view.name, store.project)
-                sql = self._sql(view.name) if view in contents.feature_views else ""
-                digests[view.name] = repository.view_digest(registered, sql)
+                filled = view in contents.feature_views
+                text, steps = repository.source_sql(self._repo, view.name) if filled else ("", {})
+                digests[view.name] = repository.view_digest(registered, text, steps)
             for service in contents.feature_services:
                 registered = store.registry.get_feature_service(service.name, store.project)
                 digests[service.name] = repository.service_digest(registered, digests)
@@ -130,25 +135,16 @@ class FeastStore:
 
         with self._alone(), tool_errors("joining features"):
             store = self._store(fresh=True)
-            selected, views = self._service(store, service)
-            for view in views:
-                self._source(view)
+            _, views = self._service(store, service)
             keys = sorted({key for view in views for key in view.keys})
             kept = [name for name in dict.fromkeys(keep) if name not in ("event_timestamp", *keys)]
             rows = tables.entity_rows(
                 entities, keys, kept, [name for view in views for name in view.features]
             )
-            positions = pa.array(range(rows.num_rows), pa.int64())
-            asked = rows.select(["event_timestamp", *keys]).append_column(tables.ROW, positions)
-            with warnings.catch_warnings():  # Feast's ibis still calls DuckDB by an old name
-                warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
-                job = store.get_historical_features(
-                    entity_df=asked.to_pandas(), features=selected, filter_by_created_timestamp=True
-                )
-                joined = job.to_arrow()
-            features = tables.in_order(joined, rows.num_rows, views)
             columns = {name: rows.column(name) for name in ("event_timestamp", *keys, *kept)}
-            columns |= {name: features.column(name) for name in features.column_names}
+            for view in views:
+                features = self._join(store, view, rows)
+                columns |= {name: features.column(name) for name in features.column_names}
             return write_frame(pa.table(columns), self._home / "frames")
 
     def materialize(self, until: datetime) -> Mapping[str, int]:
@@ -280,16 +276,24 @@ class FeastStore:
                 )
         return selected, views
 
-    def _sql(self, view: str) -> str:
-        file = self._repo / "sources" / f"{view}.sql"
-        try:
-            return file.read_text()
-        except OSError as error:
-            raise BadInput(
-                "no-source-sql",
-                f"got no sources/{view}.sql, expected one for each view",
-                f"write {file.name}",
-            ) from error
+    def _join(self, store: Any, view: tables.View, rows: pa.Table) -> pa.Table:
+        """Return a view's features for each entity row, as Feast's point-in-time join answers them."""
+        import pyarrow as pa
+
+        numbered = rows.select(["event_timestamp", *view.keys]).append_column(
+            tables.ROW, pa.array(range(rows.num_rows), pa.int64())
+        )
+        asked = questions(numbered, view, self._source(view))
+        if not asked.rows.num_rows:  # Feast cannot be asked nothing
+            return pa.table({name: pa.nulls(rows.num_rows, kind) for name, kind in view.features.items()})
+        with warnings.catch_warnings():  # Feast's ibis still calls DuckDB by an old name
+            warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
+            job = store.get_historical_features(
+                entity_df=asked.rows.to_pandas(),
+                features=[f"{view.name}:{name}" for name in view.features],
+                filter_by_created_timestamp=True,
+            )
+            return asked.answered(job.to_arrow(), view)
 
     def _source(self, view: tables.View) -> pa.Table:
         """Read a view's source, verified: what was written behind our back is not joined."""

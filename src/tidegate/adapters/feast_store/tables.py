@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.adapters.shared.frames import read_frame
 from tidegate.application.ports import Frame
-from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.errors import BadInput
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -150,31 +150,6 @@ def entity_rows(
             "",
         )
     return table
-
-
-def in_order(joined: pa.Table, rows: int, views: Sequence[View]) -> pa.Table:
-    """Return the joined features in the order of the entity rows, in the types their views define.
-
-    Raises:
-        DependencyFailed: the join lost or repeated a row.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    joined = joined.sort_by(ROW)
-    if joined.column(ROW).to_pylist() != list(range(rows)):
-        raise DependencyFailed(
-            "join-lost-rows",
-            f"got {joined.num_rows} rows from Feast's join, expected each of {rows} once",
-            "",
-        )
-    columns = {}
-    for name, kind in (item for view in views for item in view.features.items()):
-        column = joined.column(name)
-        if pa.types.is_floating(column.type):  # a way through pandas spells an unknown value as NaN
-            column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-        columns[name] = column.cast(kind)
-    return pa.table(columns)
 
 
 def known_at(table: pa.Table, view: View, moment: datetime) -> pa.Table:

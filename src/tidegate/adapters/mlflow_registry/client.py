@@ -52,7 +52,7 @@ class MlflowStore:
                 yield MlflowClient(self.uri, self.uri)
             except TidegateError:
                 raise
-            except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
+            except Exception as error:  # what is MLflow's becomes a sentence, the rest is raised
                 if _ours(error):
                     raise _failed(error) from error
                 raise

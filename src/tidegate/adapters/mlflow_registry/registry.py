@@ -62,7 +62,8 @@ class MlflowRegistry:
         Raises:
             DependencyFailed: MLflow cannot be used, or the artifact no longer has its digest.
         """
-        with self._store.lock(), self._store.client(create=True) as client:
+        # The client first: importing MLflow may take longer than others wait for the lock.
+        with self._store.client(create=True) as client, self._store.lock():
             version = _version(client, model.name, training_key)
             if version is None:
                 read_artifact(trained.artifact, trained.artifact_digest)
@@ -99,7 +100,7 @@ class MlflowRegistry:
         """
         if not stages and self._store.database is not None and not self._store.database.exists():
             return ()
-        with self._store.lock(), self._store.client() as client:
+        with self._store.client() as client, self._store.lock():
             versions = {int(version.version): version for version in _versions(client, model)}
             if missing := sorted(set(stages) - set(versions)):
                 raise DependencyFailed(
@@ -181,6 +182,8 @@ def _save(path: Path, model: ModelSpec, trained: Trained) -> None:
     needed = [name for name in ("onnx", "onnxruntime", "numpy") if name in trained.environment]
     kinds = {"float": np.dtype(np.float32), "string": np.dtype(str)}
 
+    yielded = 2 if model.prediction == "probability" else 1  # a probability comes with its complement
+
     def schema(side: str, width: int) -> Any:
         named = (text.split(": ") for text in trained.signature[side])
         return Schema([TensorSpec(kinds[kind], (-1, width), name) for name, kind in named])
@@ -188,7 +191,7 @@ def _save(path: Path, model: ModelSpec, trained: Trained) -> None:
     mlflow.onnx.save_model(
         onnx.load_model_from_string(trained.artifact.read_bytes()),
         str(path),
-        signature=ModelSignature(schema("inputs", 1), schema("outputs", 2)),
+        signature=ModelSignature(schema("inputs", 1), schema("outputs", yielded)),
         # Given, not inferred: inferring starts a process that loads the model again.
         pip_requirements=[f"{name}=={trained.environment[name]}" for name in needed],
         onnx_execution_providers=["CPUExecutionProvider"],

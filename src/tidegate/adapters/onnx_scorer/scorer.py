@@ -8,7 +8,7 @@ from tidegate.adapters.shared.arrow import write_parquet
 from tidegate.adapters.shared.decisions import SCORE, decisions_root
 from tidegate.adapters.shared.files import read_artifact
 from tidegate.adapters.shared.frames import read_frame
-from tidegate.adapters.shared.onnx_session import input_arrays, open_session, probabilities, require_columns
+from tidegate.adapters.shared.onnx_session import input_arrays, open_session, predictions, require_columns
 from tidegate.application.ports import Frame, ModelSpec, Segment
 
 
@@ -20,12 +20,12 @@ class OnnxScorer:
     ) -> Segment:
         """Write one decision per row of ``frame`` (in its order) as ``into/<root>.parquet``.
 
-        Columns: entity time, keys, inputs as the store gave them, ``score``.
+        Columns: entity time, keys, inputs as the store gave them, ``score``: a probability or a number.
 
         Raises:
             BadInput: the frame lacks a declared column, or one is of another type.
-            DependencyFailed: the artifact's bytes do not have this digest, it cannot be loaded, or the
-                frame cannot be read or no longer has its digest.
+            DependencyFailed: the artifact's bytes do not have this digest, it cannot be loaded or predicts
+                another kind, or the frame cannot be read or no longer has its digest.
         """
         import pyarrow as pa
 
@@ -34,7 +34,7 @@ class OnnxScorer:
         table = read_frame(frame, f"a frame of {model.name}")
         names = list(dict.fromkeys((model.entity_time, *model.keys, *model.numeric, *model.categorical)))
         require_columns(table, names, f"a frame of {model.name}")
-        scores = probabilities(session, input_arrays(table, model), table.num_rows)
+        scores = predictions(session, input_arrays(table, model), table.num_rows, model.prediction)
         decisions = table.select(names).replace_schema_metadata(None).append_column(SCORE, pa.array(scores))
         root = decisions_root(decisions, model)
         path = into / f"{root.removeprefix('sha256:')}.parquet"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.adapters.shared.arrow import table_digest
 from tidegate.application.ports import Frame
+from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
 
 if TYPE_CHECKING:
@@ -63,6 +64,21 @@ def _altered(what: str, found: str, frame: Frame, hint: str) -> DependencyFailed
         f"got {what} with the content {found}, expected {frame.digest}",
         f"somebody wrote to {frame.path.name}, or a build was cut short: {hint}",
     )
+
+
+def read_file(path: Path, what: str, hint: str = "build it again") -> tuple[pa.Table, str]:
+    """Return the rows of a Parquet file with the SHA-256 of its bytes, read once: both are of the same bytes.
+
+    Raises:
+        DependencyFailed: the file is gone or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with _readable(path, what, hint):
+        body = path.read_bytes()
+        with pq.ParquetFile(pa.BufferReader(body)) as file:
+            return file.read(), sha256(body)
 
 
 @contextmanager

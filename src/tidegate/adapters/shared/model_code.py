@@ -46,7 +46,7 @@ def load_pipeline(model: ModelSpec) -> Callable[..., Any]:
     module.__file__ = str(model.folder / "train.py")
     try:
         exec(compile(bodies["train.py"], module.__file__, "exec"), module.__dict__)  # noqa: S102 - the team's own code
-    except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
+    except Exception as error:  # the team's own code may raise anything
         raise model_failed(model, "be loaded", error) from error
     function: Callable[..., Any] | None = getattr(module, "pipeline", None)
     if not callable(function):

@@ -1,4 +1,4 @@
-"""ONNX models: what goes in, and the probability that comes out.
+"""ONNX models: what goes in, and the prediction that comes out.
 
 Every declared input is a tensor of its own name and shape (rows, 1): numeric ones float32, where null is
 NaN; categorical ones strings, where null is the empty string. The estimator is fitted on exactly these
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 #: Rows scored at once: large enough to be fast, small enough to stay in the cache.
 CHUNK = 8192
-OUTPUT = "probabilities"
+#: What an artifact yields by what it predicts, and how many columns that has: skl2onnx names them so. The
+#: last column is the prediction: a probability comes with that of the label being false.
+OUTPUTS: Mapping[str, tuple[str, int]] = {"probability": ("probabilities", 2), "number": ("variable", 1)}
 
 
 def require_columns(table: pa.Table, columns: Sequence[str], what: str) -> None:
@@ -83,7 +85,7 @@ def open_session(body: bytes, what: str) -> onnxruntime.InferenceSession:
     options.log_severity_level = 4  # its errors come back as exceptions; they need not be printed too
     try:
         return onnxruntime.InferenceSession(body, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
+    except Exception as error:  # ONNX Runtime's errors have no base class of their own
         raise DependencyFailed(
             "artifact-not-loadable",
             f"got {what} which ONNX Runtime {onnxruntime.__version__} cannot load, expected an ONNX model",
@@ -91,39 +93,58 @@ def open_session(body: bytes, what: str) -> onnxruntime.InferenceSession:
         ) from error
 
 
-def probabilities(
-    session: onnxruntime.InferenceSession, arrays: Mapping[str, NDArray[Any]], rows: int
+def predictions(
+    session: onnxruntime.InferenceSession, arrays: Mapping[str, NDArray[Any]], rows: int, kind: str
 ) -> NDArray[np.float64]:
-    """Return the probability of the label being true, shape (rows,).
+    """Return the probability of the label being true, or the number that is predicted, shape (rows,).
 
     Raises:
-        DependencyFailed: the model wants other inputs than it is given, or yields no probability.
+        DependencyFailed: the model wants other inputs than it is given, predicts another ``kind``, or yields
+            something that is no finite number.
     """
     import numpy as np
 
-    wanted = {item.name for item in session.get_inputs()}
-    if wanted != set(arrays):
-        raise DependencyFailed(
-            "artifact-signature",
-            f"got an artifact with the inputs {', '.join(sorted(wanted))}, "
-            f"expected {', '.join(sorted(arrays))}",
-            "the model's declaration changed since this version was trained",
-        )
+    output, width = OUTPUTS[kind]
+    _require_signature(session, arrays, output)
     scores = np.empty(rows, dtype=np.float64)
     for start in range(0, rows, CHUNK):
         part = {name: array[start : start + CHUNK] for name, array in arrays.items()}
         try:
-            scores[start : start + CHUNK] = session.run([OUTPUT], part)[0][:, 1]
-        except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
+            yielded = session.run([output], part)[0]
+        except Exception as error:  # ONNX Runtime's errors have no base class of their own
             raise DependencyFailed(
                 "scoring-failed",
-                f"got {type(error).__name__} from ONNX Runtime at row {start}, expected probabilities",
+                f"got {type(error).__name__} from ONNX Runtime at row {start}, expected predictions",
                 "compare the frame's column types with the version's signature",
             ) from error
+        if yielded.shape != (wanted := (min(CHUNK, rows - start), width)):
+            raise DependencyFailed(
+                "artifact-signature",
+                f"got {output} of the shape {yielded.shape}, expected {wanted} of a {kind}",
+                "train a version that predicts one thing a row",
+            )
+        scores[start : start + CHUNK] = yielded[:, -1]
     if not np.isfinite(scores).all():
         raise DependencyFailed(
             "scoring-failed",
-            "got a score that is no finite number, expected probabilities",
+            "got a score that is no finite number, expected predictions",
             "retrain the version",
         )
     return scores
+
+
+def _require_signature(
+    session: onnxruntime.InferenceSession, arrays: Mapping[str, NDArray[Any]], output: str
+) -> None:
+    for side, held, wanted in (
+        ("inputs", session.get_inputs(), set(arrays)),
+        ("output", session.get_outputs(), {output}),
+    ):
+        names = {item.name for item in held}
+        if not (wanted <= names if side == "output" else wanted == names):
+            raise DependencyFailed(
+                "artifact-signature",
+                f"got an artifact with the {side} {', '.join(sorted(names))}, "
+                f"expected {', '.join(sorted(wanted))}",
+                "the model's declaration changed since this version was trained",
+            )

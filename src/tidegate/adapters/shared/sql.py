@@ -1,9 +1,10 @@
 """Runs a content folder's SQL over accepted batches, in a DuckDB of its own.
 
-The SQL sees two kinds of views and nothing else:
+The SQL sees three kinds of views and nothing else:
 
     <dataset>            the accepted batches of a dataset, one after the other
     <dataset>_<table>    the rows that the dataset's contract declares
+    <step>               a query over these that the content folder shares between its queries
 
 Time is UTC and results come back in a stated order, so that the same batches give the same bytes.
 No extension is fetched: what DuckDB does not carry itself is not there.
@@ -40,11 +41,13 @@ def run_sql(
     batches: Mapping[str, Sequence[Path]],
     declared: Declared,
     params: Mapping[str, object] | None = None,
+    steps: Mapping[str, str] | None = None,
 ) -> pa.Table:
     """Run one query and return its rows, times as microseconds in UTC.
 
-    ``params`` are the query's named parameters (``$name``); those that it does not name are left out, and
-    aware datetimes keep their instant. Row order is what the query's ORDER BY makes it.
+    ``steps`` are the texts of shared queries by name, each a view over the datasets. ``params`` are the
+    query's named parameters (``$name``); those that it does not name are left out, and aware datetimes keep
+    their instant. Row order is what the query's ORDER BY makes it.
 
     Raises:
         BadInput: the query does not run on these batches, or a dataset has no accepted batch.
@@ -55,10 +58,9 @@ def run_sql(
     with connection(batches, declared) as database:
         named = {name: value for name, value in (params or {}).items() if re.search(rf"\${name}\b", sql_text)}
         try:
-            relation = database.sql(sql_text, params=named or None)
-            if relation is None:
-                raise BadInput("sql-failed", "got statements that yield no rows, expected one SELECT", "")
-            return _plain(relation.to_arrow_table())
+            for name, text in (steps or {}).items():
+                _relation(database, text).create_view(_checked(name), replace=False)
+            return _plain(_relation(database, sql_text, named or None).to_arrow_table())
         except duckdb.IOException as error:
             raise DependencyFailed(
                 "batch-unreadable",
@@ -121,6 +123,15 @@ def write_frame(table: pa.Table, folder: Path, order_by: Sequence[str] = ()) -> 
     if not path.exists():
         write_parquet(table, path)
     return Frame(digest=digest, path=path, rows=table.num_rows, columns=tuple(table.column_names))
+
+
+def _relation(
+    database: duckdb.DuckDBPyConnection, sql_text: str, params: Mapping[str, object] | None = None
+) -> duckdb.DuckDBPyRelation:
+    relation = database.sql(sql_text, params=params)
+    if relation is None:
+        raise BadInput("sql-failed", "got statements that yield no rows, expected one SELECT", "")
+    return relation
 
 
 def _view_of_batches(database: duckdb.DuckDBPyConnection, dataset: str, paths: Sequence[Path]) -> None:

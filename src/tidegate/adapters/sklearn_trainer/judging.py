@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tidegate.adapters.sklearn_trainer.rows import TrainingRows, numbers, times
+from tidegate.adapters.sklearn_trainer.rows import TrainingRows, day_starts, numbers, times
 from tidegate.application.ports import ModelSpec
 from tidegate.domain.evidence import Measure
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Metrics = Mapping[str, Measure]
 
-RESAMPLES, DAY_STARTS_HOUR = 400, 0
+RESAMPLES = 400
 SCORE = "score"
 
 
@@ -27,23 +27,31 @@ def judge(rows: TrainingRows, scores: NDArray[np.float64]) -> tuple[Metrics, Map
     """Return metrics of the validation window, and metrics by slice; ``scores`` are of its rows, in order.
 
     Metrics are on rows whose label was known. Those of the declared sensitivity are measured once more
-    with the rows of that status as positives: what if everything without a label went wrong?
+    with the rows of that status as positives: what if everything without a label went wrong? A number has
+    no such worst case, and no sensitivity.
     """
     import numpy as np
 
-    from tidegate.adapters.shared.measures import day_numbers, probability_metrics
+    from tidegate.adapters.shared.measures import prediction_metrics
 
     model, window = rows.model, rows.in_validate
-    known, labels = rows.known[window], rows.labels[window]
-    days = day_numbers(rows.times[window], _day_starts(model))
+    known, labels, days = rows.known[window], rows.labels[window], rows.days()
     resamples, seed = _draws(model)
 
     def measured(mask: NDArray[np.bool_], outcome: NDArray[np.float64]) -> Metrics:
-        return probability_metrics(outcome[mask], scores[mask], days[mask], resamples=resamples, seed=seed)
+        return prediction_metrics(
+            model.prediction,
+            outcome[mask],
+            scores[mask],
+            days[mask],
+            resamples=resamples,
+            seed=seed,
+            base_rate=rows.base_rate,
+        )
 
     metrics = dict(measured(known, labels))
     status, assumed = rows.status(), model.parameters.get("evaluation.sensitivity")
-    if status is not None and assumed is not None:
+    if status is not None and assumed is not None and model.prediction == "probability":
         counted = status == assumed
         tried = measured(known | counted, np.where(counted, 1.0, labels))
         metrics |= {f"{name}_if_{assumed}_is_{model.label}": measure for name, measure in tried.items()}
@@ -57,34 +65,40 @@ def judge(rows: TrainingRows, scores: NDArray[np.float64]) -> tuple[Metrics, Map
 
 
 def reference_rows(rows: TrainingRows, scores: NDArray[np.float64]) -> pa.Table:
-    """Return the rows a version was judged on: time, keys, inputs, ``score``, and the label where known."""
+    """Return the rows a version was judged on: time, keys, inputs, ``score``, and the label where known.
+
+    The label is a boolean where a probability is predicted, and a double where a number is.
+    """
     import pyarrow as pa
 
     model, window = rows.model, rows.in_validate
     names = dict.fromkeys((model.entity_time, *model.keys, *model.numeric, *model.categorical))
-    label = pa.array(rows.labels[window], mask=~rows.known[window]).cast(pa.bool_())
+    kind = pa.bool_() if model.prediction == "probability" else pa.float64()
+    label = pa.array(rows.labels[window], mask=~rows.known[window]).cast(kind)
     table = rows.table.filter(pa.array(window)).select(list(names)).replace_schema_metadata(None)
     return table.append_column(SCORE, pa.array(scores)).append_column(model.label, label)
 
 
-def brier_gain(model: ModelSpec, reference: pa.Table, baseline: NDArray[np.float64]) -> Measure:
-    """Return how much lower the Brier score of the reference's own scores is than that of ``baseline``."""
+def gain(model: ModelSpec, reference: pa.Table, baseline: NDArray[np.float64]) -> Measure:
+    """Return how much lower the loss of the reference's own scores is than that of ``baseline``."""
     import numpy as np
 
-    from tidegate.adapters.shared.measures import brier_difference, day_numbers
+    from tidegate.adapters.shared.measures import day_numbers, loss_difference
 
     labels, scores = numbers(reference, model.label), numbers(reference, SCORE)
     known = ~np.isnan(labels)
-    days = day_numbers(times(reference, model.entity_time), _day_starts(model))
+    days = day_numbers(times(reference, model.entity_time), day_starts(model))
     resamples, seed = _draws(model)
-    return brier_difference(
-        labels[known], scores[known], baseline[known], days[known], resamples=resamples, seed=seed
+    return loss_difference(
+        model.prediction,
+        labels[known],
+        scores[known],
+        baseline[known],
+        days[known],
+        resamples=resamples,
+        seed=seed,
     )
 
 
 def _draws(model: ModelSpec) -> tuple[int, int]:
     return int(model.parameters.get("evaluation.resamples", RESAMPLES)), int(model.parameters.get("seed", 0))
-
-
-def _day_starts(model: ModelSpec) -> int:
-    return int(model.parameters.get("evaluation.day_starts_hour", DAY_STARTS_HOUR))

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+DAY_STARTS_HOUR = 0
+
+
 @dataclass(frozen=True)
 class TrainingRows:
     """The frame, and which of its rows take part in what; masks and labels have shape (rows,)."""
@@ -31,7 +34,9 @@ class TrainingRows:
     model: ModelSpec
     table: pa.Table
     times: NDArray[np.datetime64]  # UTC
-    labels: NDArray[np.float64]  # 0 or 1, NaN where there is none
+    labels: NDArray[
+        np.float64
+    ]  # 0 or 1 of a probability, any finite number of a number; NaN where there is none
     known: NDArray[np.bool_]  # labelled, and known by ``known_by``
     train: NDArray[np.bool_]
     calibrate: NDArray[np.bool_]
@@ -42,8 +47,8 @@ class TrainingRows:
         """Read a frame and say which rows take part in what.
 
         Raises:
-            BadInput: the windows overlap, one holds labels of one class only, a declared column is
-                missing, or an input has no value at all in training.
+            BadInput: the windows overlap, the labels of one are all the same or none are known, a label is not
+                of the declared kind, a declared column is missing, or an input has no value in training.
             DependencyFailed: the frame's file is gone, damaged, or no longer has its digest.
         """
         import numpy as np
@@ -64,7 +69,7 @@ class TrainingRows:
         calibrate = _within(time, windows.calibrate) & known & (available <= _at(windows.validate[0]))
         rows = cls(model, table, time, labels, known, train, calibrate, _within(time, windows.validate))
         for name, mask in (("train", train), ("calibrate", calibrate), ("validate", rows.validate)):
-            _require_both_classes(model, name, labels[mask])
+            _require_labels(model, name, labels[mask])
         for name in model.numeric:
             values = table.column(name).filter(pa.array(train))
             if values.null_count == len(values):
@@ -82,6 +87,22 @@ class TrainingRows:
         return self.table.filter(pa.array(self.in_validate))
 
     @property
+    def base_rate(self) -> float:
+        """The mean label of the training window: what a base-rate fallback says of every row."""
+        return float(self.labels[self.train].mean())
+
+    @property
+    def scale(self) -> float:
+        """The standard deviation of the training window's labels, above zero: one label's usual size."""
+        return float(self.labels[self.train].std())
+
+    def days(self) -> NDArray[np.int64]:
+        """Return the day each row of the validation window belongs to."""
+        from tidegate.adapters.shared.measures import day_numbers
+
+        return day_numbers(self.times[self.in_validate], day_starts(self.model))
+
+    @property
     def validate(self) -> NDArray[np.bool_]:
         """The rows that metrics are on: in the window, labelled, known."""
         return self.in_validate & self.known
@@ -95,7 +116,7 @@ class TrainingRows:
         return values[self.in_validate]
 
     def coverage(self) -> Mapping[str, int]:
-        """Count the validation window's rows: all, measured, and by what came of them."""
+        """Count the validation window's rows: all, measured, on how many days, and by what came of them."""
         import numpy as np
 
         counts = {
@@ -103,6 +124,7 @@ class TrainingRows:
             "calibrate": int(self.calibrate.sum()),
             "scheduled": int(self.in_validate.sum()),
             "measured": int(self.validate.sum()),
+            "days": len(np.unique(self.days()[self.known[self.in_validate]])),
             "label_not_yet_known": int((self.in_validate & ~np.isnan(self.labels) & ~self.known).sum()),
         }
         status = self.status()
@@ -124,26 +146,62 @@ def _require_order(windows: Windows) -> None:
         )
 
 
-def _require_both_classes(model: ModelSpec, window: str, labels: NDArray[np.float64]) -> None:
-    positives = int(labels.sum())
-    if not 0 < positives < len(labels):
+def _require_labels(model: ModelSpec, window: str, labels: NDArray[np.float64]) -> None:
+    """There is nothing to learn, and nothing to judge by, where all labels are the same."""
+    import numpy as np
+
+    probable = model.prediction == "probability"
+    wrong = ~np.isin(labels, (0.0, 1.0)) if probable else ~np.isfinite(labels)
+    if wrong.any():
+        wanted = "true or false (0 or 1)" if probable else "finite numbers"
+        raise BadInput(
+            "bad-label",
+            f"got {model.label} = {labels[wrong][0]:g} in the {window} window of {model.name}, expected {wanted}",
+            "correct rows.sql, or what `prediction` says in model.yaml",
+            model=model.name,
+            window=window,
+        )
+    if not len(labels) or (labels == labels[0]).all():
+        if probable:
+            got, wanted = f", {int(labels.sum())} of them positive", "some of both classes"
+        else:
+            got, wanted = (
+                (f", all of them {labels[0]:g}" if len(labels) else ""),
+                "at least two different ones",
+            )
         raise BadInput(
             "window-without-labels",
-            f"got {len(labels)} known labels in the {window} window of {model.name}, {positives} of them "
-            f"positive, expected some of both classes",
+            f"got {len(labels)} known labels in the {window} window of {model.name}{got}, expected {wanted}",
             "ingest the batches of this window, or move it",
             model=model.name,
             window=window,
         )
 
 
+def day_starts(model: ModelSpec) -> int:
+    """Return the hour, in UTC, at which a day of this model begins."""
+    return int(model.parameters.get("evaluation.day_starts_hour", DAY_STARTS_HOUR))
+
+
 def numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """Return a column as floats, null as NaN."""
+    """Return a column as floats, null as NaN.
+
+    Raises:
+        BadInput: it holds something that is no number.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    return np.asarray(pc.cast(table.column(name), pa.float64()).to_numpy(), dtype=np.float64)
+    try:
+        column = pc.cast(table.column(name), pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise BadInput(
+            "bad-label",
+            f"got {name} as {table.column(name).type}, expected numbers, or true and false",
+            "correct rows.sql",
+        ) from error
+    return np.asarray(column.to_numpy(), dtype=np.float64)
 
 
 def times(table: pa.Table, name: str) -> NDArray[np.datetime64]:

@@ -9,9 +9,9 @@ from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, read_artifact, write_whole
 from tidegate.adapters.shared.frames import find_frame, read_frame
 from tidegate.adapters.shared.model_code import load_pipeline, model_failed
-from tidegate.adapters.shared.onnx_session import OUTPUT, input_arrays, open_session, probabilities
+from tidegate.adapters.shared.onnx_session import OUTPUTS, input_arrays, open_session, predictions
 from tidegate.adapters.sklearn_trainer.convert import convert, environment, parity
-from tidegate.adapters.sklearn_trainer.judging import brier_gain, judge, reference_rows
+from tidegate.adapters.sklearn_trainer.judging import gain, judge, reference_rows
 from tidegate.adapters.sklearn_trainer.rows import TrainingRows
 from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
 from tidegate.domain.canonical import sha256
@@ -36,8 +36,8 @@ class SklearnTrainer:
         """Fit on the training window, calibrate on the later one, measure on the last.
 
         Raises:
-            BadInput: the windows overlap, one holds no labelled row or one class only, an input has no
-                value at all, or the frame lacks a declared column.
+            BadInput: the windows overlap, one holds no labelled row or labels that are all the same, an input
+                has no value at all, or the frame lacks a declared column.
             DependencyFailed: the model's own code failed, or the converted model disagrees with it by
                 more than ``evaluation.onnx_tolerance``.
         """
@@ -53,8 +53,8 @@ class SklearnTrainer:
             digest = sha256(body)
             # What is judged is the artifact that will serve, not the estimator it came from.
             session = open_session(body, f"artifact {digest}")
-            scores = probabilities(session, arrays, int(rows.in_validate.sum()))
-            agreement = parity(model, estimator, arrays, scores, digest)
+            scores = predictions(session, arrays, int(rows.in_validate.sum()), model.prediction)
+            agreement = parity(model, estimator, arrays, scores, rows.scale, digest)
         metrics, slices = judge(rows, scores)
         return Trained(
             artifact=write_whole(self._of(digest) / "model.onnx", body),
@@ -67,9 +67,10 @@ class SklearnTrainer:
             signature={
                 "inputs": [f"{name}: float" for name in model.numeric]
                 + [f"{name}: string" for name in model.categorical],
-                "outputs": [f"{OUTPUT}: float"],
+                "outputs": [f"{OUTPUTS[model.prediction][0]}: float"],
             },
             reference=self._keep(digest, reference_rows(rows, scores)),
+            base_rate=rows.base_rate,
         )
 
     def reference(self, artifact_digest: str, digest: str) -> Frame:
@@ -82,18 +83,18 @@ class SklearnTrainer:
         return find_frame(path, digest, f"the reference rows {digest}", RESTORE)
 
     def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Measure:
-        """Return the candidate's Brier gain over the champion on the rows the candidate was judged on.
+        """Return by how much the candidate's loss is lower on the rows it was judged on; positive is better.
 
         Raises:
             DependencyFailed: the champion's bytes no longer have their digest, it wants inputs that the
-                candidate was not given, or the reference rows are gone or altered.
+                candidate was not given or predicts another kind, or the reference rows are gone or altered.
         """
         session = open_session(read_artifact(champion, champion_digest), f"artifact {champion_digest}")
         rows = read_frame(reference, f"the reference rows of {model.name}", RESTORE)
         # A champion may have been trained on fewer inputs than are declared today.
         wanted = {item.name for item in session.get_inputs()}
         arrays = {name: array for name, array in input_arrays(rows, model).items() if name in wanted}
-        return brier_gain(model, rows, probabilities(session, arrays, rows.num_rows))
+        return gain(model, rows, predictions(session, arrays, rows.num_rows, model.prediction))
 
     def _keep(self, artifact_digest: str, rows: pa.Table) -> Frame:
         digest = table_digest(rows)
@@ -119,6 +120,9 @@ def _fit(model: ModelSpec, rows: TrainingRows) -> Any:
     build = load_pipeline(model)
     try:
         estimator = build(model.numeric, model.categorical, dict(model.parameters), *positions)
-        return estimator.fit(columns, rows.labels[chosen].astype(np.int64))
-    except Exception as error:  # whatever GX makes of a file's arguments is the verdict `error`
+        labels = rows.labels[chosen]
+        return estimator.fit(
+            columns, labels.astype(np.int64) if model.prediction == "probability" else labels
+        )
+    except Exception as error:  # the team's own code may raise anything
         raise model_failed(model, "fit", error) from error

@@ -15,8 +15,10 @@ import sqlalchemy as sa
 from tidegate.domain.errors import BadInput, DependencyFailed
 
 #: The migration this code is written for. A database at any other one is migrated, or refused as newer.
-REVISION = "0001"
-KNOWN = ("0001",)
+REVISION = "0002"
+KNOWN = ("0001", "0002")
+#: How SQLite says that the disk is full (the second: no room for the index beside the log), and PostgreSQL.
+_FULL = {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "53100"}
 #: How long a writer waits for the one write lock before it gives up.
 BUSY_SECONDS = 30.0
 
@@ -86,7 +88,7 @@ def explained(what: str) -> Iterator[None]:
     """Turn a database's faults into one sentence.
 
     Raises:
-        DependencyFailed: locked, unreachable, damaged, or refused by a constraint.
+        DependencyFailed: locked, unreachable, damaged, out of disk, or refused by a constraint.
     """
     try:
         yield
@@ -99,6 +101,12 @@ def explained(what: str) -> Iterator[None]:
                 "ledger-locked",
                 f"could not {what}: another process holds the ledger's write lock ({text})",
                 "wait for it to finish, or find it with `tidegate doctor`",
+            ) from error
+        if _FULL & {getattr(cause, name, None) for name in ("sqlite_errorname", "sqlstate")}:
+            raise DependencyFailed(
+                "disk-full",
+                f"could not {what}: got no space left on the disk of the ledger's database ({text})",
+                "free some space and run the same again; nothing of it was recorded, and what was recorded stays",
             ) from error
         raise DependencyFailed(
             "ledger-unusable",

@@ -160,7 +160,7 @@ def _state_faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]
                         yield f"{label}: column {name} says {found[key][name]!r}, the ledger says {value!r}"
 
 
-def _raw(table: sa.Table) -> sa.Select[*tuple[Any, ...]]:
+def _raw(table: sa.Table) -> sa.Select[Any]:
     """Select what is stored, not what a column type makes of it: SQLite keeps a 2 where True is meant."""
     raw = sa.types.NullType()
     return sa.select(*[sa.type_coerce(column, raw).label(column.name) for column in table.columns])
