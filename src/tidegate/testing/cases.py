@@ -15,6 +15,7 @@ from tidegate.domain.evidence import Verdict
 from tidegate.domain.lifecycle import Act, Action, Decision, Dossier, Lifecycle, WayBack
 from tidegate.domain.policy import Demand, Finding, Gate, Need, Policy, ReviewRule, Stage, Tier
 from tidegate.domain.promotion import decide
+from tidegate.domain.rollout import CanaryRule
 from tidegate.domain.state import ActorRow, ApprovalRow, ModelRow, PromotionRow, VersionRow
 
 MODEL = "tram_delay"
@@ -32,6 +33,9 @@ ACTORS = (
     ("s-1", ("training_service",)),
     ("s-2", ("monitor_service",)),
     ("s-3", ("ingest_service",)),
+    ("s-4", ("rollout_service",)),
+    ("s-5", ("feature_service",)),
+    ("s-6", ("scoring_service",)),
 )
 
 #: Who usually does what.
@@ -56,25 +60,45 @@ DEMANDS: Mapping[Stage, Demand] = {
     Stage.PROD: Demand(
         "not_worse",
         "it loses at most 0.005 of Brier score against the champion",
-        "packet.champion.version == 0 || packet.champion.brier_gain.low >= -0.005",
-        "packet.champion.version != 0 && packet.champion.brier_gain.high >= -0.005",
+        "packet.champion.version == 0 || packet.champion.gain.low >= -0.005",
+        "packet.champion.version != 0 && packet.champion.gain.high >= -0.005",
     ),
 }
 
+#: What a gate into prod demands beside where a canary must have held.
+CANARY_HELD = Demand(
+    "canary_held",
+    "its canary held beside the live version",
+    'packet.canary.verdict == "passed"',
+    'packet.canary.verdict == "inconclusive" && packet.canary.standing == "unclear"',
+)
+#: Four rows in five labelled, over five days; two per cent of the live version's loss may be lost.
+ROLLOUT = CanaryRule(labelled_share=0.8, days=5, may_lose=0.02)
 
-def a_policy(version: str = "1", *, low: int = 0, standard: int = 1, high: int = 2) -> Policy:
-    """Return a policy with one demand a gate, and into prod as many approvals as each tier is given."""
-    body = canonical({"version": version, "low": low, "standard": standard, "high": high}).decode()
+
+def a_policy(
+    version: str = "1", *, low: int = 0, standard: int = 1, high: int = 2, canary: bool = False
+) -> Policy:
+    """Return a policy with one demand a gate, and into prod as many approvals as each tier is given.
+
+    With ``canary`` the gate into prod also demands that the canary held. Every tier has the rollout rule.
+    """
+    said = {"version": version, "low": low, "standard": standard, "high": high, "canary": canary}
+    body = canonical(said).decode()
     people = {Tier.LOW: low, Tier.STANDARD: standard, Tier.HIGH: high}
     gates = {
-        tier: {
-            stage: Gate(stage, (demand,), (Need("approver", count),) if stage is Stage.PROD and count else ())
-            for stage, demand in DEMANDS.items()
-        }
-        for tier, count in people.items()
+        tier: {stage: _gate(stage, count, canary) for stage in DEMANDS} for tier, count in people.items()
     }
     review = ReviewRule((Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ERROR), 7, "reviewer")
-    return Policy("trams", version, sha256(body.encode()), body, gates, review)
+    rollout = dict.fromkeys(Tier, ROLLOUT)
+    return Policy("trams", version, sha256(body.encode()), body, gates, review, (), rollout)
+
+
+def _gate(stage: Stage, count: int, canary: bool) -> Gate:
+    if stage is not Stage.PROD:
+        return Gate(stage, (DEMANDS[stage],))
+    demands = (DEMANDS[stage], CANARY_HELD) if canary else (DEMANDS[stage],)
+    return Gate(stage, demands, (Need("approver", count),) if count else ())
 
 
 def with_gate(policy: Policy, gate: Gate, tier: Tier = Tier.STANDARD) -> Policy:

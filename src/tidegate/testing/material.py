@@ -1,6 +1,8 @@
-"""A small model with its rows, for contract suites and for tests of your own adapters.
+"""Two small models with their rows, for contract suites and for tests of your own adapters.
 
-Trams of three lines, late more often when full: enough signal to fit, small enough to fit in a second.
+Trams of three lines, late more often when full, and later: enough signal to fit, small enough to fit in a
+second. One model says how likely a tram is ``late`` (a probability), one by how many minutes it is behind
+(``delay``, a number). Both are called `NAME` and read the same rows: only what is predicted differs.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from tidegate.domain.canonical import sha256
 NAME = "tram_delay"
 FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 DATASET = "trips"
+#: What is predicted, and the label that it is predicted of.
+LABELS: Mapping[str, str] = {"probability": "late", "number": "delay"}
 NO_DECLARED: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]] = {}
 
 MODEL_YAML = """\
@@ -41,6 +45,13 @@ parameters: {seed: 7}
 evaluation: {status: status, sensitivity: diverted, slice_by: line, resamples: 200}
 """
 
+NUMBER_YAML = (
+    MODEL_YAML.replace("prediction: probability", "prediction: number")
+    .replace("label: late", "label: delay")
+    .replace("sensitivity: diverted, ", "")
+    .replace("how likely a tram is late", "how many minutes a tram is late")
+)
+
 ROWS_SQL = "SELECT * FROM trips\n"
 
 TRAIN_PY = '''\
@@ -62,12 +73,37 @@ def pipeline(numeric, categorical, parameters, train_rows, calibrate_rows):
     return Pipeline([("columns", ColumnTransformer(columns)), ("calibrated", calibrated)])
 '''
 
+NUMBER_TRAIN_PY = '''\
+"""Trees that learn the median delay of both windows."""
 
-def write_model(models: Path, name: str = NAME, **files: str) -> Path:
-    """Write the small model's folder below ``models``; ``files`` replace texts by their stem."""
+import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OrdinalEncoder
+
+
+def pipeline(numeric, categorical, parameters, train_rows, calibrate_rows):
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.float32)
+    columns = [("numeric", "passthrough", list(numeric)), ("codes", codes, list(categorical))]
+    trees = HistGradientBoostingRegressor(
+        loss="absolute_error", max_iter=20, early_stopping=False, random_state=parameters["seed"]
+    )
+    return Pipeline([("columns", ColumnTransformer(columns)), ("trees", trees)])
+'''
+
+#: The texts of a model's folder that depend on what it predicts.
+_TEXTS: Mapping[str, Mapping[str, str]] = {
+    "probability": {"model": MODEL_YAML, "train": TRAIN_PY},
+    "number": {"model": NUMBER_YAML, "train": NUMBER_TRAIN_PY},
+}
+
+
+def write_model(models: Path, name: str = NAME, *, prediction: str = "probability", **files: str) -> Path:
+    """Write a small model's folder below ``models``; ``files`` replace texts by their stem."""
     folder = models / name
     folder.mkdir(parents=True)
-    texts = {"model": MODEL_YAML, "rows": ROWS_SQL, "train": TRAIN_PY, "card": "# tram_delay\n", **files}
+    texts = {**_TEXTS[prediction], "rows": ROWS_SQL, "card": "# tram_delay\n", **files}
     suffixes = {"model": ".yaml", "rows": ".sql", "train": ".py", "card": ".md"}
     for stem, text in texts.items():
         (folder / f"{stem}{suffixes[stem]}").write_text(
@@ -76,16 +112,17 @@ def write_model(models: Path, name: str = NAME, **files: str) -> Path:
     return folder
 
 
-def model_spec(folder: Path) -> ModelSpec:
-    """Return the small model's declaration without reading a file."""
+def model_spec(folder: Path, prediction: str = "probability") -> ModelSpec:
+    """Return a small model's declaration without reading a file."""
+    said = "how likely a tram is late" if prediction == "probability" else "how many minutes a tram is late"
     return ModelSpec(
         name=NAME,
         owner="network-operations",
-        purpose="Say how likely a tram is late.",
+        purpose=f"Say {said}.",
         tier="low",
         service=NAME,
-        label="late",
-        prediction="probability",
+        label=LABELS[prediction],
+        prediction=prediction,
         entity_time="departs_at",
         label_time="known_at",
         keys=("line", "trip"),
@@ -108,7 +145,7 @@ def windows() -> Windows:
 
 def trips(days: int = 20, seed: int = 7) -> list[dict[str, object]]:
     """Return 120 trips a day; some cancelled, some diverted, both without a label."""
-    chance = random.Random(seed)
+    chance, minutes = random.Random(seed), random.Random(seed + 1)
     rows: list[dict[str, object]] = []
     for number in range(days * 120):
         departs = FIRST_DAY + timedelta(minutes=12 * number)
@@ -124,6 +161,7 @@ def trips(days: int = 20, seed: int = 7) -> list[dict[str, object]]:
                 "stops": 5 + number % 7,
                 "status": status,
                 "late": chance.random() < 0.1 + 0.6 * load if arrived else None,
+                "delay": 20 * load - 5 + minutes.gauss(0, 4) if arrived else None,
                 "known_at": departs + timedelta(hours=3) if arrived else None,
             }
         )

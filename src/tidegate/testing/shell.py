@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,21 +26,35 @@ class Shell:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
         return {**plain, "TIDEGATE_HOME": str(self.home), "COLUMNS": "200", **more}
 
-    def start(self, *words: str, **more: str) -> subprocess.Popen[bytes]:
-        """Start a command and return at once; what it prints is thrown away."""
-        quiet = subprocess.DEVNULL
+    def start(self, *words: str, out: int = subprocess.DEVNULL, **more: str) -> subprocess.Popen[bytes]:
+        """Start a command and return at once; what it prints goes to ``out``, by default nowhere."""
         return subprocess.Popen(
             [str(BIN / "tidegate"), *words],
             cwd=self.project,
             env=self.environment(**more),
-            stdout=quiet,
-            stderr=quiet,
+            stdout=out,
+            stderr=subprocess.DEVNULL,
         )
 
     def run(self, *words: str, timeout: float = 300, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end. Whatever happens, nobody is shown a traceback."""
+        return self._run([str(BIN / "tidegate"), *words], timeout, more)
+
+    def json(self, *words: str, timeout: float = 300, **more: str) -> Any:
+        """Run a command that must succeed and return what it printed with ``--json``."""
+        return self.json_of([str(BIN / "tidegate"), *words, "--json"], timeout=timeout, **more)
+
+    def json_of(self, words: Sequence[str], timeout: float = 300, **more: str) -> Any:
+        """Run a whole command line that must succeed, and return the JSON it printed."""
+        done = self._run(words, timeout, more)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def _run(
+        self, words: Sequence[str], timeout: float, more: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [str(BIN / "tidegate"), *words],
+            words,
             cwd=self.project,
             env=self.environment(**more),
             capture_output=True,
@@ -49,12 +64,6 @@ class Shell:
         )
         assert "Traceback" not in done.stdout + done.stderr
         return done
-
-    def json(self, *words: str, timeout: float = 300, **more: str) -> Any:
-        """Run a command that must succeed and return what it printed with ``--json``."""
-        done = self.run(*words, "--json", timeout=timeout, **more)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout)
 
     def processes(self) -> list[str]:
         """Return the command lines of all processes that run for this home (Linux only)."""

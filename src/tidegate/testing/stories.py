@@ -21,7 +21,7 @@ from tidegate.domain.actors import token_digest
 from tidegate.domain.canonical import digest, sha256
 from tidegate.domain.events import Draft, Event, EventType
 from tidegate.domain.policy import Stage
-from tidegate.domain.state import PolicyRow, PromotionRow, ReviewRow, VersionRow
+from tidegate.domain.state import BatchRow, PolicyRow, PromotionRow, ReviewRow, VersionRow
 
 #: Who takes part: id -> (kind, role, name). Names are personal data and lie beside the ledger.
 CAST: Mapping[str, tuple[str, str, str]] = {
@@ -34,6 +34,8 @@ CAST: Mapping[str, tuple[str, str, str]] = {
     "s-2": ("service", "training_service", "svc-train"),
     "s-3": ("service", "scoring_service", "svc-score"),
     "s-4": ("service", "monitor_service", "svc-monitor"),
+    "s-5": ("service", "feature_service", "svc-features"),
+    "s-6": ("service", "rollout_service", "svc-rollout"),
 }
 POLICY = "name: harbour\nversion: {}\n"
 
@@ -89,6 +91,13 @@ class Story:
         """A drop comes, and its batch is accepted."""
         return self._gate(EventType.BATCH_ACCEPTED, period, read, bad)
 
+    def with_restated_data(self, period: str, read: int = 100, bad: int = 3) -> Self:
+        """The period's drop comes again, corrected: its batch replaces the one in force."""
+        (before,) = self.ledger.state().select(
+            BatchRow, dataset=self.dataset, period=period, superseded_by=""
+        )
+        return self._gate(EventType.BATCH_ACCEPTED, period, read, bad, before)
+
     def with_refused_data(self, period: str, read: int = 100) -> Self:
         """A drop comes, and all of it is held back."""
         return self._gate(EventType.BATCH_REFUSED, period, read, read)
@@ -105,9 +114,14 @@ class Story:
             name: {"definition": named(f"def {name}"), "source": named(f"{name} {until}"), "rows": 97}
             for name in ("station_day", "station_hour")
         }
-        self._append(EventType.FEATURES_BUILT, "features", "s-1", {"views": views})
+        self._append(EventType.FEATURES_BUILT, "features", "s-5", {"views": views})
         online = {"until": until, "rows": dict.fromkeys(views, 97)}
-        return self._append(EventType.FEATURES_MATERIALIZED, "features", "s-1", online)
+        return self._append(EventType.FEATURES_MATERIALIZED, "features", "s-5", online)
+
+    def ran(self, schedule: str, slot: str, outcome: str = "done") -> Self:
+        """A schedule's slot is run."""
+        payload = {"schedule": schedule, "slot": slot, "outcome": outcome, "summary": "3 drops", "covers": 0}
+        return self._append(EventType.RUN_FINISHED, f"schedule/{schedule}", "s-1", payload)
 
     # ── a version and its way up ──────────────────────────────────────────────────────────────────
 
@@ -138,7 +152,12 @@ class Story:
             "registrar": "s-2",
             "on_behalf_of": "p-2",
             "source": named("source"),
-            "facts": {"rows": 97, "metrics": {"auc": {"value": 0.6875, "n": 97, "low": 0.65, "high": 0.72}}},
+            "facts": {
+                "rows": 97,
+                "prediction": "probability",
+                "base_rate": 0.25,
+                "metrics": {"auc": {"value": 0.6875, "n": 97, "low": 0.65, "high": 0.72}},
+            },
             "links": {"run_id": f"run-{number}", "uri": f"models:/{self.model}/{number}"},
         }
         return self._append(EventType.VERSION_REGISTERED, stream, "s-2", version, on_behalf_of="p-2")
@@ -240,8 +259,24 @@ class Story:
             "rows": 50,
             "root": named(f"decisions {period}"),
             "file": f"{self.model}-{period}-v{number}.parquet",
+            "stage": self._version(number).stage,
         }
         return self._append(EventType.DECISIONS_SCORED, f"model/{self.model}", "s-3", payload)
+
+    def analysed(self, period: str, number: int, verdict: str = "passed") -> Self:
+        """A canary is compared with the live version over a period."""
+        payload = {
+            "model": self.model,
+            "version": number,
+            "period": period,
+            "baseline": 0,
+            "verdict": verdict,
+            "standing": "holds",
+            "sentence": "it gains 0.01 [0.005, 0.015] on a loss of 0.2",
+            "analysis": {"rows": 50, "labelled": 48, "days": 28, "loss": "brier", "rule": "V3"},
+            "review": "",
+        }
+        return self._append(EventType.CANARY_ANALYSED, f"model/{self.model}", "s-6", payload)
 
     def monitored(self, period: str, number: int, verdict: str = "passed") -> Self:
         """A monitor looks at a period; anything but a pass opens a review."""
@@ -253,6 +288,7 @@ class Story:
             "verdict": verdict,
             "evidence": {"tool": "gauge 1.0", "binding": [{"kind": "calibration", "verdict": verdict}]},
             "report": named(f"report {period}"),
+            "outcomes": named(f"outcomes {period}"),
             "review": review,
         }
         self._append(EventType.MONITOR_RAN, f"model/{self.model}", "s-4", payload)
@@ -269,19 +305,31 @@ class Story:
         texts = {"reason": "The storm explains it."}
         return self._append(EventType.REVIEW_DECIDED, f"model/{self.model}", "p-4", payload, texts)
 
+    def followed(self, review: str, what: str) -> Self:
+        """What a review decided is done."""
+        payload = {"id": review, "followed": what}
+        return self._append(EventType.REVIEW_FOLLOWED, f"model/{self.model}", "s-2", payload)
+
     # ── ──────────────────────────────────────────────────────────────────────────────────────────
 
     def artifact(self, number: int) -> str:
         """Return the digest of a version's artifact."""
         return named(f"artifact {self.model} {number}")
 
-    def _gate(self, kind: EventType, period: str, read: int, bad: int) -> Self:
+    def _gate(
+        self, kind: EventType, period: str, read: int, bad: int, before: BatchRow | None = None
+    ) -> Self:
         taken = kind is EventType.BATCH_ACCEPTED
+        revision = before.revision + 1 if before else 0
+        edition = f"{self.dataset} {period}" + (f" r{revision}" if revision else "")
         payload = {
             "dataset": self.dataset,
-            "drop": named(f"drop {self.dataset} {period}"),
+            "drop": named(f"drop {edition}"),
             "period": period,
-            "batch": named(f"batch {self.dataset} {period}") if taken else "",
+            "batch": named(f"batch {edition}") if taken else "",
+            "revision": revision,
+            "supersedes": before.batch if before else "",
+            "touches": {"training_sets": [], "versions": []},
             "verdict": "passed" if taken else "failed",
             "read": read,
             "accepted": read - bad,
@@ -356,12 +404,15 @@ class Story:
 def whole_story(ledger: Ledger) -> Story:
     """Tell a life with every type of event and a row in every table of state."""
     story = Story(ledger).opened().with_data("2020-01").with_refused_data("2020-02")
+    story.with_restated_data("2020-01").ran("collect", "2020-03-01T05:30:00Z")
     story.with_unreadable_drop("2020-03").with_features("2020-03-01T00:00:00Z")
     story.with_version().refused().in_prod(1)
     story.scored("2020-03", 1).monitored("2020-03", 1)
     story.scored("2020-04", 1).monitored("2020-04", 1, "failed").reviewed("R-1", "retrain")
+    story.followed("R-1", "version 2 trained")
     story.with_version().in_prod(2).rolled_back(2, to=1)
-    story.with_version().promoted(3, Stage.STAGING).promoted(3, Stage.CANARY).demoted(3, Stage.STAGING)
+    story.with_version().promoted(3, Stage.STAGING).promoted(3, Stage.CANARY)
+    story.scored("2020-04", 3).analysed("2020-04", 3, "failed").demoted(3, Stage.STAGING)
     story.requested(3, Stage.CANARY).rejected(3).retired(3).stopped(1)
     story.with_role("p-4", "reviewer", "auditor").with_revoked("p-5").with_policy("2")
     # What is still open at the end, so that a table of state holds every kind of row.

@@ -16,6 +16,8 @@ from tidegate.domain.policy import Policy
 from tidegate.domain.state import PromotionRow
 
 MODEL = "tides"
+#: The town's other model, which predicts a number.
+SWELL = "swell"
 REPORT = sha256(b"a report")
 
 
@@ -63,27 +65,97 @@ class Town:
                 {**check, "verdict": "failed", "sentence": self.words},
                 {**check, "id": "T02", "verdict": "passed", "sentence": "fine"},
             ]
-            payload = {
-                "dataset": "gauges",
-                "drop": sha256(period.encode()),
-                "period": period,
-                "batch": "" if stops else f"tg1:{digest(period)[7:]}",
-                "verdict": "error" if stops else "passed",
-                "read": 1200,
-                "accepted": 0 if stops else 1197,
-                "quarantined": 1200 if stops else 3,
-                "quarantine_root": sha256(b"root"),
-                "contract": sha256(b"contract"),
-                "report": {"contract_version": "1", "tool": self.words, "checks": checks, "stops": stops},
-            }
-            kind = EventType.BATCH_REFUSED if stops else EventType.BATCH_ACCEPTED
-            self.say(kind, "s-1", payload, "dataset/gauges")
+            report = {"contract_version": "1", "tool": self.words, "checks": checks, "stops": stops}
+            self._gated(period, report)
         gone = {"dataset": "gauges", "drop": "sha256:3", "period": "2013-03", "code": self.words}
         self.say(EventType.DROP_REFUSED, "s-1", gone, "dataset/gauges")
         views = {"hours": {"definition": "sha256:d", "source": "tg1:s", "rows": 97}}
         self.say(EventType.FEATURES_BUILT, "s-1", {"views": views}, "features")
         online = {"until": "2013-04-01T06:00:00Z", "rows": {"hours": 97}}
         self.say(EventType.FEATURES_MATERIALIZED, "s-1", online, "features")
+        return self
+
+    def restated(self, period: str, *versions: str) -> Self:
+        """Deliver a period once more; ``versions``, like tides/1, had learned from what it replaces."""
+        report = {"contract_version": "1", "tool": self.words, "checks": [], "stops": []}
+        touches = {"training_sets": ["tg1:rows1"], "versions": list(versions)}
+        replaced = f"tg1:{digest(period)[7:]}"
+        return self._gated(period, report, revision=1, supersedes=replaced, touches=touches)
+
+    def _gated(self, period: str, report: Mapping[str, Any], **more: Any) -> Self:
+        stops = report["stops"]
+        edition = f"{period}.r{more['revision']}" if more else period
+        payload: dict[str, Any] = {
+            "dataset": "gauges",
+            "drop": sha256(edition.encode()),
+            "period": period,
+            "batch": "" if stops else f"tg1:{digest(edition)[7:]}",
+            "verdict": "error" if stops else "passed",
+            "read": 1200,
+            "accepted": 0 if stops else 1197,
+            "quarantined": 1200 if stops else 3,
+            "quarantine_root": sha256(b"root"),
+            "contract": sha256(b"contract"),
+            "report": report,
+            "revision": 0,
+            "supersedes": "",
+            "touches": {"training_sets": [], "versions": []},
+            **more,
+        }
+        kind = EventType.BATCH_REFUSED if stops else EventType.BATCH_ACCEPTED
+        self.say(kind, "s-1", payload, "dataset/gauges")
+        return self
+
+    def ran(self, schedule: str, slot: str, outcome: str = "done", covers: int = 0) -> Self:
+        """Have a schedule's slot run."""
+        payload = {
+            "schedule": schedule,
+            "slot": slot,
+            "outcome": outcome,
+            "summary": self.words,
+            "covers": covers,
+        }
+        self.say(EventType.RUN_FINISHED, "s-1", payload, f"schedule/{schedule}")
+        return self
+
+    def with_number(self) -> Self:
+        """Register a model that predicts a number, in centimetres, and is judged by its absolute error."""
+        about = {"name": SWELL, "owner": self.words, "purpose": self.words, "tier": "low"}
+        on = f"model/{SWELL}"
+        self.say(EventType.MODEL_REGISTERED, "s-2", {**about, "fallback": self.words}, on)
+        rows = {"digest": "tg1:swell", "model": SWELL, "service": "s", "entities": "tg1:e", "rows": 8000}
+        self.say(EventType.TRAINING_SET_BUILT, "s-2", {**rows, "batches": [], "windows": {}}, on)
+
+        def measure(value: float, low: float, high: float) -> dict[str, Any]:
+            return {"value": value, "low": low, "high": high, "n": 1640, "method": "days"}
+
+        facts = {
+            "rows": 8000,
+            "prediction": "number",
+            "base_rate": 31.5,
+            "metrics": {
+                "base_rate": measure(30.25, 24.5, 36.75),
+                "calibration_gap": measure(-2.5, -6.125, 1.5),
+                "mae": measure(12.34, 10.5, 14.75),
+                "rmse": measure(1234.5, 1100.25, 1400.75),
+                "skill": measure(0.2862, 0.1, 0.4),
+            },
+            "parity": {"kind": "onnx_parity", "verdict": "passed", "sentence": self.words, "values": {}},
+            "code": {"commit": self.words, "changed": "false"},
+        }
+        version = {
+            "model": SWELL,
+            "number": 1,
+            "artifact": sha256(b"swell"),
+            "training_set": "tg1:swell",
+            "trainer": "s-2",
+            "registrar": "s-2",
+            "on_behalf_of": "",
+            "source": sha256(b"source"),
+            "facts": facts,
+            "links": {"run_id": "r", "uri": self.words},
+        }
+        self.say(EventType.VERSION_REGISTERED, "s-2", version, on)
         return self
 
     def with_version(self, number: int) -> Self:
@@ -98,13 +170,16 @@ class Town:
             "entities": "tg1:e",
             "rows": 70644,
         }
-        more = {"batches": ["tg1:b"], "windows": {"train": moments, "known_by": moments[1]}}
+        batch = f"tg1:{digest('2013-01')[7:]}"
+        more = {"batches": [batch], "windows": {"train": moments, "known_by": moments[1]}}
         self.say(EventType.TRAINING_SET_BUILT, "s-2", {**rows, **more})
         auc = 0.63 + number / 100
         measure = {"value": auc, "low": auc - 0.03, "high": auc + 0.03, "n": 14289, "method": "days"}
         parity = {"kind": "onnx_parity", "verdict": "passed", "sentence": self.words, "values": {}}
         facts = {
             "rows": 70644,
+            "prediction": "probability",
+            "base_rate": 0.22,
             "metrics": {"roc_auc": measure, "brier": {**measure, "value": None, "low": None, "high": None}},
             "parity": parity,
             "code": {"commit": self.words, "changed": "true"},
@@ -173,11 +248,51 @@ class Town:
         self.say(EventType.ACTION_REFUSED, "p-2", payload, stream)
         return self
 
+    def scored(self, period: str, number: int = 1, stage: str = "prod") -> Self:
+        said = {
+            "model": MODEL,
+            "period": period,
+            "version": number,
+            "artifact": "sha256:a",
+            "entities": "tg1:e",
+        }
+        more = {"rows": 50, "root": "sha256:r", "file": "f.parquet", "stage": stage}
+        self.say(EventType.DECISIONS_SCORED, "s-3", {**said, **more})
+        return self
+
+    def analysed(
+        self, period: str, number: int, verdict: str, standing: str, *, beside: int = 0, review: str = ""
+    ) -> Self:
+        """Compare a canary with the live version, or the fallback (0); one that waits has no label yet."""
+        waits = standing == "waits"
+        figures = {"n": 48, "method": "days", "finite": True}
+        gain = {"value": -0.0123, "low": -0.0341, "high": 0.0087, **figures}
+        facts = {
+            "rows": 50,
+            "labelled": 0 if waits else 48,
+            "labelled_share": 0.0 if waits else 0.96,
+            "days": 0 if waits else 27,
+            "loss": "brier",
+            "gain": None if waits else gain,
+            "candidate_loss": None if waits else {"value": 0.1723, "low": 0.15, "high": 0.19, **figures},
+            "baseline_loss": None if waits else {"value": 0.16, "low": 0.14, "high": 0.18, **figures},
+            "calibration_gap": None,
+            "rule": {"waits": "V1", "worse": "V2", "unclear": "V4"}.get(standing, "V3"),
+            "asked": {"labelled_share": 0.8, "days": 20, "may_lose": 0.02},
+            "decisions": "sha256:r",
+            "outcomes": "tg1:o",
+        }
+        said = {"model": MODEL, "version": number, "period": period, "baseline": beside, "verdict": verdict}
+        more = {"standing": standing, "sentence": self.words, "analysis": facts, "review": review}
+        self.say(EventType.CANARY_ANALYSED, "s-6", {**said, **more})
+        if review:
+            about = {"model": MODEL, "period": period, "version": number, "cause": self.words}
+            due = {"id": review, "role": "reviewer", "due_at": "2013-05-08T07:00:00Z"}
+            self.say(EventType.REVIEW_OPENED, "s-6", {**about, **due})
+        return self
+
     def monitored(self, period: str, review: str, verdict: str) -> Self:
-        scored = {"model": MODEL, "period": period, "version": 1, "artifact": "sha256:a", "entities": "tg1:e"}
-        self.say(
-            EventType.DECISIONS_SCORED, "s-3", {**scored, "rows": 50, "root": "sha256:r", "file": "f.parquet"}
-        )
+        self.scored(period)
         gap = {"value": -0.0465, "low": -0.0996, "high": 0.0042, "n": 27452, "method": "days", "finite": True}
         seen = {"subject": "s", "tool": "t", "sentence": self.words}
         binding = {**seen, "kind": "calibration_gap", "verdict": verdict, "values": {"gap": gap}}
@@ -185,6 +300,7 @@ class Town:
         about = {"model": MODEL, "period": period, "version": 1}
         evidence = {"tool": self.words, "binding": [binding], "information": [drift]}
         ran = {**about, "verdict": verdict, "evidence": evidence, "report": REPORT, "review": review}
+        ran["outcomes"] = "tg1:o"
         self.say(EventType.MONITOR_RAN, "s-4", ran)
         if review:
             due = {"cause": self.words, "role": "reviewer", "due_at": "2013-05-08T07:00:00Z"}
@@ -201,12 +317,19 @@ class Town:
             self.applied(asked, (1, source, target))
         self.denied("dataset/gauges")
         self.monitored("2013-03", "R-1", "failed")
+        self.ran("collect", "2013-04-01T05:30:00Z", covers=2).ran(
+            "monitor", "2013-04-04T07:00:00Z", "refused"
+        )
         self.say(EventType.REVIEW_DECIDED, "p-4", {"id": "R-1", "outcome": "retrain"}, texts=self.reason())
         self.with_version(2)
+        followed = {"id": "R-1", "followed": self.words}
+        self.say(EventType.REVIEW_FOLLOWED, "s-2", followed, on_behalf_of="p-4")
         self.decided(self.asked(2, "candidate", "staging"), 2, EventType.PROMOTION_REJECTED)
         for source, target in (("candidate", "staging"), ("staging", "canary")):
             self.applied(self.asked(2, source, target), (2, source, target))
+        self.scored("2013-02", 2, "canary").analysed("2013-02", 2, "failed", "worse", beside=1, review="R-0")
         self.lowered(EventType.VERSION_DEMOTED, (2, "canary", "staging"))
+        self.say(EventType.REVIEW_DECIDED, "p-4", {"id": "R-0", "outcome": "roll_back"}, texts=self.reason())
         self.applied(self.asked(2, "staging", "canary"), (2, "staging", "canary"))
         self.applied(self.asked(2, "canary", "prod"), (1, "prod", "retired"), (2, "canary", "prod"))
         self.lowered(EventType.MODEL_ROLLED_BACK, (2, "prod", "candidate"), (1, "retired", "prod"))
@@ -215,7 +338,11 @@ class Town:
         for source, target in (("candidate", "staging"), ("staging", "canary")):
             self.applied(self.asked(4, source, target), (4, source, target))
         self.lowered(EventType.MODEL_STOPPED, (1, "prod", "candidate"))
+        for period in ("2013-04", "2013-05", "2013-06"):
+            self.scored(period, 4, "canary")
+        self.analysed("2013-04", 4, "inconclusive", "unclear").analysed("2013-05", 4, "inconclusive", "waits")
         self.asked(4, "canary", "prod")
+        self.restated("2013-01", f"{MODEL}/1", f"{MODEL}/2").with_number()
         return self.monitored("2013-04", "R-2", "inconclusive")
 
     def _bound(self, number: int) -> tuple[dict[str, Any], dict[str, str]]:

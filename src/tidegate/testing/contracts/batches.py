@@ -16,6 +16,9 @@ from tidegate.domain.evidence import Verdict
 from tidegate.domain.merkle import merkle_root
 from tidegate.testing.tides import HEADER, LINES, TIDES
 
+#: A digest that no drop in these tests has.
+SOME = "sha256:" + "7" * 64
+
 
 def write_drop(
     folder: Path, lines: Sequence[str] = LINES, header: str = HEADER, name: str = "tides.csv"
@@ -29,6 +32,11 @@ def write_drop(
     else:
         path.write_bytes(text)
     return path
+
+
+def read(subject: Batches, drop: Path) -> Table:
+    """Read a drop of tides under the name its bytes have now."""
+    return subject.read(drop, TIDES, subject.drop_digest(drop))
 
 
 def report(table: Table, reasons: Mapping[int, tuple[str, ...]]) -> GateReport:
@@ -52,7 +60,7 @@ class BatchesContract:
         assert subject.drop_digest(drop).startswith("sha256:")
 
     def test_a_drop_that_is_not_there_is_bad_input(self, subject: Batches, tmp_path: Path) -> None:
-        for act in (subject.drop_digest, lambda path: subject.read(path, TIDES)):
+        for act in (subject.drop_digest, lambda path: subject.read(path, TIDES, SOME)):
             with pytest.raises(BadInput) as caught:
                 act(tmp_path / "nowhere.csv")
             assert caught.value.code == "no-drop"
@@ -60,7 +68,7 @@ class BatchesContract:
 
     @pytest.mark.parametrize("name", ["tides.csv", "tides.zip"])
     def test_rows_are_read_in_the_drops_order(self, subject: Batches, tmp_path: Path, name: str) -> None:
-        table = subject.read(write_drop(tmp_path, name=name), TIDES)
+        table = read(subject, write_drop(tmp_path, name=name))
         assert table.num_rows == 4
         assert table.column_names == [column.name for column in TIDES.columns]
 
@@ -80,7 +88,7 @@ class BatchesContract:
         self, subject: Batches, tmp_path: Path, header: str, line: str, code: str, named: str
     ) -> None:
         with pytest.raises(BadInput) as caught:
-            subject.read(write_drop(tmp_path, [line], header), TIDES)
+            read(subject, write_drop(tmp_path, [line], header))
         assert caught.value.code == code
         assert named in caught.value.sentence
         assert "expected" in caught.value.sentence
@@ -89,36 +97,36 @@ class BatchesContract:
     def test_a_drop_without_rows_is_bad_input(self, subject: Batches, tmp_path: Path, text: str) -> None:
         (tmp_path / "empty.csv").write_text(text)
         with pytest.raises(BadInput) as caught:
-            subject.read(tmp_path / "empty.csv", TIDES)
+            read(subject, tmp_path / "empty.csv")
         assert caught.value.code == "empty-drop"
 
     def test_a_batch_is_named_by_its_rows_whatever_their_order(
         self, subject: Batches, tmp_path: Path
     ) -> None:
-        table = subject.read(write_drop(tmp_path), TIDES)
-        turned = subject.read(write_drop(tmp_path, LINES[::-1], name="turned.csv"), TIDES)
+        table = read(subject, write_drop(tmp_path))
+        turned = read(subject, write_drop(tmp_path, LINES[::-1], name="turned.csv"))
         digest, path = subject.accept(TIDES, table, {})
         assert digest.startswith("tg1:")
         assert path.is_file()
         assert subject.accept(TIDES, turned, {}) == (digest, path)
 
     def test_accepting_twice_leaves_the_file_as_it_was(self, subject: Batches, tmp_path: Path) -> None:
-        table = subject.read(write_drop(tmp_path), TIDES)
+        table = read(subject, write_drop(tmp_path))
         _, path = subject.accept(TIDES, table, {})
         before = (path.read_bytes(), path.stat().st_mtime_ns)
         subject.accept(TIDES, table, {})
         assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
     def test_held_rows_stay_out_of_the_batch(self, subject: Batches, tmp_path: Path) -> None:
-        table = subject.read(write_drop(tmp_path), TIDES)
-        without = subject.read(write_drop(tmp_path, [LINES[0], LINES[2]], name="less.csv"), TIDES)
+        table = read(subject, write_drop(tmp_path))
+        without = read(subject, write_drop(tmp_path, [LINES[0], LINES[2]], name="less.csv"))
         digest, _ = subject.accept(TIDES, table, {1: ("T02",), 3: ("T05",)})
         assert digest == subject.accept(TIDES, without, {})[0]
         assert digest != subject.accept(TIDES, table, {})[0]
 
     def test_held_rows_are_kept_with_all_their_reasons(self, subject: Batches, tmp_path: Path) -> None:
         drop = write_drop(tmp_path)
-        table = subject.read(drop, TIDES)
+        table = read(subject, drop)
         subject.drop_digest(drop)
         segment = subject.quarantine(TIDES, table, report(table, {3: ("T05",), 1: ("T02", "T06")}))
         rows = subject.quarantined("tides", segment.root)
@@ -134,7 +142,7 @@ class BatchesContract:
 
     def test_the_segments_root_is_that_of_its_lines(self, subject: Batches, tmp_path: Path) -> None:
         drop = write_drop(tmp_path)
-        table = subject.read(drop, TIDES)
+        table = read(subject, drop)
         segment = subject.quarantine(TIDES, table, report(table, {0: ("T05",)}))
         assert merkle_root(segment.path.read_bytes().splitlines()) == segment.root
         assert segment.path.stem == segment.root.removeprefix("sha256:")
@@ -143,7 +151,7 @@ class BatchesContract:
         self, subject: Batches, tmp_path: Path
     ) -> None:
         drop = write_drop(tmp_path)
-        table, _digest = subject.read(drop, TIDES), subject.drop_digest(drop)
+        table, _digest = read(subject, drop), subject.drop_digest(drop)
         first = subject.quarantine(TIDES, table, report(table, {0: ("T05",), 1: ("T02",)}))
         before = first.path.read_bytes()
         mended = subject.quarantine(TIDES, table, report(table, {1: ("T02",)}))
@@ -168,7 +176,7 @@ class BatchesContract:
         self, subject: Batches, tmp_path: Path, alter: Callable[[bytes], bytes]
     ) -> None:
         drop = write_drop(tmp_path)
-        table, _digest = subject.read(drop, TIDES), subject.drop_digest(drop)
+        table, _digest = read(subject, drop), subject.drop_digest(drop)
         held = report(table, {0: ("T05",), 1: ("T02",)})
         segment = subject.quarantine(TIDES, table, held)
         body = segment.path.read_bytes()
@@ -183,7 +191,7 @@ class BatchesContract:
 
     def test_a_clean_drop_has_an_empty_quarantine(self, subject: Batches, tmp_path: Path) -> None:
         drop = write_drop(tmp_path)
-        table = subject.read(drop, TIDES)
+        table = read(subject, drop)
         segment = subject.quarantine(TIDES, table, report(table, {}))
         assert (segment.records, segment.root) == (0, merkle_root([]))
         assert segment.path.is_file()
@@ -194,8 +202,59 @@ class BatchesContract:
             subject.quarantined("tides", "sha256:" + "0" * 64)
         assert caught.value.code == "quarantine-gone"
 
+    def test_what_changed_since_it_was_named_is_not_read(self, subject: Batches, tmp_path: Path) -> None:
+        drop = write_drop(tmp_path)
+        named = subject.drop_digest(drop)
+        for lines in (LINES[:3], ["ABC,2013-01-01T00:00:00Z,high,1,"]):  # also where the new bytes are bad
+            write_drop(tmp_path, lines)
+            with pytest.raises(BadInput) as caught:
+                subject.read(drop, TIDES, named)
+            assert caught.value.code == "drop-changed"
+            assert "tides.csv" in caught.value.sentence
+        write_drop(tmp_path)
+        assert subject.read(drop, TIDES, named).num_rows == 4
+
+    def test_values_are_listed_once_over_all_batches_sorted_and_without_nulls(
+        self, subject: Batches, tmp_path: Path
+    ) -> None:
+        table = read(subject, write_drop(tmp_path))
+        more = read(subject, write_drop(tmp_path, ["CDE,2013-01-02T00:00:00Z,1.5,2,calm"], name="more.csv"))
+        both = [subject.accept(TIDES, each, {})[0] for each in (table, more)]
+        assert subject.values("tides", both, "station") == ("ABC", "BCD", "CDE")
+        assert subject.values("tides", both[:1], "station") == ("ABC", "BCD")
+        assert subject.values("tides", both, "note") == ("Föhn", "calm", "slack, then ebb")
+        assert subject.values("tides", both, "reading") == ("1", "2", "9007199254740993")
+        assert subject.values("tides", both, "level") == ("-1.25", "0.5", "1.5", "2")
+        assert subject.values("tides", both[1:], "at") == ("2013-01-02T00:00:00Z",)
+        assert subject.values("tides", [], "station") == ()
+
+    def test_values_of_a_batch_that_is_gone_are_a_failed_dependency(self, subject: Batches) -> None:
+        with pytest.raises(DependencyFailed) as caught:
+            subject.values("tides", ["tg1:" + "0" * 64], "station")
+        assert caught.value.code == "batch-gone"
+
+    def test_values_are_not_read_off_an_altered_batch(self, subject: Batches, tmp_path: Path) -> None:
+        table = read(subject, write_drop(tmp_path))
+        digest, path = subject.accept(TIDES, table, {})
+        _, other = subject.accept(TIDES, table, {0: ("T05",)})
+        path.write_bytes(other.read_bytes())
+        with pytest.raises(DependencyFailed) as caught:
+            subject.values("tides", [digest], "station")
+        assert caught.value.code == "batch-altered"
+
+    def test_of_a_dataset_that_has_not_come_there_is_a_file_without_a_row(
+        self, subject: Batches, tmp_path: Path
+    ) -> None:
+        path = subject.empty(TIDES)
+        before = (path.read_bytes(), path.stat().st_mtime_ns)
+        assert subject.empty(TIDES) == path
+        assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+        digest, other = subject.accept(TIDES, read(subject, write_drop(tmp_path)), {})
+        assert other != path
+        assert subject.path("tides", digest) == other
+
     def test_an_accepted_batch_is_found_by_its_digest(self, subject: Batches, tmp_path: Path) -> None:
-        table = subject.read(write_drop(tmp_path), TIDES)
+        table = read(subject, write_drop(tmp_path))
         digest, path = subject.accept(TIDES, table, {})
         assert subject.path("tides", digest) == path
 
@@ -205,7 +264,7 @@ class BatchesContract:
         assert caught.value.code == "batch-gone"
 
     def test_a_batch_under_another_batches_name_is_noticed(self, subject: Batches, tmp_path: Path) -> None:
-        table = subject.read(write_drop(tmp_path), TIDES)
+        table = read(subject, write_drop(tmp_path))
         digest, path = subject.accept(TIDES, table, {})
         _, other = subject.accept(TIDES, table, {0: ("T05",)})
         path.write_bytes(other.read_bytes())
@@ -216,7 +275,7 @@ class BatchesContract:
     def test_a_half_written_batch_is_noticed_and_mended_by_accepting_again(
         self, subject: Batches, tmp_path: Path
     ) -> None:
-        table = subject.read(write_drop(tmp_path), TIDES)
+        table = read(subject, write_drop(tmp_path))
         digest, path = subject.accept(TIDES, table, {})
         path.write_bytes(path.read_bytes()[:-20])
         with pytest.raises(DependencyFailed):

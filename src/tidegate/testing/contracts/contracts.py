@@ -7,11 +7,15 @@ import re
 import pytest
 
 from tidegate.application.ports import Contracts
+from tidegate.domain.contract import Reference
 from tidegate.domain.errors import BadInput
 
 
 class ContractsContract:
-    """Subclass it and give ``subject``: contracts that hold exactly the datasets ``buoys`` and ``tides``."""
+    """Subclass it and give ``subject``: contracts that hold exactly the datasets ``buoys`` and ``tides``.
+
+    The column ``station`` of ``tides`` refers to ``station`` of ``buoys``.
+    """
 
     @pytest.fixture
     def subject(self) -> Contracts:
@@ -41,6 +45,14 @@ class ContractsContract:
         assert checks
         assert len({check.id for check in checks}) == len(checks)
         assert all(check.sentence for check in checks)
+
+    def test_a_reference_leads_from_a_column_to_another_dataset_under_contract(
+        self, subject: Contracts
+    ) -> None:
+        (reference,) = subject.load("tides").references
+        assert reference == Reference("station", "buoys", "station")
+        assert reference.name == "buoys.station"
+        assert subject.load("buoys").references == ()
 
     def test_the_same_contract_is_read_twice_alike(self, subject: Contracts) -> None:
         assert subject.load("tides") == subject.load("tides")

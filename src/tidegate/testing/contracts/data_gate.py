@@ -8,15 +8,27 @@ from dataclasses import replace
 import pytest
 
 from tidegate.application.ports import DataGate, Table
-from tidegate.domain.contract import Check, CheckResult, OnRow, Severity
+from tidegate.domain.contract import Check, CheckResult, OnRow, Reference, Severity
 from tidegate.domain.evidence import Verdict
 from tidegate.testing.tides import ROWS, TIDES
 
 MakeTable = Callable[[Sequence[Mapping[str, object]]], Table]
 
+#: A check against what another dataset lists: the one rule a subject needs beside those of `TIDES`.
+LISTED = Check(
+    "T07", "expect_column_values_to_be_in_set", Severity.INFO, OnRow.KEEP, row_level=True,
+    sentence="The station is among the gauges",
+)  # fmt: skip
+LISTED_TIDES = replace(
+    TIDES, checks=(*TIDES.checks, LISTED), references=(Reference("station", "gauges", "code"),)
+)
+
 
 class DataGateContract:
-    """Subclass it and give ``subject``, a gate that has the rules of `tides`, and ``table``."""
+    """Subclass it and give ``subject``, a gate that has the rules of `tides`, and ``table``.
+
+    The subject also has the rule `LISTED`: ``station`` is among the values of the reference ``gauges.code``.
+    """
 
     @pytest.fixture
     def subject(self) -> DataGate:
@@ -28,7 +40,7 @@ class DataGateContract:
         raise NotImplementedError
 
     def _run(self, subject: DataGate, table: Table) -> dict[str, CheckResult]:
-        return {result.check.id: result for result in subject.run(TIDES, table)}
+        return {result.check.id: result for result in subject.run(TIDES, table, {})}
 
     def test_the_tool_is_named_with_its_version(self, subject: DataGate) -> None:
         assert any(character.isdigit() for character in subject.tool)
@@ -36,7 +48,7 @@ class DataGateContract:
     def test_every_check_has_one_result_in_the_contracts_order(
         self, subject: DataGate, table: MakeTable
     ) -> None:
-        results = subject.run(TIDES, table(ROWS))
+        results = subject.run(TIDES, table(ROWS), {})
         assert [result.check for result in results] == list(TIDES.checks)
 
     def test_sound_rows_pass_and_nulls_are_not_counted_as_evaluated(
@@ -101,7 +113,30 @@ class DataGateContract:
         unknown = Check(
             "T99", "expect_nothing", Severity.INFO, OnRow.KEEP, row_level=True, sentence="Nothing"
         )
-        results = subject.run(replace(TIDES, checks=(*TIDES.checks, unknown)), table(ROWS))
+        results = subject.run(replace(TIDES, checks=(*TIDES.checks, unknown)), table(ROWS), {})
         assert results[-1].check.id == "T99"
         assert (results[-1].verdict, results[-1].evaluated) == (Verdict.ERROR, 0)
+        assert {result.verdict for result in results[:-1]} == {Verdict.PASSED}
+
+    def test_a_value_that_another_dataset_does_not_list_is_named(
+        self, subject: DataGate, table: MakeTable
+    ) -> None:
+        rows = [*ROWS, {**ROWS[0], "station": "XYZ"}, {**ROWS[1], "station": None}]
+        result = subject.run(LISTED_TIDES, table(rows), {"gauges.code": ("ABC", "BCD")})[-1]
+        assert (result.verdict, result.failing, result.evaluated) == (Verdict.FAILED, (4,), 5)
+        assert subject.run(LISTED_TIDES, table(ROWS), {"gauges.code": ["BCD", "ABC"]})[-1].failing == ()
+
+    def test_where_the_other_dataset_lists_nothing_no_value_is_listed(
+        self, subject: DataGate, table: MakeTable
+    ) -> None:
+        result = subject.run(LISTED_TIDES, table(ROWS), {"gauges.code": ()})[-1]
+        assert (result.verdict, result.failing) == (Verdict.FAILED, (0, 1, 2, 3))
+
+    @pytest.mark.parametrize("references", [{}, {"gauges.name": ("ABC", "BCD")}])
+    def test_a_reference_that_was_not_passed_is_an_error_of_its_check_alone(
+        self, subject: DataGate, table: MakeTable, references: Mapping[str, Sequence[str]]
+    ) -> None:
+        results = subject.run(LISTED_TIDES, table(ROWS), references)
+        assert (results[-1].verdict, results[-1].evaluated) == (Verdict.ERROR, 0)
+        assert "gauges" in results[-1].sentence
         assert {result.verdict for result in results[:-1]} == {Verdict.PASSED}

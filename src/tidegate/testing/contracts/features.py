@@ -114,7 +114,7 @@ def write_batch(path: Path, sales: Sequence[tuple[str, float, float, int | None,
     return write_parquet(pa.table(columns), path)
 
 
-def write_entities(folder: Path, rows: Sequence[tuple[str, float]]) -> Frame:
+def write_entities(folder: Path, rows: Sequence[tuple[str | None, float]]) -> Frame:
     """Write an entity frame of (shop, hour); all ask for item 1, ``note`` numbers them."""
     import pyarrow as pa
 
@@ -166,7 +166,7 @@ class FeaturesContract:
         return subject
 
     @staticmethod
-    def sold(store: Features, folder: Path, *asked: tuple[str, float]) -> list[int | None]:
+    def sold(store: Features, folder: Path, *asked: tuple[str | None, float]) -> list[int | None]:
         frame = store.training_frame(write_entities(folder / "entities", asked), "demand", ["note"])
         return [row["sold"] for row in read(frame)]
 
@@ -239,6 +239,21 @@ class FeaturesContract:
         assert (
             built.training_frame(write_entities(tmp_path / "e", asked), "demand", ["note", "shop"]) == frame
         )
+
+    def test_before_anything_was_known_every_feature_is_unknown(
+        self, built: Features, tmp_path: Path
+    ) -> None:
+        frame = built.training_frame(write_entities(tmp_path / "e", [("north", -1)]), "demand", [])
+        (row,) = read(frame)
+        assert (row["sold"], row["rate"], row["price"]) == (None, None, None)
+
+    def test_a_row_without_a_key_is_unknown_and_stays(self, built: Features, tmp_path: Path) -> None:
+        assert self.sold(built, tmp_path, (None, 48), ("north", 48), (None, 48)) == [None, 21, None]
+
+    def test_no_row_asked_gives_no_row(self, built: Features, tmp_path: Path) -> None:
+        frame = built.training_frame(write_entities(tmp_path / "e", []), "demand", ["note"])
+        assert frame.rows == 0
+        assert frame.columns == ("event_timestamp", "item", "shop", "note", "sold", "rate", "price")
 
     def test_an_unknown_service_is_refused(self, built: Features, tmp_path: Path) -> None:
         with pytest.raises(BadInput) as refused:

@@ -6,10 +6,11 @@ import pytest
 
 from tidegate.application.ports import Models
 from tidegate.domain.errors import BadInput
+from tidegate.testing.material import LABELS
 
 
 class ModelsContract:
-    """Override ``subject`` with models that hold at least one declaration."""
+    """Override ``subject`` with models of which some predict a probability and some a number."""
 
     @pytest.fixture
     def subject(self) -> Models:
@@ -21,6 +22,11 @@ class ModelsContract:
         assert names
         assert list(names) == sorted(set(names))
         assert [subject.spec(name).name for name in names] == list(names)
+
+    def test_a_model_predicts_a_probability_or_a_number_of_its_own_label(self, subject: Models) -> None:
+        specs = [subject.spec(name) for name in subject.names()]
+        assert {spec.prediction for spec in specs} == set(LABELS)
+        assert {spec.prediction: spec.label for spec in specs} == LABELS
 
     def test_an_unknown_model_is_bad_input_that_names_the_known_ones(self, subject: Models) -> None:
         with pytest.raises(BadInput) as refusal:

@@ -47,6 +47,7 @@ class RegistryContract:
             environment={"python": "3.11"},
             signature={"inputs": ["load: float", "line: string"], "outputs": ["probabilities: float"]},
             reference=Frame("tg1:" + sha256(b"rows")[7:], tmp_path / "rows.parquet", 1250),
+            base_rate=0.24,
         )
 
     def test_versions_count_up_from_one(self, subject: Registry, model: ModelSpec, trained: Trained) -> None:

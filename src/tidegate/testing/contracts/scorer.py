@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tidegate.application.ports import Frame, ModelSpec, Scorer
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
-from tidegate.testing.material import model_spec, trips, write_model, write_rows
+from tidegate.testing.material import LABELS, model_spec, trips, write_model, write_rows
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,15 @@ class Artifact:
 
 
 class ScorerContract:
-    """Override ``subject`` and ``artifact``."""
+    """Override ``subject`` and ``artifact``.
+
+    Everything is asked twice: of a model that predicts a probability, and of one that predicts a number.
+    """
+
+    @pytest.fixture(params=tuple(LABELS))
+    def prediction(self, request: pytest.FixtureRequest) -> str:
+        """Return what the model predicts."""
+        return str(request.param)
 
     @pytest.fixture
     def subject(self) -> Scorer:
@@ -30,14 +39,14 @@ class ScorerContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def artifact(self, tmp_path: Path) -> Artifact:
-        """Return an artifact of the small model."""
+    def artifact(self, tmp_path: Path, prediction: str) -> Artifact:
+        """Return an artifact of the small model that predicts ``prediction``."""
         raise NotImplementedError
 
     @pytest.fixture
-    def model(self, tmp_path: Path) -> ModelSpec:
+    def model(self, tmp_path: Path, prediction: str) -> ModelSpec:
         """Return the small model, in a folder of its own."""
-        return model_spec(write_model(tmp_path / "models"))
+        return model_spec(write_model(tmp_path / "models", prediction=prediction), prediction)
 
     @pytest.fixture
     def frame(self, tmp_path: Path) -> Frame:
@@ -54,8 +63,11 @@ class ScorerContract:
         assert segment.records == decisions.num_rows == frame.rows
         assert decisions.column("trip").to_pylist() == [row["trip"] for row in trips(days=2)]
         assert {"departs_at", "line", "load", "stops", "score"} <= set(decisions.column_names)
-        assert all(0 < score < 1 for score in decisions.column("score").to_pylist())
-        assert "late" not in decisions.column_names
+        scores = decisions.column("score").to_pylist()
+        assert all(isfinite(score) for score in scores)
+        if model.prediction == "probability":
+            assert all(0 < score < 1 for score in scores)
+        assert not {"late", "delay"} & set(decisions.column_names)
 
     def test_the_same_rows_have_the_same_root_and_file_and_others_another(
         self, subject: Scorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path

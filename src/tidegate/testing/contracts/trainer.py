@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,12 +14,20 @@ from tidegate.adapters.shared.arrow import table_digest
 from tidegate.application.ports import Frame, ModelSpec, Trainer, Windows
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
-from tidegate.domain.evidence import Verdict
-from tidegate.testing.material import altered, model_spec, trips, windows, write_model, write_rows
+from tidegate.domain.evidence import LOSSES, Verdict
+from tidegate.testing.material import LABELS, altered, model_spec, trips, windows, write_model, write_rows
 
 
 class TrainerContract:
-    """Override ``subject``, and ``model`` where the trainer needs more than a declaration."""
+    """Override ``subject``, and ``model`` where the trainer needs more than a declaration.
+
+    Everything is asked twice: of a model that predicts a probability, and of one that predicts a number.
+    """
+
+    @pytest.fixture(params=tuple(LABELS))
+    def prediction(self, request: pytest.FixtureRequest) -> str:
+        """Return what the model predicts."""
+        return str(request.param)
 
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Trainer:
@@ -25,9 +35,9 @@ class TrainerContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def model(self, tmp_path: Path) -> ModelSpec:
+    def model(self, tmp_path: Path, prediction: str) -> ModelSpec:
         """Return the small model, in a folder of its own."""
-        return model_spec(write_model(tmp_path / "models"))
+        return model_spec(write_model(tmp_path / "models", prediction=prediction), prediction)
 
     @pytest.fixture
     def frame(self, tmp_path: Path) -> Frame:
@@ -59,15 +69,40 @@ class TrainerContract:
         ]
         rate = trained.metrics["base_rate"]
         assert rate.n == trained.coverage["measured"] == len(labelled)
-        assert rate.value == pytest.approx(sum(bool(row["late"]) for row in labelled) / len(labelled))
-        assert {"brier", "calibration_gap"} <= set(trained.metrics)
+        assert rate.value == pytest.approx(_mean(labelled, model))
+        assert {LOSSES[model.prediction], "calibration_gap", "skill"} <= set(trained.metrics)
+        assert trained.coverage["days"] == 5
+
+    def test_the_base_rate_is_what_was_known_of_the_training_window_when_calibration_began(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        known = [
+            row
+            for row in trips()
+            if row["late"] is not None
+            and row["departs_at"] < windows.train[1]  # type: ignore[operator]
+            and row["known_at"] <= windows.calibrate[0]  # type: ignore[operator]
+        ]
+        assert subject.train(model, frame, windows).base_rate == pytest.approx(_mean(known, model))
+
+    def test_the_gap_is_the_mean_prediction_minus_the_mean_label_in_the_labels_unit(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        import pyarrow.parquet as pq
+
+        trained = subject.train(model, frame, windows)
+        rows = [
+            row for row in pq.read_table(trained.reference.path).to_pylist() if row[model.label] is not None
+        ]
+        gap = sum(row["score"] - float(row[model.label]) for row in rows) / len(rows)
+        assert trained.metrics["calibration_gap"].value == pytest.approx(gap)
 
     def test_a_label_counts_only_if_it_was_known_by_the_cut(
         self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
     ) -> None:
         # Trips become known three hours after departure: a cut at the window's end hides the last three.
         cut = replace(windows, known_by=windows.validate[1])
-        whole, known = (subject.train(model, frame, each).metrics["brier"].n for each in (windows, cut))
+        whole, known = (subject.train(model, frame, each).metrics["skill"].n for each in (windows, cut))
         hidden = [
             row
             for row in trips()
@@ -80,7 +115,7 @@ class TrainerContract:
         self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
     ) -> None:
         flipped = [
-            {**row, "late": not row["late"]}
+            {**row, **_turned(row)}
             if row["known_at"] is not None and row["known_at"] > windows.validate[0]  # type: ignore[operator]
             else row
             for row in trips()
@@ -99,6 +134,8 @@ class TrainerContract:
         reference = pq.read_table(trained.reference.path)
         wanted = {model.entity_time, *model.keys, *model.numeric, *model.categorical, model.label, "score"}
         assert wanted <= set(reference.column_names)
+        kind = "bool" if model.prediction == "probability" else "double"
+        assert str(reference.schema.field(model.label).type) == kind
         assert reference.num_rows == trained.reference.rows == trained.coverage["scheduled"]
         assert trained.reference.digest == table_digest(reference)
 
@@ -121,7 +158,7 @@ class TrainerContract:
         for each in (first, second):
             kept = subject.reference(each.artifact_digest, each.reference.digest)
             gain = subject.compare(model, kept, each.artifact, each.artifact_digest)
-            assert gain.n == each.metrics["brier"].n
+            assert gain.n == each.coverage["measured"]
 
     @pytest.mark.parametrize("digest", ["", "tg1:../../secrets", "tg1:abc", "sha256:" + "0" * 64])
     def test_what_is_no_digest_never_becomes_a_path(self, subject: Trainer, digest: str) -> None:
@@ -146,6 +183,14 @@ class TrainerContract:
             subject.train(model, frame, replace(windows, validate=later, known_by=later[1]))
         assert refusal.value.code == "window-without-labels"
 
+    def test_labels_that_are_all_the_same_are_bad_input(
+        self, subject: Trainer, model: ModelSpec, windows: Windows, tmp_path: Path
+    ) -> None:
+        same = [{**row, "late": True, "delay": 3.0} if row["known_at"] else row for row in trips()]
+        with pytest.raises(BadInput) as refusal:
+            subject.train(model, write_rows(same, tmp_path / "same.parquet"), windows)
+        assert refusal.value.code == "window-without-labels"
+
     def test_calibration_earlier_than_training_is_bad_input(
         self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
     ) -> None:
@@ -159,19 +204,19 @@ class TrainerContract:
         trained = subject.train(model, frame, windows)
         gain = subject.compare(model, trained.reference, trained.artifact, trained.artifact_digest)
         assert gain.value == gain.low == gain.high == 0
-        assert gain.n == trained.metrics["brier"].n
+        assert gain.n == trained.coverage["measured"]
 
-    def test_a_gain_is_the_difference_of_brier_scores_on_the_candidates_rows(
+    def test_a_gain_is_the_difference_of_losses_on_the_candidates_rows(
         self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
     ) -> None:
         # Turned labels, known in time: a champion that learned the opposite.
-        turned = [{**row, "late": None if row["late"] is None else not row["late"]} for row in trips()]
+        turned = [{**row, **_turned(row)} for row in trips()]
         champion = subject.train(model, write_rows(turned, tmp_path / "turned.parquet"), windows)
         candidate = subject.train(model, frame, windows)
         gain = subject.compare(model, candidate.reference, champion.artifact, champion.artifact_digest)
         back = subject.compare(model, champion.reference, candidate.artifact, candidate.artifact_digest)
         assert gain.value > 0
-        assert gain.n == candidate.metrics["brier"].n
+        assert gain.n == candidate.coverage["measured"]
         assert gain.low is not None
         assert gain.high is not None
         assert gain.low <= gain.value <= gain.high
@@ -223,3 +268,14 @@ class TrainerContract:
         assert again.reference == trained.reference
         gain = subject.compare(model, again.reference, trained.artifact, trained.artifact_digest)
         assert gain.value == 0
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], model: ModelSpec) -> float:
+    return sum(float(row[model.label]) for row in rows) / len(rows)
+
+
+def _turned(row: Mapping[str, Any]) -> dict[str, object]:
+    """Return the opposite of what came of a row: on time for late, and as far on the other side of 5 minutes."""
+    if row["late"] is None:
+        return {}
+    return {"late": not row["late"], "delay": 10 - row["delay"]}

@@ -8,7 +8,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
@@ -46,8 +46,12 @@ class FakeBatches:
     def drop_digest(self, drop: Path) -> str:
         return sha256(_bytes(drop))
 
-    def read(self, drop: Path, contract: Contract) -> Table:
+    def read(self, drop: Path, contract: Contract, digest: str) -> Table:
         raw = _bytes(drop)
+        if sha256(raw) != digest:
+            raise BadInput(
+                "drop-changed", f"got other bytes of {drop.name}, expected {digest}", "deliver it again"
+            )
         if raw.startswith(b"PK"):
             with zipfile.ZipFile(io.BytesIO(raw)) as archive:
                 raw = archive.read(archive.namelist()[0])
@@ -108,6 +112,16 @@ class FakeBatches:
                 "quarantine-altered", f"got rows with the root {found}, expected {root}", ""
             )
         return tuple(json.loads(line) for line in lines)
+
+    def empty(self, contract: Contract) -> Path:
+        return self.accept(contract, RowTable([], ()), {})[1]
+
+    def values(self, dataset: str, batches: Sequence[str], column: str) -> tuple[str, ...]:
+        lines = (line for batch in batches for line in self.path(dataset, batch).read_bytes().splitlines())
+        found = {json.loads(line)[column] for line in lines} - {None}
+        return tuple(
+            sorted(value if isinstance(value, str) else canonical(value).decode() for value in found)
+        )
 
     def path(self, dataset: str, batch: str) -> Path:
         path = self._batch(dataset, batch)

@@ -55,25 +55,43 @@ class Whole:
         return {-1: not self.holds(rows)}
 
 
+@dataclass(frozen=True)
+class Listed:
+    """Fails the values that another dataset does not list; nulls are not looked at."""
+
+    column: str
+    reference: str
+
+    def among(self, references: Mapping[str, Sequence[str]]) -> Rule:
+        """Return the rule over what is known of the reference."""
+        known = references[self.reference]
+        return EachValue(self.column, lambda value: value in known)
+
+
 class FakeDataGate:
-    """Runs the rules it was given, by check id. A check without a rule, or whose rule raises, is an error."""
+    """Runs the rules it was given, by check id.
+
+    A check without a rule, a column or a reference is an error.
+    """
 
     tool = "fake gate 1"
 
-    def __init__(self, rules: Mapping[str, Rule]) -> None:
+    def __init__(self, rules: Mapping[str, Rule | Listed]) -> None:
         self._rules = rules
 
-    def run(self, contract: Contract, table: Table) -> tuple[CheckResult, ...]:
+    def run(
+        self, contract: Contract, table: Table, references: Mapping[str, Sequence[str]]
+    ) -> tuple[CheckResult, ...]:
         rows: _Rows = cast(Any, table).to_pylist()
-        return tuple(self._check(check, rows) for check in contract.checks)
+        return tuple(self._check(check, rows, references) for check in contract.checks)
 
-    def _check(self, check: Check, rows: _Rows) -> CheckResult:
+    def _check(self, check: Check, rows: _Rows, references: Mapping[str, Sequence[str]]) -> CheckResult:
         try:
-            looked = self._rules[check.id](rows)
+            rule = self._rules[check.id]
+            looked = (rule.among(references) if isinstance(rule, Listed) else rule)(rows)
         except KeyError as error:
-            return CheckResult(
-                check, Verdict.ERROR, 0, sentence=f"got no rule or column {error}, expected it"
-            )
+            sentence = f"got no rule, column or reference {error}, expected it"
+            return CheckResult(check, Verdict.ERROR, 0, sentence=sentence)
         if not check.row_level:
             verdict = Verdict.FAILED if looked[-1] else Verdict.PASSED
             return CheckResult(check, verdict, len(rows), sentence=check.sentence)

@@ -6,21 +6,22 @@ and every one may be replaced; its methods are what has happened before a test b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tidegate.application import ports
 from tidegate.application.platform import Acting
-from tidegate.application.ports import Frame, ModelSpec, Trained
+from tidegate.application.ports import Comparison, Frame, ModelSpec, Segment, Trained
 from tidegate.application.train import version_facts
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.events import Draft, Event, EventType
 from tidegate.domain.evidence import Evidence, Measure, Verdict
 from tidegate.domain.policy import Policy
-from tidegate.domain.state import ActorRow, ModelRow, TrainingSetRow
+from tidegate.domain.state import ActorRow, ModelRow, TrainingSetRow, VersionRow
 from tidegate.testing.cases import ACTORS, MODEL, a_policy
 from tidegate.testing.fakes.batches import FakeBatches
 from tidegate.testing.fakes.contracts import FakeContracts
@@ -32,6 +33,7 @@ from tidegate.testing.fakes.models import FakeModels
 from tidegate.testing.fakes.monitors import FakeMonitors
 from tidegate.testing.fakes.policies import FakePolicies
 from tidegate.testing.fakes.registry import FakeRegistry
+from tidegate.testing.fakes.running import FakeSchedules, FakeTurns
 from tidegate.testing.fakes.scorer import FakeScorer
 from tidegate.testing.fakes.small import CountingEntropy, FakeSigner, FixedClock
 from tidegate.testing.fakes.trainer import FakeTrainer
@@ -45,6 +47,55 @@ class StatedTrainer(FakeTrainer):
 
     def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Measure:
         return self.gain
+
+
+class StatedMonitors(FakeMonitors):
+    """A monitor whose comparison of two versions says what the test states in ``found``.
+
+    ``compared`` keeps what it was asked to compare: the candidate's segment, and the live version's or the
+    fallback's value. ``meanwhile`` happens while it compares.
+    """
+
+    found = Comparison(1000, 0, 0, "brier", None, None, None, None)
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        self.compared: list[tuple[Segment, Segment | float]] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def states(
+        self, value: float, low: float, high: float, *, live: float = 0.2, labelled: int = 900
+    ) -> None:
+        """State a gain with its interval, over the rows of twenty days, of a live version that loses ``live``."""
+        gain, loss = (
+            Measure(value, labelled, low, high, "stated"),
+            Measure(live, labelled, live, live, "stated"),
+        )
+        own = Measure(live - value, labelled, live - value, live - value, "stated")
+        self.found = Comparison(1000, labelled, 20, "brier", gain, own, loss, Measure(0.0, labelled))
+
+    def compare(
+        self,
+        model: ModelSpec,
+        candidate: Segment,
+        baseline: Segment | float,
+        outcomes: Frame,
+        known_by: datetime,
+    ) -> Comparison:
+        self.compared.append((candidate, baseline))
+        self.meanwhile()
+        return self.found
+
+
+class StatedEntities(FakeEntities):
+    """Entities that nobody reads: only what names them counts, and a test may say that they changed."""
+
+    digest = "tg1:outcomes"
+
+    def frame(
+        self, model: ModelSpec, batches: object, declared: object, window: tuple[datetime, datetime]
+    ) -> Frame:
+        return Frame(self.digest, Path("outcomes.parquet"), 1)
 
 
 class FakePlatform:
@@ -66,13 +117,14 @@ class FakePlatform:
         self.trainer = StatedTrainer(home / "artifacts")
         self.registry = FakeRegistry()
         self.scorer: ports.Scorer = FakeScorer()
-        self.monitors: ports.Monitors = FakeMonitors(home / "reports")
+        self.monitors: ports.Monitors = StatedMonitors(home / "reports")
         self.expressions: ports.Expressions = FakeExpressions()
+        self.schedules: ports.Schedules = FakeSchedules()
+        self.turns: ports.Turns = FakeTurns()
         self._policies: tuple[Policy, ...] = ()
         if store is None:
-            self.write(
-                EventType.LEDGER_OPENED, {"clock": "simulated", "assurance": "local", "administrator": "p-1"}
-            )
+            opening = {"clock": "simulated", "assurance": "local", "administrator": "p-1"}
+            self.write(EventType.LEDGER_OPENED, opening, stream="ledger")
             for name, roles in ACTORS:
                 self.add_actor(name, *roles)
             self.adopt(policy or a_policy())
@@ -158,8 +210,53 @@ class FakePlatform:
         self.write(EventType.VERSION_REGISTERED, payload, trainer, f"model/{MODEL}")
         return registered.number
 
+    def accept(self, period: str = "2024-01", **more: Any) -> str:
+        """Accept a batch of a few bytes for the model's dataset; return its digest."""
+        spec, body = self.models.spec(MODEL), canonical({"period": period, **more}) + b"\n"
+        batch = f"tg1:{sha256(body)[7:]}"
+        path = self.frames / "batches" / spec.datasets[0] / f"{batch[4:]}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+        payload = {
+            "dataset": spec.datasets[0],
+            "drop": sha256(b"drop of " + body),
+            "period": period,
+            "batch": batch,
+            "verdict": "passed",
+            "read": 1,
+            "accepted": 1,
+            "quarantined": 0,
+            "quarantine_root": "",
+            "contract": "",
+            "report": {"checks": [], "stops": []},
+            "revision": 0,
+            "supersedes": "",
+            "touches": {"training_sets": [], "versions": []},
+        }
+        self.write(EventType.BATCH_ACCEPTED, {**payload, **more}, "s-3", f"dataset/{spec.datasets[0]}")
+        return batch
+
+    def scored(
+        self, version: int = 1, period: str = "2024-01", stage: str = "prod", entities: str = "tg1:rows"
+    ) -> None:
+        """Have a version score a period's rows, where it says that it stands."""
+        row = self.ledger.state().get(VersionRow, MODEL, version)
+        payload = {
+            "model": MODEL,
+            "period": period,
+            "version": version,
+            "artifact": row.artifact if row else "",
+            "entities": entities,
+            "rows": 1000,
+            "root": f"sha256:{period}-{version}",
+            "file": f"{period}-{version}.parquet",
+            "stage": stage,
+        }
+        self.write(EventType.DECISIONS_SCORED, payload, "s-6", f"model/{MODEL}")
+
     def _trained(self, measured: Mapping[str, Measure]) -> tuple[Trained, Frame]:
-        metrics = {"calibration_gap": Measure(0.01, 1000, -0.02, 0.04, "stated"), **measured}
+        gap, loss = Measure(0.01, 1000, -0.02, 0.04, "stated"), Measure(0.15, 1000, 0.13, 0.17, "stated")
+        metrics = {"brier": loss, "calibration_gap": gap, **measured}
         count = sum(1 for _ in self.ledger.events())
         body = canonical({"rate": 0.2, "after": count})
         artifact = self.frames / "artifacts" / f"{sha256(body)[7:]}.json"
@@ -168,5 +265,7 @@ class FakePlatform:
         difference = {"max_abs_difference": Measure(0.0, 1000)}
         parity = Evidence("onnx_parity", "artifact", Verdict.PASSED, "the same", "fake", difference)
         judged = self.trainer.keep([{"trip": 0, "score": 0.2}], sha256(body))
-        trained = Trained(artifact, sha256(body), metrics, {}, parity, {"scheduled": 1000}, {}, {}, judged)
+        trained = Trained(
+            artifact, sha256(body), metrics, {}, parity, {"scheduled": 1000}, {}, {}, judged, base_rate=0.2
+        )
         return trained, Frame(sha256(b"rows"), artifact, 1000)

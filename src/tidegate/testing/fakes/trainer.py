@@ -1,4 +1,4 @@
-"""A trainer whose model is the share of positives in the training window."""
+"""A trainer whose model is the mean label of the training window: the base rate itself."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tidegate.adapters.shared.files import hex_of
 from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
-from tidegate.domain.evidence import Evidence, Measure, Verdict
+from tidegate.domain.evidence import LOSSES, Evidence, Measure, Verdict
 from tidegate.testing.material import write_rows
 
 
@@ -48,19 +49,21 @@ class FakeTrainer:
             for row in scheduled
             if row[model.label] is not None and row[model.label_time] <= windows.known_by
         ]
-        if not train or not judged:
-            raise BadInput("window-without-labels", "got a window without a known label, expected some")
-        rate = sum(bool(row[model.label]) for row in train) / len(train)
-        observed = sum(bool(row[model.label]) for row in judged) / len(judged)
+        if len({row[model.label] for row in train}) < 2 or len({row[model.label] for row in judged}) < 2:
+            raise BadInput("window-without-labels", "got one label in a window, expected different ones")
+        rate = sum(float(row[model.label]) for row in train) / len(train)
+        observed = sum(float(row[model.label]) for row in judged) / len(judged)
         body = canonical({"rate": rate})
         digest = sha256(body)
         artifact = self._folder / f"{digest[7:]}.json"
         self._folder.mkdir(parents=True, exist_ok=True)
         artifact.write_bytes(body)
         values = {
+            LOSSES[model.prediction]: sum(loss(model, row[model.label], rate) for row in judged)
+            / len(judged),
             "base_rate": observed,
-            "brier": sum((rate - bool(row[model.label])) ** 2 for row in judged) / len(judged),
             "calibration_gap": rate - observed,
+            "skill": 0.0,
         }
         return Trained(
             artifact=artifact,
@@ -68,10 +71,15 @@ class FakeTrainer:
             metrics={name: Measure(value, len(judged), method="fake") for name, value in values.items()},
             slices={},
             parity=Evidence("onnx_parity", f"artifact {digest}", Verdict.PASSED, "nothing converted", "fake"),
-            coverage={"scheduled": len(scheduled), "measured": len(judged)},
+            coverage={
+                "scheduled": len(scheduled),
+                "measured": len(judged),
+                "days": len({row[model.entity_time].date() for row in judged}),
+            },
             environment={"trainer": "fake"},
             signature={"inputs": [f"{name}: float" for name in model.numeric], "outputs": ["score: float"]},
-            reference=self.keep([{**row, "score": rate} for row in scheduled], digest),
+            reference=self.keep([_judged(model, row, rate, windows) for row in scheduled], digest),
+            base_rate=rate,
         )
 
     def keep(self, rows: Sequence[Mapping[str, object]], artifact_digest: str) -> Frame:
@@ -85,7 +93,7 @@ class FakeTrainer:
         return find_frame(self._rows(artifact_digest, digest), digest, "the reference rows", "")
 
     def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Measure:
-        """Return the Brier gain on the candidate's reference rows; its interval is the value itself."""
+        """Return the gain on the candidate's reference rows; its interval is the value itself."""
         from tidegate.adapters.shared.frames import read_frame
 
         if not champion.exists() or sha256(champion.read_bytes()) != champion_digest:
@@ -93,7 +101,7 @@ class FakeTrainer:
         baseline = float(json.loads(champion.read_bytes())["rate"])
         rows = read_frame(reference, "the reference rows").to_pylist()
         gains = [
-            (baseline - bool(row[model.label])) ** 2 - (row["score"] - bool(row[model.label])) ** 2
+            loss(model, row[model.label], baseline) - loss(model, row[model.label], row["score"])
             for row in rows
             if row[model.label] is not None
         ]
@@ -102,3 +110,17 @@ class FakeTrainer:
 
     def _rows(self, artifact_digest: str, digest: str) -> Path:
         return self._folder / f"{artifact_digest[7:]}-{hex_of(digest, 'tg1:')}.parquet"
+
+
+def loss(model: ModelSpec, label: float, score: float) -> float:
+    """Return what one wrong prediction costs."""
+    miss = abs(float(label) - score)
+    return miss**2 if model.prediction == "probability" else miss
+
+
+def _judged(model: ModelSpec, row: Mapping[str, object], rate: float, windows: Windows) -> dict[str, object]:
+    """Return a reference row; a label that was not known yet is none."""
+    known: Any = row[model.label_time]
+    names = (model.entity_time, *model.keys, *model.numeric, *model.categorical)
+    label = row[model.label] if known is not None and known <= windows.known_by else None
+    return {**{name: row[name] for name in names}, "score": rate, model.label: label}

@@ -1,0 +1,45 @@
+"""Schedules whose slots lie where a test puts them, and turns within one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tidegate.domain.schedule import Schedule
+
+
+@dataclass
+class FakeSchedules:
+    """``when`` names the slots of each schedule, in any order."""
+
+    schedules: tuple[Schedule, ...] = ()
+    when: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
+
+    def all(self) -> tuple[Schedule, ...]:
+        return self.schedules
+
+    def slots(self, schedule: Schedule, after: datetime, until: datetime) -> tuple[datetime, ...]:
+        return tuple(sorted({slot for slot in self.when.get(schedule.name, ()) if after < slot <= until}))
+
+    def following(self, schedule: Schedule, after: datetime) -> datetime | None:
+        return min((slot for slot in self.when.get(schedule.name, ()) if slot > after), default=None)
+
+
+@dataclass
+class FakeTurns:
+    """Two that are to exclude each other share ``held``."""
+
+    held: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def take(self, name: str) -> Iterator[bool]:
+        if name in self.held:
+            yield False
+            return
+        self.held.add(name)
+        try:
+            yield True
+        finally:
+            self.held.discard(name)
