@@ -31,6 +31,7 @@ class FlowServer:
     def __init__(self, home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self._log = home / "flow-server.log"
+        self._answered = False
         listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
         with self._log.open("wb") as log:
@@ -46,16 +47,19 @@ class FlowServer:
         atexit.register(self.stop)
 
     def wait(self) -> None:
-        """Wait until it answers.
+        """Wait until it answers; once it has answered, only its death is news.
 
         Raises:
             DependencyFailed: it ended, or did not answer in time.
         """
+        if self._answered and self._process.poll() is None:
+            return
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 with urlopen(f"{self.url}/health", timeout=5) as answer:  # noqa: S310  # our own loopback address
                     if answer.status == 200:  # noqa: PLR2004  # HTTP's OK
+                        self._answered = True
                         return
             except (URLError, TimeoutError, ConnectionError):
                 time.sleep(0.05)

@@ -10,7 +10,9 @@ import importlib.util
 import inspect
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +33,20 @@ RETRIES, RETRY_SECONDS = 2, [1, 5]
 
 
 @dataclass(frozen=True)
+class Slot:
+    """The slot of a schedule that is being run: all its steps share one platform and write one story."""
+
+    platform: Tidegate
+    story: str
+
+
+#: Set while a slot is run.
+SLOT: ContextVar[Slot | None] = ContextVar("tidegate_slot", default=None)
+#: The person who started the flow that runs; whoever starts it at Prefect's server is nobody we know.
+STARTER: ContextVar[str | None] = ContextVar("tidegate_starter", default=None)
+
+
+@dataclass(frozen=True)
 class Service:
     """A platform, and the service that acts on it."""
 
@@ -47,10 +63,18 @@ def service(name: str, on_behalf_of: str | None = None, key: str | None = None) 
 
     Where people are local the service's own token is used. Elsewhere it is the token of whoever started the
     flow; a person who started it acts as themselves, for nobody else.
+
+    Raises:
+        BadInput: ``on_behalf_of`` names somebody who did not start the flow.
     """
-    here = Tidegate(load())
+    if on_behalf_of is not None and on_behalf_of != STARTER.get():
+        raise _for_another()
+    slot = SLOT.get()
+    here = slot.platform if slot else Tidegate(load())
     local = here.assurance == "local"
-    acting = here.act(name if local else None, key=key, on_behalf_of=on_behalf_of)
+    acting = here.act(
+        name if local else None, key=key, on_behalf_of=on_behalf_of, story=slot.story if slot else None
+    )
     if acting.actor.id == on_behalf_of:
         acting = replace(acting, on_behalf_of=None)
     return Service(here, acting)
@@ -84,11 +108,13 @@ def flow_names(settings: Settings) -> tuple[str, ...]:
     )
 
 
-def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any], starter: ActorRow) -> Any:
+def run_flow(
+    settings: Settings, name: str, parameters: Mapping[str, Any], starter: ActorRow | None = None
+) -> Any:
     """Run one flow in this process, under Prefect.
 
     A person who starts a flow is the one it works for: that is recorded, and they cannot approve what came
-    of it (P4). Nobody names somebody else.
+    of it (P4). Nobody names somebody else; a clock that starts it is nobody.
 
     Raises:
         BadInput: no such flow, or a parameter it does not take.
@@ -100,23 +126,19 @@ def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any], start
     # Prefect's own events go to its server in the background; what is left of them at the end is no news.
     logging.getLogger("EventsWorker").setLevel(logging.CRITICAL)
     from prefect.exceptions import ParameterBindError, ParameterTypeError, SignatureMismatchError
-    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     if "on_behalf_of" in parameters:
-        raise BadInput(
-            "for-another", "got on_behalf_of as a parameter, expected it from who starts the flow", "use --as"
-        )
+        raise _for_another()
     flow = getattr(load_file(settings.folder("pipelines") / f"{name}.py"), name)
     given = dict(parameters)
-    if starter.kind == "person" and "on_behalf_of" in inspect.signature(flow.fn).parameters:
+    if (
+        starter is not None
+        and starter.kind == "person"
+        and "on_behalf_of" in inspect.signature(flow.fn).parameters
+    ):
         given["on_behalf_of"] = starter.id
-    # A run in this process needs no heartbeat, and the heartbeat's thread costs every run a second.
-    here: dict[Any, Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-    if PREFECT_API_URL.value() is None:  # nobody has set up a server: this process brings its own
-        server = flow_server(settings.home / "prefect")
-        server.wait()
-        here[PREFECT_API_URL] = server.url
-    with temporary_settings(here):
+    started = STARTER.set(given.get("on_behalf_of"))
+    with in_process(settings):
         try:
             return flow(**given)
         except (ParameterBindError, SignatureMismatchError, ParameterTypeError) as error:
@@ -125,6 +147,47 @@ def run_flow(settings: Settings, name: str, parameters: Mapping[str, Any], start
                 f"got parameters that the flow `{name}` does not take: {' '.join(str(error).split())}",
                 f"see pipelines/{name}.py",
             ) from error
+        finally:
+            STARTER.reset(started)
+
+
+@contextmanager
+def in_process(settings: Settings) -> Iterator[None]:
+    """Have Prefect run flows in this process, against a server of its own where nobody has set one up."""
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_CLIENT_CSRF_SUPPORT_ENABLED,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
+
+    if _IN_PROCESS.get():
+        yield  # many flows one after the other: Prefect takes long to settle on its settings
+        return
+    # A run in this process needs no heartbeat, and the heartbeat's thread costs every run a second.
+    here: dict[Any, Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    if PREFECT_API_URL.value() is None:
+        server = flow_server(settings.home / "prefect")
+        server.wait()
+        here[PREFECT_API_URL] = server.url
+        here[PREFECT_CLIENT_CSRF_SUPPORT_ENABLED] = (
+            False  # it serves no browser; asking costs each run a call
+        )
+    inside = _IN_PROCESS.set(True)
+    try:
+        with temporary_settings(here):
+            yield
+    finally:
+        _IN_PROCESS.reset(inside)
+
+
+_IN_PROCESS: ContextVar[bool] = ContextVar("tidegate_in_process", default=False)
+
+
+def _for_another() -> BadInput:
+    return BadInput(
+        "for-another", "got on_behalf_of as a parameter, expected it from who starts the flow", "use --as"
+    )
 
 
 def load_file(file: Path) -> ModuleType:

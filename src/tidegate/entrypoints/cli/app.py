@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -10,8 +11,8 @@ from typing import Annotated
 import typer
 
 from tidegate import __version__
-from tidegate.domain.errors import BadInput, TidegateError
-from tidegate.entrypoints.cli import audit, data, models, people, work
+from tidegate.domain.errors import BadInput, DependencyFailed, TidegateError
+from tidegate.entrypoints.cli import audit, create, data, models, people, rollout, schedule, work
 from tidegate.entrypoints.cli.common import err, out
 
 app = typer.Typer(
@@ -24,8 +25,12 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 refused by a rule, 2 usage or bad input, 3 a dependency failed.",
 )
 
+app.command(rich_help_panel="Start")(create.init)
+app.add_typer(create.dataset, name="dataset", rich_help_panel="Start")
+app.add_typer(create.model, name="model", rich_help_panel="Start")
 app.command(rich_help_panel="See")(work.status)
 app.command(rich_help_panel="See")(models.why)
+app.command(rich_help_panel="See")(rollout.canary)
 app.command(rich_help_panel="See")(work.log)
 app.command(rich_help_panel="See")(work.desk)
 app.command(rich_help_panel="See")(work.doctor)
@@ -45,6 +50,7 @@ app.add_typer(audit.audit, name="audit", rich_help_panel="See")
 app.command("open", rich_help_panel="Work")(work.open_)
 app.command(rich_help_panel="Work")(work.run)
 app.command(rich_help_panel="Work")(work.demo)
+app.add_typer(schedule.schedule, name="schedule", rich_help_panel="Work")
 
 
 def _version(wanted: bool) -> None:
@@ -87,6 +93,12 @@ def main() -> None:
     ) as error:  # the last door: a fault of ours is a sentence too, with the way to its traceback
         if os.environ.get("TIDEGATE_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            hint = "free some space and run the same again; what was committed stays"
+            _explain(
+                DependencyFailed("disk-full", "got no space left on the disk, expected room to write", hint)
+            )
+            sys.exit(3)
         err.print(f"error: {type(error).__name__}: {error}", markup=False)
         err.print("  next: this is a fault in Tidegate; run again with TIDEGATE_DEBUG=1 for its traceback")
         sys.exit(3)

@@ -46,7 +46,7 @@ def acting(
 ) -> Acting:
     """Authenticate whoever acts, and have outstanding effects first."""
     who = here.act(name, key=key, on_behalf_of=on_behalf_of)
-    after(here)
+    after(here, acted=False)
     return who
 
 
@@ -67,11 +67,17 @@ def reading(here: Tidegate, name: str | None) -> Acting:
     )
 
 
-def after(here: Tidegate) -> None:
-    """Have the effects of what was committed; a tool that is down delays nothing and is told later."""
+def after(here: Tidegate, acted: bool = True) -> None:
+    """Have the effects of what was committed; a tool that is down delays nothing and is told later.
+
+    Raises:
+        DependencyFailed: the disk is full, and the command has not acted yet: it could not either.
+    """
     try:
         drain(here)
     except DependencyFailed as failed:
+        if failed.code == "disk-full" and not acted:
+            raise
         err.print(
             f"recorded, but not told to the registry yet: {failed.sentence}; the next command tries again"
         )

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.application import ingest as use_case
+from tidegate.application.references import unlisted
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.state import BatchRow
 from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, platform, reading, say, table
@@ -19,42 +20,32 @@ MOST_STOPS = 3
 
 def ingest(
     dataset: Annotated[str, typer.Argument(help="A dataset under contract.")],
-    drop: Annotated[Path, typer.Argument(help="A CSV file, or one CSV in a zip, named DATASET-PERIOD.")],
+    drop: Annotated[
+        Path,
+        typer.Argument(help="A CSV file, or one CSV in a zip, named DATASET-PERIOD or DATASET-PERIOD.rN."),
+    ],
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put one drop through its gate. The same drop twice changes nothing."""
+    """Put one drop through its gate. The same drop twice changes nothing.
+
+    A name like flights-2013-01.r1.zip restates a period: what is accepted supersedes the batch in force.
+    """
     here = platform()
     who = acting(here, as_user)
     before = here.ledger.state().get(BatchRow, dataset, here.batches.drop_digest(drop))
     row = use_case.ingest(here, who, dataset, drop)
     after(here)
 
-    def render() -> None:
-        if before == row:
-            out.print(f"these bytes were recorded before (event {row.sequence}); nothing changed")
-        out.print(
-            f"{row.dataset} {row.period}: {row.verdict}; {row.read} rows in, {row.accepted} accepted, "
-            f"{row.quarantined} quarantined"
-        )
-        stops = row.report["stops"]
-        for stop in stops[:MOST_STOPS]:
-            out.print(f"  stopped by {stop['rule']}: {stop['sentence']}", markup=False)
-        if len(stops) > MOST_STOPS:
-            out.print(f"  … and {len(stops) - MOST_STOPS} more; --json prints all")
-        failing = table("check", "severity", "rows", "what it found")
-        for check in row.report["checks"]:
-            if check["verdict"] in {"failed", "inconclusive"}:
-                failing.add_row(check["id"], check["severity"], str(check["failing"]), check["sentence"])
-        if failing.row_count:
-            out.print(failing)
-
-    say(_shown(row), as_json, render)
+    say(_shown(row), as_json, lambda: _told(row, before))
     if not row.batch:
+        hint = f"tidegate quarantine {row.dataset} --period {row.period}"
+        if missing := unlisted(here, here.ledger.state(), here.contracts.load(dataset)):
+            hint = f"it is compared with {', '.join(missing)}, of which nothing came yet: ingest that first, then this"
         raise Refused(
             "batch-held-back",
-            f"the gate held back {row.dataset} {row.period} whole: {row.report['stops'][0]['sentence']}",
-            f"tidegate quarantine {row.dataset} --period {row.period}",
+            f"the gate held back {_named(row)} whole: {row.report['stops'][0]['sentence']}",
+            hint,
         )
 
 
@@ -65,7 +56,7 @@ def quarantine(
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the rows a gate kept back, each with all its reasons."""
+    """Show the rows a gate kept back, each with all its reasons; of a restated period, those of what is in force."""
     here = platform()
     reading(here, as_user)
     rows = here.ledger.state().select(BatchRow, dataset=dataset)
@@ -78,10 +69,11 @@ def quarantine(
             f"got {dataset}{f' {period}' if period else ''}, expected one of: {known or 'none yet'}",
             "ingest it first",
         )
+    asked = [row for row in rows if period in (None, row.period)]
     held: list[dict[str, Any]] = [
-        {"period": row.period, **item}
-        for row in sorted(rows, key=lambda row: row.period)
-        if period in (None, row.period)
+        {"period": row.period, "revision": row.revision, **item}
+        for row in sorted(asked, key=lambda row: (row.period, row.sequence))
+        if not row.superseded_by
         for item in here.batches.quarantined(dataset, row.quarantine_root)
     ]
 
@@ -90,10 +82,15 @@ def quarantine(
         for item in held:
             reasons.update(item["reasons"])
         out.print(f"{len(held)} rows of {dataset} are quarantined")
-        shown = table("period", "row", "reasons", "values")
+        restated = [row for row in asked if row.superseded_by]
+        if restated:
+            left = sum(row.quarantined for row in restated)
+            out.print(f"not shown: {left} of {', '.join(_named(row) for row in restated)}, superseded since")
+        shown = table("period", "revision", "row", "reasons", "values")
         for item in held[:limit]:
             shown.add_row(
                 str(item["period"]),
+                str(item["revision"]),
                 str(item["row"]),
                 ", ".join(item["reasons"]),
                 ", ".join(f"{name}={value}" for name, value in item["values"].items()),
@@ -105,10 +102,62 @@ def quarantine(
     say(held, as_json, render)
 
 
+def _told(row: BatchRow, before: BatchRow | None) -> None:
+    """Print what became of a drop; ``before`` is what was recorded of it before."""
+    if before is not None and before.sequence == row.sequence:
+        since = f", and superseded since by {_short(row.superseded_by)}" if row.superseded_by else ""
+        out.print(f"these bytes were recorded before (event {row.sequence}){since}; nothing changed")
+    out.print(
+        f"{_named(row)}: {row.verdict}; {row.read} rows in, {row.accepted} accepted, "
+        f"{row.quarantined} quarantined"
+    )
+    for line in _restated(row):
+        out.print(line, markup=False)
+    stops = row.report["stops"]
+    for stop in stops[:MOST_STOPS]:
+        out.print(f"  stopped by {stop['rule']}: {stop['sentence']}", markup=False)
+    if len(stops) > MOST_STOPS:
+        out.print(f"  … and {len(stops) - MOST_STOPS} more; --json prints all")
+    failing = table("check", "severity", "rows", "what it found")
+    for check in row.report["checks"]:
+        if check["verdict"] in {"failed", "inconclusive"}:
+            failing.add_row(check["id"], check["severity"], str(check["failing"]), check["sentence"])
+    if failing.row_count:
+        out.print(failing)
+
+
+def _named(row: BatchRow) -> str:
+    revision = f" revision {row.revision}" if row.revision else ""
+    return f"{row.dataset} {row.period}{revision}"
+
+
+def _restated(row: BatchRow) -> list[str]:
+    """Say what a drop that restates a period replaces, and what had been learned from that."""
+    if not row.batch or not row.revision:
+        return []
+    if not row.supersedes:
+        return ["  it supersedes no batch: none other was in force, or one with these very rows"]
+    sets, versions = row.touches["training_sets"], row.touches["versions"]
+    learned = f"{len(sets)} training set{'s' if len(sets) != 1 else ''}"
+    names = f"; trained on them: {', '.join(versions)}" if versions else ""
+    return [
+        f"  it restates {row.period}: {_short(row.batch)} is in force instead of {_short(row.supersedes)}",
+        f"  which is part of {learned}{names}" if sets else "  which nothing was trained on",
+    ]
+
+
+def _short(digest: str) -> str:
+    return digest.rpartition(":")[2][:12]
+
+
 def _shown(row: BatchRow) -> dict[str, object]:
     return {
         "dataset": row.dataset,
         "period": row.period,
+        "revision": row.revision,
+        "supersedes": row.supersedes,
+        "superseded_by": row.superseded_by,
+        "touches": dict(row.touches),
         "verdict": row.verdict,
         "read": row.read,
         "accepted": row.accepted,

@@ -11,6 +11,7 @@ from tidegate.application import promote as use_case
 from tidegate.application import train as training
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import EventType
+from tidegate.domain.evidence import LOSSES
 from tidegate.domain.lifecycle import Action, Allowed, Waiting
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import VersionRow
@@ -70,12 +71,15 @@ def versions(model: Model, as_user: As = None, as_json: AsJson = False) -> None:
 def promote(
     model: Model,
     version: Version,
-    to: Annotated[Stage, typer.Option(help="How far up, stage by stage.")] = Stage.PROD,
+    to: Annotated[
+        Stage | None,
+        typer.Option(help="How far up, stage by stage; default: to canary, from there into prod."),
+    ] = None,
     as_user: As = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask for the stages above, one after the other, until one waits for people."""
+    """Ask for the stages above, one after the other, until one waits for people. Canary comes before prod."""
     here = platform()
     outcome = use_case.climb(here, acting(here, as_user, key), model, version, to)
     after(here)
@@ -214,6 +218,7 @@ def _shown(row: VersionRow) -> dict[str, Any]:
         "model": row.model,
         "version": row.number,
         "stage": row.stage,
+        "prediction": _prediction(row),
         "artifact": row.artifact,
         "training_set": row.training_set,
         "packet": row.packet,
@@ -228,11 +233,18 @@ def _render_version(row: VersionRow) -> None:
     out.print(
         f"{row.model} version {row.number} stands in {row.stage}; artifact {_short(row.artifact)} (ONNX)"
     )
-    for name, measure in sorted(row.facts["metrics"].items()):
+    metrics, loss = row.facts["metrics"], LOSSES[_prediction(row)]
+    told = {loss: f"{loss}, its loss", "skill": "skill beside the base rate"}
+    for name in sorted(metrics, key=lambda name: (*(name != first for first in told), name)):
         if "_if_" not in name:  # what a metric would be under another assumption is in --json
-            out.print(f"  {name}: {_measure(measure)} (n = {measure['n']})")
+            out.print(f"  {told.get(name, name)}: {_measure(metrics[name])} (n = {metrics[name]['n']})")
     out.print(f"  parity: {row.facts['parity']['sentence']}", markup=False)
     out.print(f"  MLflow: {row.links['uri']}", markup=False)
+
+
+def _prediction(row: VersionRow) -> str:
+    """Return what a version predicts; before there were two kinds it was not said, and was a probability."""
+    return str(row.facts.get("prediction", "probability"))
 
 
 def _measure(measure: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tidegate.application import identity
+from tidegate.application.follow import DOING
 from tidegate.application.people import names
 from tidegate.application.promote import resolve
 from tidegate.application.review import ReviewOutcome, decide_review
@@ -96,14 +97,22 @@ def review(
 
     def render() -> None:
         for row in rows:
-            state = f"decided: {row.outcome}" if row.status == "decided" else f"open, due {row.due_at}"
-            out.print(f"[bold]{row.id}[/bold] {row.model} version {row.version}, {row.period}: {state}")
+            out.print(f"[bold]{row.id}[/bold] {row.model} version {row.version}, {row.period}: {_state(row)}")
             for part in row.cause.split("; "):
                 out.print(f"  {part}", markup=False)
+            if row.followed:
+                out.print(f"  done about it: {row.followed}", markup=False)
         if not rows:
             out.print("nothing waits for review")
 
     say([row.__dict__ for row in rows], as_json, render)
+
+
+def _state(row: ReviewRow) -> str:
+    if row.status == "open":
+        return f"open, due {row.due_at}"
+    asks = row.outcome in DOING and not row.followed
+    return f"decided: {row.outcome}{', not carried out yet' if asks else ''}"
 
 
 @user.command("list")

@@ -27,7 +27,7 @@ def open_(as_json: AsJson = False) -> None:
             tokens[name] = token
 
     fresh = here.open(keep)
-    found = {"opened": fresh, "policy": read_status(here.ledger)["policy"], "tokens": tokens}
+    found = {"opened": fresh, "policy": read_status(here)["policy"], "tokens": tokens}
 
     def render() -> None:
         out.print("the ledger is open" if fresh else "the ledger was open already; nothing changed")
@@ -42,14 +42,14 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
     """Show what stands where, and what waits for whom."""
     here = platform()
     reading(here, as_user)
-    found = read_status(here.ledger)
+    found = read_status(here)
 
     def render() -> None:
         out.print(f"policy in force: {found['policy']} ({found['policy_digest'].split(':')[-1][:12]})")
         counts = found["batches"]
         out.print(
             f"data: {counts['accepted']} batches, {counts['rows']} rows; {counts['quarantined']} rows quarantined, "
-            f"{counts['held_back']} drops held back"
+            f"{counts['held_back']} drops held back, {counts['restated']} batches restated"
         )
         models = table("model", "tier", "versions", "staging", "canary", "prod")
         for name, model in found["models"].items():
@@ -68,8 +68,25 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
             )
         if not waiting["approvals"] and not waiting["reviews"]:
             out.print("nothing waits for anybody")
+        for line in _clockwork(found):
+            out.print(line, markup=False)
 
     say(found, as_json, render)
+
+
+def _clockwork(found: dict[str, Any]) -> list[str]:
+    """Return what people are told of schedules: what was missed, and what comes next."""
+    if found["schedules_fault"]:
+        return [f"schedules cannot be read: {found['schedules_fault']}"]
+    lines = []
+    for item in found["schedules"]:
+        if item["missed"]:
+            more = f" and {len(item['missed']) - 1} more" if len(item["missed"]) > 1 else ""
+            lines.append(
+                f"missed: {item['name']} of {item['missed'][0]}{more}; `tidegate schedule run` catches up"
+            )
+    coming = min(((item["next"], item["name"]) for item in found["schedules"] if item["next"]), default=None)
+    return lines + ([f"next run: {coming[1]} at {coming[0]}"] if coming else [])
 
 
 def log(
@@ -173,7 +190,7 @@ def run(
 
 
 def demo(as_json: AsJson = False) -> None:
-    """Play the reference project from January to April 2013, on real data. Safe to stop and run again."""
+    """Play the reference project through the year 2013, on real data. Safe to stop and run again."""
     from tidegate.entrypoints.demo import play
 
     play(as_json=as_json)

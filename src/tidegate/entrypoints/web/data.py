@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.application.revisions import in_force
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.state import BatchRow, FeatureViewRow
 from tidegate.entrypoints.web.record import Note, Record
@@ -26,7 +27,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a gate made of one drop. ``batch`` is empty where all of it was held back."""
+    """What a gate made of one drop. ``batch`` is empty where all of it was held back.
+
+    ``revision`` counts the restatements of its period; ``restates`` says that it replaced another batch, and
+    ``learned`` which versions had learned from that one. ``superseded`` says that it was itself replaced.
+    """
 
     period: str
     verdict: str
@@ -43,41 +48,58 @@ class Batch:
     contract_version: str
     tool: str
     ran: Note
+    revision: int
+    restates: bool
+    learned: tuple[tuple[str, str], ...]
+    superseded: bool
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset's batches by period, and the drops that could not even be read."""
+    """A dataset's batches by period, and the drops that could not even be read.
+
+    Rows are counted over what is in force: a batch that was restated counts no more.
+    """
 
     name: str
     batches: tuple[Batch, ...]
     turned_away: tuple[tuple[str, str, Note], ...]
 
     @property
+    def counted(self) -> tuple[Batch, ...]:
+        """Return the batches that count: all but those that another one has replaced."""
+        return tuple(batch for batch in self.batches if not batch.superseded)
+
+    @property
     def read(self) -> int:
         """Count the rows read."""
-        return sum(batch.read for batch in self.batches)
+        return sum(batch.read for batch in self.counted)
 
     @property
     def accepted(self) -> int:
         """Count the rows that went on."""
-        return sum(batch.accepted for batch in self.batches)
+        return sum(batch.accepted for batch in self.counted)
 
     @property
     def quarantined(self) -> int:
         """Count the rows held back."""
-        return sum(batch.quarantined for batch in self.batches)
+        return sum(batch.quarantined for batch in self.counted)
 
 
 def datasets(record: Record) -> tuple[Dataset, ...]:
     """Return every dataset that something came of, by name."""
     rows = sorted(record.state.select(BatchRow), key=lambda row: (row.period, row.sequence))
+    current = {(row.dataset, row.drop) for row in in_force(record.state)}
     away = record.of(EventType.DROP_REFUSED)
     every = sorted({row.dataset for row in rows} | {event.payload["dataset"] for event in away})
     return tuple(
         Dataset(
             name,
-            tuple(_batch(record, row) for row in rows if row.dataset == name),
+            tuple(
+                _batch(record, row, replaced=bool(row.batch) and (name, row.drop) not in current)
+                for row in rows
+                if row.dataset == name
+            ),
             tuple(_turned_away(record, event) for event in away if event.payload["dataset"] == name),
         )
         for name in every
@@ -89,7 +111,7 @@ def views(record: Record) -> tuple[FeatureViewRow, ...]:
     return record.state.select(FeatureViewRow)
 
 
-def _batch(record: Record, row: BatchRow) -> Batch:
+def _batch(record: Record, row: BatchRow, *, replaced: bool) -> Batch:
     report: Mapping[str, Any] = row.report
     return Batch(
         period=row.period,
@@ -111,7 +133,16 @@ def _batch(record: Record, row: BatchRow) -> Batch:
         contract_version=str(report.get("contract_version", "")),
         tool=str(report.get("tool", "")),
         ran=record.note(record.at(row.sequence)),
+        revision=row.revision,
+        restates=bool(row.supersedes),
+        learned=tuple(_model_and_number(name) for name in row.touches.get("versions", ())),
+        superseded=replaced,
     )
+
+
+def _model_and_number(version: str) -> tuple[str, str]:
+    model, _, number = version.rpartition("/")
+    return model, number
 
 
 def _turned_away(record: Record, event: Event) -> tuple[str, str, Note]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidegate.application.runs import schedule_status
 from tidegate.bootstrap import Tidegate
+from tidegate.domain.errors import BadInput
+from tidegate.entrypoints.web.schedules import Agenda
 from tidegate.entrypoints.web.view import Desk, build
 from tidegate.settings import Settings
 
@@ -31,11 +35,29 @@ def write(settings: Settings) -> Path:
     """
     here = Tidegate(settings)
     desk = build(
-        here.ledger, here.policies, here.expressions, here.clock, settings.home / "reports", "../reports"
+        here.ledger,
+        here.policies,
+        here.expressions,
+        here.clock,
+        settings.home / "reports",
+        "../reports",
+        agenda(here),
     )
     path = (settings.home / "desk" / "index.html").absolute()
     _write_whole(path, render(desk).encode())
     return path
+
+
+def agenda(here: Tidegate) -> Agenda:
+    """Return what tells, for a moment, the schedules as `schedule_status` has them, or why they cannot be read."""
+
+    def asked(now: datetime) -> tuple[list[dict[str, Any]], str]:
+        try:
+            return schedule_status(here, now), ""
+        except BadInput as fault:
+            return [], fault.sentence
+
+    return asked
 
 
 def render(desk: Desk) -> str:

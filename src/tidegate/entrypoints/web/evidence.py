@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.entrypoints.web.measures import interval, number
+from tidegate.entrypoints.web.measures import decimals, interval, number
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,12 @@ def found(evidence: Mapping[str, Any]) -> Found:
     """Return recorded evidence as it is shown; a kind like ``drift:hour`` keeps its column only."""
     measures = list(evidence["values"].values())
     first: Mapping[str, Any] = measures[0] if measures else {}
+    places = decimals([first])
     return Found(
         kind=str(evidence["kind"]).removeprefix("drift:"),
         verdict=str(evidence["verdict"]),
         sentence=str(evidence["sentence"]),
-        value=number(first.get("value")) if first else "",
-        interval=interval(first),
+        value=number(first.get("value"), places) if first else "",
+        interval=interval(first, places),
         n=int(first.get("n", 0)),
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import ModelRow, PromotionRow, TrainingSetRow, VersionRow
+from tidegate.entrypoints.web.canaries import Canary, canaries
 from tidegate.entrypoints.web.evidence import Demanded, demanded
 from tidegate.entrypoints.web.measures import Metric, side_by_side
 from tidegate.entrypoints.web.record import Note, Record
@@ -83,6 +84,7 @@ class Version:
     rows: int
     windows: Mapping[str, Any]
     batches: int
+    restated: int
     parity: Mapping[str, Any]
     code: Mapping[str, str]
     uri: str
@@ -106,9 +108,11 @@ class Model:
     purpose: str
     tier: str
     fallback: str
+    prediction: str
     versions: tuple[Version, ...]
     metrics: tuple[Metric, ...]
     compared: tuple[int, ...]
+    canaries: tuple[Canary, ...]
 
     def stage_of(self, number: int) -> str:
         """Return the stage of a version."""
@@ -139,9 +143,18 @@ def _model(record: Record, row: ModelRow) -> Model:
         tier=row.tier,
         fallback=row.fallback,
         versions=tuple(_version(record, each) for each in rows),
-        metrics=side_by_side({each.number: each.facts["metrics"] for each in compared}),
+        prediction=str(rows[0].facts.get("prediction", "probability")) if rows else "",
+        metrics=_metrics(compared),
         compared=tuple(each.number for each in compared),
+        canaries=canaries(record, row.name),
     )
+
+
+def _metrics(compared: Sequence[VersionRow]) -> tuple[Metric, ...]:
+    """Lay versions side by side. What an earlier one of another kind predicts is measured in other units."""
+    kinds = [str(each.facts.get("prediction", "probability")) for each in compared]
+    alike = [each for each, kind in zip(compared, kinds, strict=True) if kind == kinds[0]]
+    return side_by_side({each.number: each.facts["metrics"] for each in alike}, kinds[0] if kinds else "")
 
 
 def _version(record: Record, row: VersionRow) -> Version:
@@ -159,6 +172,7 @@ def _version(record: Record, row: VersionRow) -> Version:
         rows=int(row.facts.get("rows", 0)),
         windows=learned.windows if learned else {},
         batches=len(learned.batches) if learned else 0,
+        restated=len(set(learned.batches) & record.replaced) if learned else 0,
         parity=row.facts.get("parity", {}),
         code=row.facts.get("code", {}),
         uri=str(row.links.get("uri", "")),

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate.application.follow import DOING
 from tidegate.domain.events import EventType
 from tidegate.domain.state import MonitorRow, ReviewRow
 from tidegate.entrypoints.web.evidence import Found, found
@@ -14,7 +15,12 @@ from tidegate.entrypoints.web.record import Note, Record
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a monitor. ``report`` links to its report, empty where the file is not there."""
+    """One run of a monitor. ``report`` links to its report, empty where the file is not there.
+
+    ``followed`` says what was done about the review's outcome; ``outstanding`` that it asks for something that was
+    not done yet. ``open`` says that it is the latest of its model: earlier ones are folded, and what of them
+    waits for a person stands among what waits.
+    """
 
     model: str
     version: int
@@ -29,6 +35,9 @@ class Run:
     review: str
     outcome: str
     decided: Note | None
+    followed: str
+    outstanding: bool
+    open: bool
 
 
 def runs(record: Record, reports: Path, link: str) -> tuple[Run, ...]:
@@ -38,10 +47,11 @@ def runs(record: Record, reports: Path, link: str) -> tuple[Run, ...]:
     """
     decided = {event.payload["id"]: event for event in record.of(EventType.REVIEW_DECIDED)}
     rows = sorted(record.state.select(MonitorRow), key=lambda row: -row.sequence)
-    made = []
+    made: list[Run] = []
     for row in rows:
         review = record.state.get(ReviewRow, row.review) if row.review else None
         decision = decided.get(row.review)
+        asks = review is not None and review.outcome in DOING and not review.followed
         made.append(
             Run(
                 model=row.model,
@@ -57,6 +67,9 @@ def runs(record: Record, reports: Path, link: str) -> tuple[Run, ...]:
                 review=row.review,
                 outcome=review.outcome if review else "",
                 decided=record.note(decision) if decision else None,
+                followed=review.followed if review else "",
+                outstanding=asks,
+                open=row.model not in {run.model for run in made},
             )
         )
     return tuple(made)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from tidegate.application.people import names
 from tidegate.application.ports import Ledger, StateReader
+from tidegate.application.revisions import in_force
 from tidegate.application.timeline import sentence
 from tidegate.domain.canonical import NO_DIGEST
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.fold import StateView, changes
-from tidegate.domain.state import ActorRow, State
+from tidegate.domain.state import ActorRow, BatchRow, State
 
 #: What is shown of a reason whose text was erased: that there was one stays on the record.
 ERASED = "(this reason was erased; its commitment stays on the record)"
@@ -64,6 +66,12 @@ class Record:
     def read(cls, ledger: Ledger) -> Record:
         """Read the whole ledger once."""
         return cls(tuple(ledger.events()), names(ledger), ledger.text)
+
+    @cached_property
+    def replaced(self) -> frozenset[str]:
+        """Return the accepted batches that are in force no more."""
+        current = {row.batch for row in in_force(self.state)}
+        return frozenset(row.batch for row in self.state.select(BatchRow) if row.batch) - current
 
     @property
     def last(self) -> Event | None:

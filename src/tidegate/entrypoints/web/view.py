@@ -15,8 +15,9 @@ from tidegate.entrypoints.web.models import Denied, Model, models, refused_elsew
 from tidegate.entrypoints.web.monitors import Run, runs
 from tidegate.entrypoints.web.record import Record
 from tidegate.entrypoints.web.requests import Reading, Request, requests
-from tidegate.entrypoints.web.reviews import OpenReview, reviews
-from tidegate.entrypoints.web.timeline import Day, days
+from tidegate.entrypoints.web.reviews import Decided, OpenReview, decided, reviews
+from tidegate.entrypoints.web.schedules import Agenda, Scheduled, scheduled
+from tidegate.entrypoints.web.timeline import Month, months
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,10 @@ class Desk:
     datasets: tuple[Dataset, ...]
     views: tuple[FeatureViewRow, ...]
     runs: tuple[Run, ...]
-    days: tuple[Day, ...]
+    decided: tuple[Decided, ...]
+    schedules: tuple[Scheduled, ...]
+    schedules_fault: str
+    months: tuple[Month, ...]
 
     @property
     def waits(self) -> int:
@@ -46,17 +50,31 @@ class Desk:
     @property
     def told(self) -> int:
         """Count the events that the timeline tells."""
-        return sum(len(stretch.notes) for day in self.days for stretch in day.stretches)
+        return sum(month.told for month in self.months)
+
+    @property
+    def missed(self) -> int:
+        """Count the slots that nobody ran in time."""
+        return sum(len(each.missed) for each in self.schedules)
 
 
 def build(
-    ledger: Ledger, policies: Policies, expressions: Expressions, clock: Clock, reports: Path, link: str
+    ledger: Ledger,
+    policies: Policies,
+    expressions: Expressions,
+    clock: Clock,
+    reports: Path,
+    link: str,
+    agenda: Agenda = lambda _: ([], ""),
 ) -> Desk:
     """Read the ledger once and lay out the desk.
 
-    ``reports`` is the folder of the monitors' reports and ``link`` how the page leads there.
+    ``reports`` is the folder of the monitors' reports and ``link`` how the page leads there; ``agenda`` says what
+    the schedules ask for at a moment.
     """
     record = Record.read(ledger)
+    now = _now(record, clock)
+    planned, fault = scheduled(record, agenda, now)
     opened = record.of(EventType.LEDGER_OPENED)
     policy = record.state.select(PolicyRow, in_force=True)
     ran = runs(record, reports, link)
@@ -68,13 +86,16 @@ def build(
         assurance=str(opened[0].payload["assurance"]) if opened else "",
         policy=policy[0] if policy else None,
         requests=requests(record, Reading(policies, expressions, record)),
-        reviews=reviews(record, ran, _now(record, clock)),
+        reviews=reviews(record, ran, now),
         models=models(record),
         refusals=refused_elsewhere(record),
         datasets=datasets(record),
         views=views(record),
         runs=ran,
-        days=days(record),
+        decided=decided(record),
+        schedules=planned,
+        schedules_fault=fault,
+        months=months(record),
     )
 
 
