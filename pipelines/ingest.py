@@ -16,10 +16,13 @@ def gate(dataset: str, drop: str) -> dict:
     return {
         "dataset": row.dataset,
         "period": row.period,
+        "revision": row.revision,
         "verdict": row.verdict,
         "read": row.read,
         "accepted": row.accepted,
         "quarantined": row.quarantined,
+        "supersedes": row.supersedes,
+        "touches": dict(row.touches),
         "checks": row.report["checks"],
         "stops": row.report["stops"],
     }

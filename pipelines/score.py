@@ -1,20 +1,31 @@
-"""Score a period with the version in prod."""
+"""Score a period with the version in prod, and with what stands in canary beside it."""
 
 from prefect import flow, task
 
 from tidegate.application.score import score as score_period
 from tidegate.entrypoints.flows import RETRIES, RETRY_SECONDS, service, worth_retrying
+from tidegate.entrypoints.slots import each_model, month_before, scheduled
 
 
 @task(retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=worth_retrying)
-def decide(model: str, period: str) -> dict:
-    """Load the artifact by its verified digest and score every row; a scored period is not scored again."""
+def decide(model: str, period: str) -> list[dict]:
+    """Load each artifact by its verified digest and score every row; what is scored is not scored again."""
     here = service("svc-score")
-    row = score_period(here.platform, here.acting, model, period)
-    return {"period": row.period, "version": row.version, "rows": row.rows, "root": row.root}
+    return [
+        {
+            "model": row.model,
+            "period": row.period,
+            "version": row.version,
+            "stage": row.stage,
+            "rows": row.rows,
+            "root": row.root,
+        }
+        for row in score_period(here.platform, here.acting, model, period)
+    ]
 
 
 @flow(name="score")
-def score(model: str, period: str) -> dict:
-    """Score ``period``, like 2013-04."""
-    return decide(model, period)
+@scheduled("svc-score")
+def score(model: str | None = None, period: str | None = None, slot: str | None = None) -> dict | list[dict]:
+    """Score ``period``, like 2013-04 (default: the month before), for ``model`` (default: all of them)."""
+    return each_model(model, lambda name: decide(name, period or month_before(slot)))
