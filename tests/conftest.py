@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from filelock import FileLock
 
 from tidegate.testing.databases import new_database
-from tidegate.testing.shell import Shell
+from tidegate.testing.isolation import isolated, why_not
+from tidegate.testing.shell import BIN, Shell
 
 SERVER = "postgresql+psycopg://127.0.0.1:5432/postgres"
 
@@ -42,14 +43,20 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def played(tmp_path_factory):
-    """A home in which the demo was played to its end, and what its steps said. Shared: do not write to it."""
+    """A home in which the demo was played to its end, and what its steps said. Shared: do not write to it.
+
+    Where the machine can, it is played with loopback only and under a trace: test_no_egress reads that.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "played"
     shared.mkdir(exist_ok=True)
     shell, said = Shell(shared / "home", ROOT), shared / "said.json"
     with FileLock(shared / "lock"):  # two workers play it once
         if not said.exists():
-            said.write_text(json.dumps(shell.json("demo", timeout=900)))
+            words = [str(BIN / "tidegate"), "demo", "--json"]
+            if not why_not():
+                words = isolated(words, shared / "network.trace")
+            said.write_text(json.dumps(shell.json_of(words, timeout=1800)))
     return shell, json.loads(said.read_text())
 
 
@@ -57,7 +64,7 @@ def played(tmp_path_factory):
 def shell(played, tmp_path):
     """A copy of the played home, to act on."""
     home = tmp_path / "home"
-    shutil.copytree(played[0].home, home, ignore=shutil.ignore_patterns("landing", "prefect"))
+    shutil.copytree(played[0].home, home, ignore=shutil.ignore_patterns("landing", "feeds", "prefect"))
     _move_registry(home / "mlflow" / "mlflow.db", str(played[0].home), str(home))
     return Shell(home, ROOT)
 

@@ -25,19 +25,19 @@ def refused(done, code, *parts):
         (
             ["promote", "flight_delay", "9", "--as", "dana"],
             2,
-            "got version 9 of `flight_delay`, expected one of: 1, 2",
+            "got version 9 of `flight_delay`, expected one of: 1, 2, 3, 4",
         ),
-        (["promote", "flight_delay", "2"], 2, "got nobody to act as"),
-        (["promote", "flight_delay", "2", "--as", "mallory"], 1, "got the local user `mallory`"),
-        (["promote", "flight_delay", "2", "--as", "rita"], 1, "holds no role that permits"),
-        (["promote", "flight_delay", "2", "--to", "moon", "--as", "dana"], 2, "moon"),
+        (["promote", "flight_delay", "4"], 2, "got nobody to act as"),
+        (["promote", "flight_delay", "4", "--as", "mallory"], 1, "got the local user `mallory`"),
+        (["promote", "flight_delay", "4", "--as", "rita"], 1, "holds no role that permits"),
+        (["promote", "flight_delay", "4", "--to", "moon", "--as", "dana"], 2, "moon"),
         (["approve", "flight_delay", "1", "--as", "amir", "--reason", "again"], 1, "leads nowhere"),
         (
-            ["approve", "flight_delay", "2", "--as", "amir", "--reason", "early"],
+            ["approve", "flight_delay", "3", "--as", "amir", "--reason", "early"],
             1,
-            "no promotion of version 2 waits",
+            "no promotion of version 3 waits",
         ),
-        (["approve", "flight_delay", "2", "--as", "amir", "--reason", "  "], 2, "got no reason"),
+        (["approve", "flight_delay", "4", "--as", "amir", "--reason", "  "], 2, "got no reason"),
         (
             ["review", "R-9", "--outcome", "benign", "--reason", "x", "--as", "rita"],
             2,
@@ -56,7 +56,11 @@ def refused(done, code, *parts):
             "flights-2013-01.zip",
         ),
         (["quarantine", "trains"], 2, "got trains"),
-        (["run", "fly", "--as", "svc-score"], 2, "got the flow `fly`, expected one of: ingest, materialize"),
+        (
+            ["run", "fly", "--as", "svc-score"],
+            2,
+            "got the flow `fly`, expected one of: canary, collect, follow, ingest",
+        ),
         (
             ["run", "monitor", "modell=flight_delay", "--as", "svc-monitor"],
             2,
@@ -81,9 +85,9 @@ def refused(done, code, *parts):
             1,
             "P1  got: demote",
         ),
-        (["demote", "flight_delay", "2", "--reason", "x", "--as", "otto"], 2, "--to"),
+        (["demote", "flight_delay", "4", "--reason", "x", "--as", "otto"], 2, "--to"),
         (["retire", "flight_delay", "1", "--reason", "x", "--as", "otto"], 1, "P1  got: retire version 1"),
-        (["retire", "flight_delay", "2", "--reason", "x", "--as", "dana"], 1, "holds no role that permits"),
+        (["retire", "flight_delay", "3", "--reason", "x", "--as", "dana"], 1, "holds no role that permits"),
         (["log", "--model", "nobody"], 2, "got the model `nobody`"),
         (["log", "--last", "-3"], 2, "--last"),
         (["run", "score", "flight_delay", "--as", "svc-score"], 2, "got `flight_delay`, expected NAME=VALUE"),
@@ -108,24 +112,24 @@ def test_an_anchor_inside_the_home_does_not_count(shell):
 
 
 def test_one_s_own_work_cannot_be_approved_and_the_refusal_is_recorded(shell):
-    assert shell.json("promote", "flight_delay", "2", "--as", "dana")["stage"] == "canary"
+    assert shell.json("promote", "flight_delay", "4", "--as", "dana")["stage"] == "canary"
     before = len(shell.json("log"))
     refused(
-        shell.run("approve", "flight_delay", "2", "--as", "dana", "--reason", "mine"),
+        shell.run("approve", "flight_delay", "4", "--as", "dana", "--reason", "mine"),
         1,
-        "P4  p-2 cannot approve version 2",
+        "P4  p-2 cannot approve version 4",
         "next: ask an approver who had no part in it",
     )
     log = shell.json("log")
     assert len(log) == before + 1
     assert log[-1]["type"] == "action.refused"
-    assert "P4" in shell.run("why", "flight_delay", "2").stdout
+    assert "P4" in shell.run("why", "flight_delay", "4").stdout
 
 
 def test_who_starts_a_flow_cannot_approve_what_comes_of_it_and_names_nobody_else(shell):
     shell.json("user", "add", "alba", "--role", "approver", "--role", "data_scientist", "--as", "ada")
-    shell.json("run", "promote", "model=flight_delay", "version=2", "--as", "alba")
-    refused(shell.run("approve", "flight_delay", "2", "--as", "alba", "--reason", "go"), 1, "P4", "requested")
+    shell.json("run", "promote", "model=flight_delay", "version=4", "--as", "alba")
+    refused(shell.run("approve", "flight_delay", "4", "--as", "alba", "--reason", "go"), 1, "P4", "requested")
     framed = ["run", "train", "model=flight_delay", "on_behalf_of=p-3", "--as", "dana"]
     refused(shell.run(*framed), 2, "got on_behalf_of as a parameter")
 
@@ -134,7 +138,7 @@ def test_what_people_type_never_enters_the_chain_as_it_stands(shell):
     words = "Jane Doe, born 1970"
     shell.run("ingest", words, "README.md", "--as", "dana")
     shell.run("train", words, "--as", "amir")
-    shell.run("promote", "flight_delay", "2", "--as", "dana", "--idempotency-key", words)
+    shell.run("promote", "flight_delay", "4", "--as", "dana", "--idempotency-key", words)
     with contextlib.closing(sqlite3.connect(shell.home / "record.db")) as database:
         bodies = " ".join(row[0] for row in database.execute("SELECT body FROM events"))
     assert "Jane" not in bodies
@@ -146,24 +150,24 @@ def test_the_home_is_for_this_account_only(shell):
 
 
 def test_a_simulated_clock_never_goes_back(shell):
-    shell.json("promote", "flight_delay", "2", "--as", "dana", TIDEGATE_NOW="2001-01-01T00:00:00Z")
-    assert shell.json("log")[-1]["occurred_at"].startswith("2013-05-04")
+    shell.json("promote", "flight_delay", "4", "--as", "dana", TIDEGATE_NOW="2001-01-01T00:00:00Z")
+    assert shell.json("log")[-1]["occurred_at"].startswith("2014-01-04")
 
 
 def test_nobody_approves_twice(shell):
     shell.json("user", "add", "alba", "--role", "approver", "--as", "ada")
-    shell.json("promote", "flight_delay", "2", "--as", "dana")
-    assert shell.json("approve", "flight_delay", "2", "--as", "alba", "--reason", "go")["stage"] == "prod"
+    shell.json("promote", "flight_delay", "4", "--as", "dana")
+    assert shell.json("approve", "flight_delay", "4", "--as", "alba", "--reason", "go")["stage"] == "prod"
     refused(
-        shell.run("approve", "flight_delay", "2", "--as", "alba", "--reason", "go"),
+        shell.run("approve", "flight_delay", "4", "--as", "alba", "--reason", "go"),
         1,
-        "P1  got: approve version 2",
+        "P1  got: approve version 4",
     )
 
 
 def test_a_revoked_token_acts_no_more(shell):
     shell.json("user", "revoke", "p-3", "--as", "ada")
-    refused(shell.run("approve", "flight_delay", "2", "--as", "amir", "--reason", "go"), 1, "A2")
+    refused(shell.run("approve", "flight_delay", "4", "--as", "amir", "--reason", "go"), 1, "A2")
 
 
 def test_a_ledger_newer_than_the_code_is_left_alone(shell):
@@ -181,7 +185,7 @@ def test_a_ledger_that_is_no_database_fails_in_one_sentence(shell):
 
 def test_a_broken_registry_stops_promotion_but_loses_nothing(shell):
     (shell.home / "mlflow" / "mlflow.db").write_bytes(b"broken" * 1000)
-    done = shell.run("promote", "flight_delay", "2", "--as", "dana")
+    done = shell.run("promote", "flight_delay", "4", "--as", "dana")
     assert done.returncode in {1, 3}, done.stdout + done.stderr
     assert shell.json("audit", "verify")["faults"] == []
     # Rolling back must not depend on MLflow: the act stands, the registry is told later (P5).
@@ -189,18 +193,18 @@ def test_a_broken_registry_stops_promotion_but_loses_nothing(shell):
     stopped = shell.run("rollback", "flight_delay", "--stop", "--as", "otto", "--reason", "MLflow is down")
     assert stopped.returncode == 0, stopped.stderr
     assert "not told to the registry yet" in stopped.stderr
-    assert shell.json("status")["models"]["flight_delay"]["stages"] == {}
+    assert "prod" not in shell.json("status")["models"]["flight_delay"]["stages"]
 
 
 def test_a_broken_feature_store_fails_in_one_sentence(shell):
     (shell.home / "feast" / "registry.db").write_bytes(b"broken" * 1000)
-    done = shell.run("run", "materialize", "--as", "svc-ingest", TIDEGATE_NOW="2013-05-06T06:00:00Z")
+    done = shell.run("run", "materialize", "--as", "svc-features", TIDEGATE_NOW="2014-01-06T06:00:00Z")
     refused(done, 3, "failed:")
 
 
 def test_a_tampered_artifact_is_not_served(shell):
-    later = "2013-05-06T06:00:00Z"
-    shell.json("run", "materialize", "--as", "svc-ingest", TIDEGATE_NOW=later)  # the home was moved
+    later = "2014-01-06T06:00:00Z"
+    shell.json("run", "materialize", "--as", "svc-features", TIDEGATE_NOW=later)  # the home was moved
     for path in (shell.home / "mlflow" / "artifacts").rglob("*.onnx"):
         path.write_bytes(path.read_bytes() + b"\0")
     words = ("run", "score", "model=flight_delay", "period=2013-03", "--as", "svc-score")
@@ -209,8 +213,8 @@ def test_a_tampered_artifact_is_not_served(shell):
 
 def test_a_real_clock_never_writes_into_a_simulated_ledger(shell):
     # Without TIDEGATE_NOW the ledger's own clock stands still; that is a clock of its kind.
-    assert shell.run("promote", "flight_delay", "2", "--as", "dana").returncode == 0
-    assert shell.json("log")[-1]["occurred_at"].startswith("2013-05-04")
+    assert shell.run("promote", "flight_delay", "4", "--as", "dana").returncode == 0
+    assert shell.json("log")[-1]["occurred_at"].startswith("2014-01-04")
 
 
 def test_reading_before_anything_happened_says_how_to_begin(empty):
@@ -245,5 +249,5 @@ def test_json_errors_have_one_shape(shell):
 def test_tokens_and_keys_are_readable_by_their_owner_only(shell):
     shell.json("user", "list")
     private = [*(shell.home / "tokens").iterdir(), shell.home / "keys" / "ledger.pem"]
-    assert len(private) == 11
+    assert len(private) == 13
     assert all(path.stat().st_mode & 0o077 == 0 for path in private)

@@ -8,6 +8,8 @@ import pytest
 from tidegate.adapters.cel_expressions import CelExpressions
 from tidegate.adapters.policy_files import PolicyFiles
 from tidegate.domain.errors import BadInput
+from tidegate.domain.policy import Tier
+from tidegate.domain.rollout import CanaryRule
 
 REFERENCE = (Path(__file__).parents[2] / "models" / "policy" / "policy.yaml").read_text()
 
@@ -138,6 +140,60 @@ def test_each_mistake_is_named_with_its_line(tmp_path, old, new, line, sentence)
     assert any(at == line and sentence in said for at, said in found), found
 
 
+RULE = "{labelled_share: 0.9, days: 20, may_lose: 0.02}"
+
+
+def with_rollout(body):
+    return change("review:", f"rollout:\n{body}review:")
+
+
+def test_a_rollout_rule_is_read_for_its_tier_and_may_be_absent(tmp_path):
+    assert load(SMALL, tmp_path).rollout == {}
+    policy = load(with_rollout(f"  standard: {RULE}\n"), tmp_path)
+    assert policy.rollout == {Tier.STANDARD: CanaryRule(labelled_share=0.9, days=20, may_lose=0.02)}
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "sentence"),
+    [
+        (f"  cheap: {RULE}\n", 11, "got 'cheap', expected one of low, standard, high"),
+        (f"  high: {RULE}\n", 11, "got a rule for tier high, expected one for a tier that has gates"),
+        ("  standard: 20\n", 11, "got '20', expected a mapping with labelled_share, days, may_lose"),
+        ("  standard:\n", 11, "got nothing, expected a mapping with labelled_share, days, may_lose"),
+        (f"  standard: [{RULE}]\n", 11, "got a list, expected a mapping with labelled_share, days, may_lose"),
+        (
+            "  standard: {labelled_share: 0.9, days: 20}\n",
+            11,
+            "got no may_lose, expected labelled_share, days, may_lose",
+        ),
+        (
+            "  standard: {labelled_share: 0.9, days: 20, lose: 0.02}\n",
+            11,
+            "got 'lose', expected one of labelled_share, days, may_lose",
+        ),
+        (f"  standard: {RULE.replace('0.9', '0')}\n", 11, "got '0', expected a number from 0.01 to 1"),
+        (f"  standard: {RULE.replace('0.9', '90')}\n", 11, "got '90', expected a number from 0.01 to 1"),
+        (f"  standard: {RULE.replace('20', '1')}\n", 11, "got '1', expected a whole number from 2 to 366"),
+        (
+            f"  standard: {RULE.replace('20', '2.5')}\n",
+            11,
+            "got '2.5', expected a whole number from 2 to 366",
+        ),
+        (f"  standard: {RULE.replace('0.02', '-0.02')}\n", 11, "got '-0.02', expected a number from 0 to 1"),
+        (f"  standard: {RULE.replace('0.02', '.inf')}\n", 11, "got '.inf', expected a"),
+        (f"  standard: {RULE}\n  standard: {RULE}\n", 12, "got 'standard' again, expected it once"),
+    ],
+)
+def test_each_mistake_in_a_rollout_is_named_with_its_line(tmp_path, body, line, sentence):
+    found = faults(with_rollout(body), tmp_path)
+    assert any(at == line and sentence in said for at, said in found), found
+
+
+def test_a_rollout_without_a_tier_does_not_load(tmp_path):
+    found = faults(change("review:", "rollout: {}\nreview:"), tmp_path)
+    assert found == [(10, "got no tier, expected a rule for at least one tier, or no rollout at all")]
+
+
 def test_a_policy_without_tests_does_not_load(tmp_path):
     head, _ = SMALL.split("tests:")
     assert (1, "got no tests, expected policy, version, demands, gates, review, example, tests") in faults(
@@ -196,9 +252,7 @@ def test_a_bomb_of_aliases_is_refused_at_once(tmp_path):
 
 
 def test_changing_a_threshold_without_its_tests_does_not_load(tmp_path):
-    text = change(
-        "passes: packet.metrics.roc_auc.low >= 0.55", "passes: packet.metrics.roc_auc.low >= 0.70", REFERENCE
-    )
+    text = change(": packet.metrics.roc_auc.low >= 0.55", ": packet.metrics.roc_auc.low >= 0.70", REFERENCE)
     assert any("'a sound version goes to staging': got failed" in said or "got inconclusive" in said
                for _, said in faults(text, tmp_path))  # fmt: skip
 

@@ -15,7 +15,7 @@ from tidegate.application.ports import Ledger
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.canonical import sha256
 from tidegate.domain.events import Draft, EventType
-from tidegate.entrypoints.web.desk import plain, render, write
+from tidegate.entrypoints.web.desk import agenda, plain, render, write
 from tidegate.entrypoints.web.measures import number, side_by_side
 from tidegate.entrypoints.web.timeline import LAST
 from tidegate.entrypoints.web.view import Desk, build
@@ -80,7 +80,8 @@ def town_in(settings: Settings, words: str = "The evidence holds.") -> Town:
 def desk_of(settings: Settings, ledger: Ledger | None = None) -> Desk:
     here = Tidegate(settings)
     reports = settings.home / "reports"
-    return build(ledger or here.ledger, here.policies, here.expressions, here.clock, reports, "../reports")
+    known = (ledger or here.ledger, here.policies, here.expressions, here.clock, reports, "../reports")
+    return build(*known, agenda(here))
 
 
 @pytest.fixture(scope="module")
@@ -260,15 +261,133 @@ def test_a_version_shows_who_trained_who_approved_and_which_rule_refused(page: P
 
 
 def test_a_number_that_could_not_be_measured_is_a_dash(page: Page) -> None:
-    assert "brier 4 canary — — 14,289" in page.text
+    assert "brier its loss: lower is better 4 canary — — 14,289" in page.text
 
 
 def test_data_show_every_row_counted_and_every_failing_check(page: Page) -> None:
-    assert "2013-01 ✓ passed 1,200 1,197 3 0.25 % 1 passed, 1 not" in page.text
+    assert "2013-01 ✓ passed ↻ restated since 1,200 1,197 3 0.25 % 1 passed, 1 not" in page.text
     assert "2013-02 ✕ held back 1,200 0 1,200 100.00 % 1 passed, 1 not" in page.text
     assert "T01 ✕ failed warning quarantined 3" in page.text
     assert "tidegate quarantine gauges --period 2013-02" in page.text
     assert "turned away A drop of gauges 2013-03" in page.text
+
+
+def test_a_canary_shows_both_versions_its_verdict_and_why(page: Page) -> None:
+    failed = "2013-02 version 2 candidate version 1 ✕ failed 48 of 50 0.1723 beside 0.1600 −0.0123 −0.0341 to 0.0087"
+    assert f"{failed} V2 The evidence holds. ( brier ) · review R-0" in page.text
+    assert "2013-04 version 4 canary the fallback ? inconclusive 48 of 50" in page.text
+
+
+def test_a_canary_without_labels_waits_and_one_that_only_scored_has_no_verdict(page: Page) -> None:
+    waits = "2013-05 version 4 canary the fallback ? inconclusive … waits for labels 0 of 50 — — V1"
+    assert waits in page.text
+    assert (
+        "2013-06 version 4 canary — … not compared yet 50 rows — — Its rows are scored, and not compared yet."
+        in (page.text)
+    )
+
+
+def test_a_canary_of_the_first_stay_is_told_and_one_that_scored_nothing_yet_is_none(
+    settings: Settings,
+) -> None:
+    town = town_in(settings).with_version(1)
+    for source, target in (("candidate", "staging"), ("staging", "canary")):
+        town.applied(town.asked(1, source, target), (1, source, target))
+    (model,) = desk_of(settings).models
+    assert model.canaries == ()
+    town.scored("2013-04", 1, "canary")
+    (model,) = desk_of(settings).models
+    assert [(each.period, each.compared, each.verdict) for each in model.canaries] == [("2013-04", False, "")]
+
+
+def test_a_review_that_a_canary_asked_for_leads_to_its_figures(settings: Settings, lived: Town) -> None:
+    lived.analysed("2013-06", 4, "error", "waits", review="R-7")
+    cards = {review.id: review for review in desk_of(settings).reviews}
+    assert (cards["R-7"].canary, cards["R-7"].cause, cards["R-2"].canary) == (True, lived.words, False)
+    html = render(desk_of(settings))
+    assert f'<a href="#{MODEL}-canaries">the canary’s figures</a>' in html
+    assert '… review R-7 <a href="#R-7">' in " ".join(html.replace("</span>", "").split()).replace(
+        '<span class="mark open"><span aria-hidden="true">', ""
+    )
+
+
+def test_a_restated_batch_counts_no_more_and_names_who_had_learned_from_it(page: Page) -> None:
+    assert "2013-01 r1 ✓ passed ↻ restates it 1,200 1,197 3 0.25 %" in page.text
+    assert "In force 2,400 1,197 1,203" in page.text  # the restated 2013-01 once, and what was held back
+    told = (
+        f"gauges 2013-01 was restated by revision 1. {MODEL} version 1 , {MODEL} version 2 had learned from"
+    )
+    assert told in page.text
+    assert "70,644 rows from 1 batch, ↻ 1 restated since" in page.text
+    assert f"#{MODEL}-1" in [attrs["href"] for attrs in page.all("a")]
+
+
+def test_a_review_shows_what_was_done_about_it_and_what_was_not_yet(page: Page) -> None:
+    assert f"R-1 {MODEL} version 1, 2013-03 retrain by rita" in page.text
+    assert "Done about it: The evidence holds." in page.text
+    assert f"R-0 {MODEL} version 2, 2013-02 roll back by rita" in page.text
+    assert "… not carried out yet tidegate run follow" in page.text
+
+
+def test_schedules_show_their_last_run_what_was_missed_and_the_next(page: Page) -> None:
+    assert "collect 30 5 1,4 * * UTC 2013-04-01 05:30" in page.text
+    assert "✓ done The evidence holds. It made good for 2 earlier slots." in page.text
+    assert "✕ refused The evidence holds." in page.text
+    # The town lives on 12 May: three of collect's slots lie behind its last run.
+    assert "! 3 missed 2013-04-04 05:30 , 2013-05-01 05:30 , 2013-05-04 05:30 2013-06-01 05:30" in page.text
+    assert "$ tidegate schedule run" in page.text
+
+
+def test_schedules_that_cannot_be_read_hide_nothing_else(settings: Settings, lived: Town) -> None:
+    here = Tidegate(settings)
+    known = (here.ledger, here.policies, here.expressions, here.clock, settings.home, "../reports")
+    page = Page(render(build(*known, lambda _: ([], "got a file that is none, expected one"))))
+    assert "! unreadable The schedules cannot be read: got a file that is none" in page.text
+    assert "collect declared no more 2013-04-01 05:30" in page.text
+
+
+def test_a_model_of_numbers_is_shown_in_its_own_unit_its_loss_first(page: Page) -> None:
+    section = page.text[page.text.index("predicts a number") :]
+    rows = [
+        "mae its loss: lower is better 1 candidate 12.34 10.50 to 14.75 1,640",
+        "skill of that loss, beside the base rate 1 candidate 0.2862 0.1000 to 0.4000 1,640",
+        "base_rate 1 candidate 30.25 24.50 to 36.75 1,640",
+        "calibration_gap 1 candidate −2.50 −6.12 to 1.50 1,640",
+        "rmse 1 candidate 1,234.5 1,100.2 to 1,400.8 1,640",
+    ]
+    places = [section.index(row) for row in rows]
+    assert places == sorted(places)
+    assert "roc_auc" not in section[: section.index("predicts a probability")]
+
+
+def test_the_timeline_is_folded_by_month_and_its_headings_say_what_happened(settings: Settings) -> None:
+    town = town_in(settings).with_data()
+    for day in (1, 2, 3, 4):
+        town.ran("collect", f"2013-05-0{day}T05:30:00Z")
+    town.restated("2013-01", f"{MODEL}/1")
+    (month,) = desk_of(settings).months
+    assert (month.name, month.open, month.told) == ("2013-05", True, len(list(town.ledger.events())))
+    assert dict(month.counts) == {"refused": 2, "restated": 1}
+    (day,) = month.days
+    folds = [stretch.folded for stretch in day.stretches]
+    assert folds == ["", "Accounts and tokens", "", "Data and runs", ""]
+    assert [note.type for note in day.stretches[-1].notes] == [
+        EventType.BATCH_ACCEPTED
+    ]  # a restatement is news
+
+
+def test_of_several_months_the_last_is_open_and_every_event_is_on_the_page(settings: Settings) -> None:
+    months = []
+    for moment in ("2013-05-12T09:00:00Z", "2013-06-01T09:00:00Z", "2013-07-01T09:00:00Z"):
+        later = load(ROOT, {"TIDEGATE_HOME": str(settings.home), "TIDEGATE_NOW": moment})
+        town_in(later).ran("collect", moment)
+        months = [(month.name, month.open) for month in desk_of(later).months]
+    assert months == [("2013-05", False), ("2013-06", False), ("2013-07", True)]
+    page = Page(write(later).read_text("utf-8"))
+    opened = [attrs for attrs in page.all("details") if attrs.get("class") == "month"]
+    assert [("open" in attrs) for attrs in opened] == [False, False, True]
+    places = [attrs["id"] for attrs in page.all("li") if attrs.get("id", "").startswith("event-")]
+    assert len(places) == len(list(Tidegate(later).ledger.events()))
 
 
 def test_a_report_is_linked_where_its_file_lies_and_nowhere_else(settings: Settings, lived: Town) -> None:
@@ -353,6 +472,9 @@ def test_a_name_in_a_command_is_quoted_for_the_shell(settings: Settings) -> None
         "drop": "d",
         "period": "2013; rm -rf ~",
         "batch": "b",
+        "revision": 0,
+        "supersedes": "",
+        "touches": {"training_sets": [], "versions": []},
     }
     check = {
         "id": "T",

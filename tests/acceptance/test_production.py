@@ -35,7 +35,7 @@ def test_the_same_loop_runs_on_postgresql(production, postgres_url):
 
     now = {**variables, "TIDEGATE_NOW": "2013-01-02T06:00:00Z"}
     (admin,) = shell.json("open", **now)["tokens"].values()
-    assert shell.json("open", **now) == {"opened": False, "policy": "reference 1", "tokens": {}}
+    assert shell.json("open", **now) == {"opened": False, "policy": "reference 2", "tokens": {}}
     nobody = shell.run("status", **now)
     assert (nobody.returncode, "TIDEGATE_TOKEN" in nobody.stderr) == (2, True)
 
@@ -44,26 +44,40 @@ def test_the_same_loop_runs_on_postgresql(production, postgres_url):
         return shell.json(*words, **now, TIDEGATE_TOKEN=admin)["token"]
 
     feed = token("feed", "ingest_service", "--service")
+    views = token("views", "feature_service", "--service")
+    scores = token("scores", "scoring_service", "--service")
+    rollout = token("rollout", "rollout_service", "--service")
     dana, amir, otto = token("Dana", "data_scientist"), token("Amir", "approver"), token("Otto", "operator")
 
     def act(who, moment, *words):
         return shell.json(*words, **{**now, "TIDEGATE_NOW": moment, "TIDEGATE_TOKEN": who})
 
-    act(feed, "2013-01-02T06:00:00Z", "ingest", "airports", str(landing / "airports" / "airports-2013.zip"))
-    for month, moment in (("01", "2013-02-01"), ("02", "2013-03-01"), ("03", "2013-04-01")):
-        drop = landing / "flights" / f"flights-2013-{month}.zip"
-        act(feed, f"{moment}T06:00:00Z", "ingest", "flights", str(drop))
-    spring = "2013-04-01T07:00:00Z"
-    act(feed, spring, "run", "materialize")
+    def arrives(moment, *drops):
+        for dataset, period in drops:
+            drop = landing / dataset / f"{dataset}-{period}.zip"
+            act(feed, moment, "ingest", dataset, str(drop))
+
+    arrives("2013-01-02T06:00:00Z", ("airports", "2013"), ("planes", "2013"))
+    for month, moment in (("01", "2013-02"), ("02", "2013-03"), ("03", "2013-04")):
+        arrives(
+            f"{moment}-04T06:00:00Z",
+            *((name, f"2013-{month}") for name in ("flights", "weather", "arrivals")),
+        )
+    spring = "2013-04-04T12:00:00Z"
+    act(views, spring, "run", "materialize")
     assert act(dana, spring, "train", "flight_delay")["version"] == 1
     assert act(dana, spring, "promote", "flight_delay", "1")["stage"] == "canary"
-    approved = act(amir, spring, "approve", "flight_delay", "1", "--reason", "Read the packet; go.")
+    arrives("2013-05-04T06:00:00Z", *((name, "2013-04") for name in ("flights", "weather", "arrivals")))
+    may = "2013-05-04T07:00:00Z"
+    act(views, may, "run", "materialize")
+    act(scores, may, "run", "score", "model=flight_delay", "period=2013-04")
+    (step,) = act(rollout, may, "run", "canary", "model=flight_delay")
+    assert (step["verdict"], step["stage"], step["promotion"] != "") == ("passed", "canary", True)
+    approved = act(amir, may, "approve", "flight_delay", "1", "--reason", "Read the packet; go.")
     assert approved["stage"] == "prod"
-    assert (
-        act(otto, spring, "rollback", "flight_delay", "--stop", "--reason", "A drill.")["stage"]
-        == "candidate"
-    )
-    assert act(admin, spring, "audit", "verify")["faults"] == []
+    words = ("rollback", "flight_delay", "--stop", "--reason", "A drill.")
+    assert act(otto, may, *words)["stage"] == "candidate"
+    assert act(admin, may, "audit", "verify")["faults"] == []
 
     engine = sa.create_engine(postgres_url)
     with engine.connect() as connection:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,64 +12,50 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from tidegate.adapters.arrow_batches import ArrowBatches
 from tidegate.adapters.contract_files import ContractFiles
 from tidegate.adapters.gx_gate import GxGate
-from tidegate.domain.contract import Contract, GateReport, OnRow, Severity, judge
+from tidegate.domain.contract import (
+    Contract,
+    GateReport,
+    OnRow,
+    Reference,
+    Severity,
+    judge,
+)
 from tidegate.domain.evidence import Verdict
 
 ROOT = Path(__file__).parents[2]
 EXPECTATIONS = ROOT / "expectations"
-FLIGHTS = ContractFiles(EXPECTATIONS).load("flights")
-AIRPORTS = ContractFiles(EXPECTATIONS).load("airports")
+NAMES = ("airports", "arrivals", "flights", "planes", "weather")
+CONTRACTS = {name: ContractFiles(EXPECTATIONS).load(name) for name in NAMES}
+AIRPORTS, ARRIVALS, FLIGHTS, PLANES, WEATHER = CONTRACTS.values()
 GATE = GxGate(EXPECTATIONS / "suites")
-FEBRUARY = datetime(2013, 2, 1, tzinfo=UTC)
+CLOSED = datetime(2013, 2, 1, tzinfo=UTC)  # when the period is said to have closed
 
 
 @pytest.fixture(scope="module")
-def drops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    spec = importlib.util.spec_from_file_location("feed", ROOT / "pipelines" / "feed.py")
-    assert spec is not None
-    assert spec.loader is not None
-    feed = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(feed)
-    names = ["2013-01", "2013-02", "2013-07"]
-    paths = feed.deliver(names, tmp_path_factory.mktemp("drops"))
-    return dict(zip([*names, "airports"], paths, strict=True))
+def january(drops: Any) -> pa.Table:
+    return drops["flights-2013-01"]
 
 
 @pytest.fixture(scope="module")
-def january(drops: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
-    return ArrowBatches(tmp_path_factory.mktemp("home")).read(drops["2013-01"], FLIGHTS)
+def airports(drops: Any) -> pa.Table:
+    return drops["airports-2013"]
 
 
-@pytest.fixture(scope="module")
-def airports(drops: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
-    return ArrowBatches(tmp_path_factory.mktemp("home")).read(drops["airports"], AIRPORTS)
-
-
-def judged(contract: Contract, table: pa.Table, now: datetime = FEBRUARY + timedelta(days=1)) -> GateReport:
-    return judge(contract, table.num_rows, GATE.run(contract, table), FEBRUARY, now)
-
-
-def planted(table: pa.Table, changes: Mapping[int, Mapping[str, object]]) -> pa.Table:
-    """Return the table with some cells changed."""
-    for name in table.column_names:
-        cells = {row: cell[name] for row, cell in changes.items() if name in cell}
-        if cells:
-            values = table.column(name).to_pylist()
-            for row, value in cells.items():
-                values[row] = value
-            table = table.set_column(
-                table.column_names.index(name), name, pa.array(values, table.schema.field(name).type)
-            )
-    return table
+def findings(report: GateReport) -> dict[str, int]:
+    """Return how many rows broke each check that did not pass."""
+    return {one.check.id: len(one.failing) for one in report.results if one.verdict is not Verdict.PASSED}
 
 
 # ── the files ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["flights", "airports"])
+def test_every_dataset_of_the_feed_is_under_contract() -> None:
+    assert ContractFiles(EXPECTATIONS).datasets() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_contract_is_a_valid_open_data_contract(name: str) -> None:
     from importlib.resources import files
 
@@ -97,8 +81,8 @@ def test_the_folder_is_a_native_project_and_reading_it_leaves_nothing_behind(tmp
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     context = gx.get_context(context_root_dir=folder)
     suites = {suite.name: suite for suite in context.suites.all()}
-    assert set(suites) == {"flights", "airports"}
-    for contract in (FLIGHTS, AIRPORTS):
+    assert set(suites) == set(NAMES)
+    for contract in CONTRACTS.values():
         expectations = suites[contract.dataset].expectations
         assert [part.meta["rule"] for part in expectations] == [check.id for check in contract.checks]
         assert [str(part.severity.value) for part in expectations] == [
@@ -108,7 +92,7 @@ def test_the_folder_is_a_native_project_and_reading_it_leaves_nothing_behind(tmp
 
 
 @pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
-@pytest.mark.parametrize("name", ["flights", "airports"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_suite_is_written_as_gx_itself_writes_it(name: str, tmp_path: Path) -> None:
     import great_expectations as gx
 
@@ -127,11 +111,32 @@ def test_the_suite_is_written_as_gx_itself_writes_it(name: str, tmp_path: Path) 
 
 
 def test_the_contracts_say_who_owns_what_by_when() -> None:
-    assert FLIGHTS.key == ("year", "month", "day", "origin", "carrier", "flight")
-    assert (FLIGHTS.owner, FLIGHTS.max_age) == ("flight-operations", timedelta(days=10))
-    assert FLIGHTS.period_columns == ("year", "month")
-    assert (AIRPORTS.owner, AIRPORTS.key, AIRPORTS.max_age) == ("reference-data", ("faa",), None)
-    assert {column.classification for column in (*FLIGHTS.columns, *AIRPORTS.columns)} == {"public"}
+    promised = {name: (one.owner, one.max_age, one.period_columns) for name, one in CONTRACTS.items()}
+    ten, month = timedelta(days=10), ("year", "month")
+    assert promised == {
+        "airports": ("reference-data", None, ()),
+        "arrivals": ("flight-operations", ten, month),
+        "flights": ("flight-operations", ten, month),
+        "planes": ("reference-data", None, ()),
+        "weather": ("weather-desk", ten, month),
+    }
+    assert FLIGHTS.key == ARRIVALS.key == ("year", "month", "day", "origin", "carrier", "flight")
+    assert (WEATHER.key, PLANES.key, AIRPORTS.key) == (("origin", "time_hour"), ("tailnum",), ("faa",))
+    columns = [column for contract in CONTRACTS.values() for column in contract.columns]
+    assert {column.classification for column in columns} == {"public"}
+
+
+def test_nothing_of_the_outcome_is_known_with_the_departure() -> None:
+    departures, outcomes = ({column.name for column in one.columns} for one in (FLIGHTS, ARRIVALS))
+    assert outcomes - departures == {"arr_time", "arr_delay", "air_time"}
+    assert departures & outcomes == set(FLIGHTS.key)
+
+
+def test_flights_refer_to_planes_and_airports_and_nothing_else_refers() -> None:
+    assert FLIGHTS.references == (
+        Reference("tailnum", "planes", "tailnum"), Reference("dest", "airports", "faa")
+    )  # fmt: skip
+    assert not [name for name, one in CONTRACTS.items() if one.references and name != "flights"]
 
 
 def test_the_zones_of_the_four_absent_airports_are_declared(airports: pa.Table) -> None:
@@ -143,10 +148,11 @@ def test_the_zones_of_the_four_absent_airports_are_declared(airports: pa.Table) 
     assert not declared.keys() & set(airports.column("faa").to_pylist())
 
 
-def test_the_volume_is_one_number_in_both_files() -> None:
-    suite = json.loads((EXPECTATIONS / "suites" / "flights.json").read_text())
-    rows = next(part["kwargs"] for part in suite["expectations"] if part["meta"]["rule"] == "F02")
-    assert (rows["min_value"], rows["max_value"]) == (FLIGHTS.min_rows, FLIGHTS.max_rows)
+@pytest.mark.parametrize(("contract", "rule"), [(FLIGHTS, "F02"), (ARRIVALS, "R02"), (WEATHER, "W02")])
+def test_the_volume_is_one_number_in_both_files(contract: Contract, rule: str) -> None:
+    suite = json.loads((EXPECTATIONS / "suites" / f"{contract.dataset}.json").read_text())
+    rows = next(part["kwargs"] for part in suite["expectations"] if part["meta"]["rule"] == rule)
+    assert (rows["min_value"], rows["max_value"]) == (contract.min_rows, contract.max_rows)
 
 
 def test_severity_and_what_happens_to_rows_are_two_things() -> None:
@@ -160,38 +166,85 @@ def test_severity_and_what_happens_to_rows_are_two_things() -> None:
 # ── the real data ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_january_passes_and_its_rows_reconcile(january: pa.Table) -> None:
-    report = judged(FLIGHTS, january)
-    assert (report.verdict, report.stops) == (Verdict.PASSED, ())
-    assert (report.read, report.accepted, report.quarantined) == (27_004, 27_004, 0)
-    assert [result.check.id for result in report.results if result.verdict is not Verdict.PASSED] == ["F42"]
-
-
-def test_a_destination_absent_from_the_airports_is_no_ground_for_quarantine(
-    january: pa.Table, airports: pa.Table
+@pytest.mark.parametrize(
+    ("drop", "read", "found", "quarantined"),
+    [
+        ("flights-2013-01", 27_004, {"F42": 1, "F43": 4_324}, 0),
+        ("flights-2013-07", 29_425, {"F29": 1, "F31": 1, "F41": 1, "F43": 4_349}, 2),
+        ("arrivals-2013-07", 28_485, {"R23": 192}, 0),
+        ("weather-2013-01", 2_226, {}, 0),
+        ("weather-2013-02", 2_010, {"W24": 1}, 1),
+        ("weather-2013-03", 2_227, {}, 0),
+        ("weather-2013-11", 2_141, {"W18": 6}, 0),
+        ("weather-2013-12", 2_144, {}, 0),
+        ("planes-2013", 3_322, {"P05": 70}, 0),
+    ],
+)
+def test_a_real_drop_passes_with_its_findings_and_its_rows_reconcile(
+    drops: Any, drop: str, read: int, found: dict[str, int], quarantined: int
 ) -> None:
-    gaps = pc.invert(pc.is_in(january.column("dest"), airports.column("faa").combine_chunks()))
-    assert pc.sum(gaps).as_py() > 500
-    assert judged(FLIGHTS, january).quarantined == 0
+    report = drops.judged(CONTRACTS[drop.partition("-")[0]], drops[drop])
+    assert (report.verdict, report.stops) == (Verdict.PASSED, ())
+    assert (report.read, report.accepted, report.quarantined) == (read, read - quarantined, quarantined)
+    assert findings(report) == found
+
+
+def test_a_name_absent_from_another_table_is_a_finding_and_no_ground_for_quarantine(
+    drops: Any, january: pa.Table
+) -> None:
+    found = {
+        declared: {one.check.id: one for one in GATE.run(FLIGHTS, january, drops.references(declared))}
+        for declared in (True, False)
+    }
+    for results in found.values():
+        assert (results["F43"].verdict, len(results["F43"].failing)) == (Verdict.FAILED, 4_324)
+        assert (results["F43"].check.severity, results["F43"].check.on_row) == (Severity.INFO, OnRow.KEEP)
+    undeclared = found[False]["F44"]
+    absent = {january.column("dest")[position].as_py() for position in undeclared.failing}
+    assert len(undeclared.failing) == 680
+    assert absent == {"SJU", "BQN", "STT", "PSE"}  # the four the owner declares
+    assert (found[True]["F44"].verdict, found[True]["F44"].failing) == (Verdict.PASSED, ())
+
+
+def test_over_the_year_the_gaps_are_those_that_are_known(drops: Any) -> None:
+    known = drops.references(declared=False)
+    gaps = dict.fromkeys(("tailnum", "dest"), 0)
+    for month in range(1, 13):
+        table = drops[f"flights-2013-{month:02d}"]
+        for column, name in (("tailnum", "planes.tailnum"), ("dest", "airports.faa")):
+            values = table.column(column).drop_null()
+            gaps[column] += len(values) - pc.sum(pc.is_in(values, pa.array(known[name]))).as_py()
+    assert gaps == {"tailnum": 50_094, "dest": 7_602}
+
+
+def test_flights_cannot_be_gated_while_nobody_says_what_planes_lists(drops: Any, january: pa.Table) -> None:
+    only = {name: values for name, values in drops.references().items() if name != "planes.tailnum"}
+    results = GATE.run(FLIGHTS, january, only)
+    assert [one.check.id for one in results if one.verdict is Verdict.ERROR] == ["F43"]
+    report = judge(FLIGHTS, january.num_rows, results, CLOSED, CLOSED)
+    assert [(stop.rule, stop.code) for stop in report.stops] == [("G1", "check-errored")]
 
 
 @pytest.mark.parametrize(
-    ("month", "rule", "column", "value"),
-    [("2013-02", "F41", "tailnum", "D942DN"), ("2013-07", "F31", "distance", 17)],
+    ("drop", "rule", "column", "value"),
+    [
+        ("flights-2013-02", "F41", "tailnum", "D942DN"),
+        ("flights-2013-07", "F31", "distance", 17),
+        ("weather-2013-02", "W24", "wind_speed", 1048.36058),
+    ],
 )
 def test_a_really_bad_row_is_quarantined_for_its_reason(
-    drops: dict[str, Path], tmp_path: Path, month: str, rule: str, column: str, value: object
+    drops: Any, drop: str, rule: str, column: str, value: object
 ) -> None:
-    table = ArrowBatches(tmp_path).read(drops[month], FLIGHTS)
-    reasons = judged(FLIGHTS, table).reasons
+    reasons = drops.judged(CONTRACTS[drop.partition("-")[0]], drops[drop]).reasons
     held = [position for position, rules in reasons.items() if rule in rules]
-    assert [table.column(column)[position].as_py() for position in held] == [value]
+    assert [drops[drop].column(column)[position].as_py() for position in held] == [value]
 
 
 def test_airports_without_a_zone_or_on_the_wrong_side_of_the_earth_are_quarantined(
-    airports: pa.Table,
+    drops: Any, airports: pa.Table
 ) -> None:
-    report = judged(AIRPORTS, airports)
+    report = drops.judged(AIRPORTS, airports)
     codes = airports.column("faa").to_pylist()
     assert report.verdict is Verdict.PASSED
     assert {codes[position]: rules for position, rules in report.reasons.items()} == {
@@ -201,119 +254,56 @@ def test_airports_without_a_zone_or_on_the_wrong_side_of_the_earth_are_quarantin
     assert report.read == report.accepted + report.quarantined == 1458
 
 
-def test_a_late_drop_is_held_back_whole(january: pa.Table) -> None:
-    report = judged(FLIGHTS, january, FEBRUARY + timedelta(days=11))
+def test_a_tail_number_is_missing_only_where_the_flight_was_cancelled(january: pa.Table) -> None:
+    missing = january.filter(pc.is_null(january.column("tailnum")))
+    assert missing.num_rows == 155
+    assert missing.column("dep_time").null_count == 155
+
+
+def test_a_diverted_flight_has_a_row_without_a_delay_and_a_cancelled_one_has_none(
+    drops: Any, january: pa.Table
+) -> None:
+    arrivals = drops["arrivals-2013-01"]
+    assert january.num_rows - january.column("dep_time").null_count == arrivals.num_rows
+    assert arrivals.column("arr_delay").null_count == 85
+
+
+def test_the_hour_that_clocks_repeat_is_two_observations_told_apart_by_utc(drops: Any) -> None:
+    november = drops["weather-2013-11"]
+    results = {one.check.id: one for one in drops.results(WEATHER, november)}
+    rows = november.take(pa.array(results["W18"].failing)).to_pylist()
+    assert {(row["month"], row["day"], row["hour"]) for row in rows} == {(11, 3, 1)}
+    assert len({(row["origin"], row["time_hour"]) for row in rows}) == 6
+    assert results["W05"].verdict is Verdict.PASSED
+
+
+def test_the_weather_ends_on_30_december_at_18_o_clock_and_the_month_still_passes(drops: Any) -> None:
+    december = drops["weather-2013-12"]
+    last = pc.max(december.column("time_hour")).as_py()
+    assert last == datetime(2013, 12, 30, 23, tzinfo=UTC)  # New York is five hours behind
+    assert drops.judged(WEATHER, december).accepted == december.num_rows
+
+
+# ── simulated trouble ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_stale_weather_feed_is_a_warning_and_does_not_hold_the_month_back(drops: Any) -> None:
+    august = drops["weather-2013-08"]
+    report = drops.judged(WEATHER, august)
+    assert (report.verdict, report.accepted) == (Verdict.PASSED, august.num_rows)
+    (found,) = [one for one in report.results if one.verdict is not Verdict.PASSED]
+    assert (found.check.id, found.check.severity, found.observed) == ("W04", Severity.WARNING, "26")
+
+
+def test_the_gate_cannot_tell_the_defect_of_september_from_the_truth(drops: Any) -> None:
+    wrong, right = drops["arrivals-2013-09"], drops["arrivals-2013-09.r1"]
+    assert pc.mean(wrong.column("arr_delay")).as_py() < pc.mean(right.column("arr_delay")).as_py() - 10
+    for table in (wrong, right):
+        report = drops.judged(ARRIVALS, table)
+        assert (report.verdict, report.accepted, findings(report)) == (Verdict.PASSED, 27_122, {"R23": 112})
+
+
+def test_a_late_drop_is_held_back_whole(drops: Any) -> None:
+    report = drops.judged(WEATHER, drops["weather-2013-01"], CLOSED + timedelta(days=11))
     assert [(stop.rule, stop.code) for stop in report.stops] == [("G5", "freshness")]
     assert report.accepted == 0
-
-
-# ── every rule catches what it is for ─────────────────────────────────────────────────────────────
-
-LEFT: Mapping[str, object] = {"dep_time": 900, "dep_delay": 1, "arr_time": 1000, "arr_delay": 1,
-                              "air_time": 40, "tailnum": "N12345", "distance": 500,
-                              "flight": 7001}  # fmt: skip
-GONE: Mapping[str, object] = dict.fromkeys(("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"))
-
-#: For each row-level rule, the cells that break it; what else they break is not looked at.
-FLIGHT_FAULTS: Mapping[str, Mapping[str, object]] = {
-    "F05": {"year": None}, "F06": {"month": None}, "F07": {"day": None}, "F08": {"sched_dep_time": None},
-    "F09": {"sched_arr_time": None}, "F10": {"carrier": None}, "F11": {"flight": None},
-    "F12": {"origin": None},
-    "F13": {"dest": None}, "F14": {"distance": None}, "F15": {"hour": None}, "F16": {"minute": None},
-    "F17": {"time_hour": None}, "F18": {"year": 2014}, "F19": {"month": 13}, "F20": {"day": 32},
-    "F21": {"hour": 24}, "F22": {"minute": 60}, "F23": {"sched_dep_time": 1260}, "F24": {"dep_time": 2401},
-    "F25": {"time_hour": datetime(2013, 1, 1, 10, 30, tzinfo=UTC)}, "F26": {"carrier": "UAL"},
-    "F27": {"origin": "BOS"}, "F28": {"dest": "lax"}, "F29": {"origin": "JFK", "dest": "JFK"},
-    "F30": {"flight": 0},
-    "F31": {"distance": 17}, "F32": {"air_time": 5}, "F33": {"distance": 100, "air_time": 100},
-    "F34": {"dep_delay": 2000}, "F35": {"arr_delay": -500}, "F36": {"dep_delay": None},
-    "F37": {**GONE, "arr_delay": 3}, "F38": {**GONE, "arr_time": 900}, "F39": {"arr_time": None},
-    "F40": {"tailnum": None}, "F41": {"tailnum": "D942DN"}, "F42": {"flight": 8500},
-}  # fmt: skip
-
-AIRPORT_FAULTS: Mapping[str, Mapping[str, object]] = {
-    "A02": {"faa": None}, "A04": {"faa": "jfk"}, "A05": {"name": None}, "A06": {"lat": None},
-    "A07": {"lon": None},
-    "A08": {"tzone": None}, "A09": {"lat": 5.0}, "A10": {"lon": 74.0, "tz": -5}, "A11": {"tz": 5},
-    "A12": {"tzone": "Europe/Paris"}, "A13": {"dst": "X"},
-}  # fmt: skip
-
-
-def _whole(contract: Contract) -> set[str]:
-    return {check.id for check in contract.checks if not check.row_level}
-
-
-def test_every_rule_has_a_planted_fault() -> None:
-    assert {*FLIGHT_FAULTS, "F04", *_whole(FLIGHTS)} == {check.id for check in FLIGHTS.checks}
-    assert {*AIRPORT_FAULTS, "A03", *_whole(AIRPORTS)} == {check.id for check in AIRPORTS.checks}
-    assert _whole(FLIGHTS) == {"F01", "F02", "F03"}
-    assert _whole(AIRPORTS) == {"A01"}
-
-
-def _assert_caught(
-    contract: Contract, table: pa.Table, faults: Mapping[str, Mapping[str, object]], **base: Any
-) -> None:
-    at = {rule: 10 * place for place, rule in enumerate(faults, 1)}
-    broken = planted(table, {at[rule]: {**base, **faults[rule]} for rule in faults})
-    results = {result.check.id: result for result in GATE.run(contract, broken)}
-    missed = [rule for rule in faults if at[rule] not in results[rule].failing]
-    assert not missed
-    report = judge(contract, table.num_rows, tuple(results.values()), FEBRUARY, FEBRUARY)
-    kept = {check.id for check in contract.checks if check.on_row is OnRow.KEEP}
-    for rule in faults:
-        reasons = report.reasons.get(at[rule], ())
-        assert (rule in reasons) is (rule not in kept), rule
-    assert report.verdict is Verdict.PASSED
-
-
-def test_each_planted_fault_of_a_flight_is_caught_by_the_rule_meant_for_it(january: pa.Table) -> None:
-    _assert_caught(FLIGHTS, january, FLIGHT_FAULTS, **LEFT)
-
-
-def test_each_planted_fault_of_an_airport_is_caught_by_the_rule_meant_for_it(airports: pa.Table) -> None:
-    # On sound airports only, so that each rule fails its own row and no other.
-    sound = airports.filter(pc.equal(airports.column("tzone"), "America/Chicago"))
-    at = {rule: 10 * place for place, rule in enumerate(AIRPORT_FAULTS, 1)}
-    results = GATE.run(AIRPORTS, planted(sound, {at[rule]: AIRPORT_FAULTS[rule] for rule in at}))
-    assert {r.check.id: r.failing for r in results if r.check.id in at} == {rule: (at[rule],) for rule in at}
-
-
-@pytest.mark.parametrize(
-    ("rule", "contract", "key"), [("F04", FLIGHTS, FLIGHTS.key), ("A03", AIRPORTS, AIRPORTS.key)]
-)
-def test_every_copy_of_a_repeated_key_is_quarantined(
-    rule: str, contract: Contract, key: tuple[str, ...], january: pa.Table, airports: pa.Table
-) -> None:
-    table = january if contract is FLIGHTS else airports
-    copy = {name: table.column(name)[100].as_py() for name in key}
-    report = judged(contract, planted(table, {200: copy, 300: copy}))
-    assert [position for position, rules in report.reasons.items() if rule in rules] == [100, 200, 300]
-
-
-def test_a_flight_number_flown_from_two_airports_on_one_day_is_no_copy(january: pa.Table) -> None:
-    copy = {name: january.column(name)[100].as_py() for name in FLIGHTS.key}
-    other = next(code for code in ("EWR", "JFK", "LGA") if code != copy["origin"])
-    report = judged(FLIGHTS, planted(january, {200: {**copy, "origin": other}}))
-    assert not [rules for rules in report.reasons.values() if "F04" in rules]
-
-
-def test_a_missing_column_stops_the_drop(january: pa.Table, airports: pa.Table) -> None:
-    for contract, table, rule in ((FLIGHTS, january, "F01"), (AIRPORTS, airports, "A01")):
-        results = {r.check.id: r for r in GATE.run(contract, table.drop_columns([table.column_names[-1]]))}
-        assert results[rule].verdict is Verdict.FAILED
-        assert f"missing {table.column_names[-1]}" in results[rule].observed
-
-
-def test_too_few_rows_and_a_silent_airport_stop_the_drop(january: pa.Table) -> None:
-    few = january.filter(pc.not_equal(january.column("origin"), "EWR"))
-    report = judged(FLIGHTS, few)
-    assert report.verdict is Verdict.FAILED
-    assert [stop.code for stop in report.stops] == ["critical-check", "critical-check", "volume"]
-    assert "All three airports report" in report.stops[1].sentence
-    assert report.accepted == 0
-    assert report.quarantined == report.read
-
-
-def test_too_many_bad_rows_stop_the_drop(january: pa.Table) -> None:
-    report = judged(FLIGHTS, planted(january, {row: {"carrier": None} for row in range(300)}))
-    assert [(stop.rule, stop.code) for stop in report.stops] == [("G3", "quarantine-share")]

@@ -13,10 +13,13 @@ import pyarrow as pa
 import pytest
 
 from tidegate.adapters.feast_store import FeastStore
+from tidegate.adapters.feast_store.repository import source_sql
 from tidegate.adapters.shared.arrow import write_parquet
+from tidegate.domain.errors import BadInput
 
 ROOT = Path(__file__).parents[2]
 DECLARED = {"airports": {"zones": [{"faa": "SJU", "tzone": "America/Puerto_Rico"}]}}
+VIEWS = {"carrier_day", "route_day", "origin_day", "origin_hour", "weather_hour"}
 
 
 @pytest.fixture
@@ -26,24 +29,27 @@ def project(tmp_path):
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "features", features, symlinks=True, ignore=ignored)
     days = [date(2013, 1, 1) + timedelta(days=day) for day in range(3)]
+    hours = [datetime(day.year, day.month, day.day, 11, tzinfo=UTC) for day in days]
     flights = {
         "year": [day.year for day in days],
         "month": [day.month for day in days],
         "day": [day.day for day in days],
         "dep_time": [600] * 3,
-        "sched_arr_time": [920] * 3,
-        "arr_delay": [0, 30, 0],
+        "dep_delay": [0, 30, 0],
         "carrier": ["AA"] * 3,
         "origin": ["JFK"] * 3,
         "dest": ["LAX"] * 3,
         "hour": [6] * 3,
         "minute": [0] * 3,
-        "time_hour": [datetime(day.year, day.month, day.day, 11, tzinfo=UTC) for day in days],
+        "time_hour": hours,
     }
+    measured = ("temp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib")
+    weather = {"origin": ["JFK"] * 3, "time_hour": hours, **{name: [1.0, 2.0, 3.0] for name in measured}}
     zones = {"faa": ["JFK", "LAX"], "tzone": ["America/New_York", "America/Los_Angeles"]}
+    tables = {"flights": flights, "weather": weather, "airports": zones}
     batches = {
-        "flights": [write_parquet(pa.table(flights), tmp_path / "flights.parquet")],
-        "airports": [write_parquet(pa.table(zones), tmp_path / "airports.parquet")],
+        name: [write_parquet(pa.table(columns), tmp_path / f"{name}.parquet")]
+        for name, columns in tables.items()
     }
     store = FeastStore(features, tmp_path / "project" / ".tidegate")
     store.build(batches, DECLARED)
@@ -71,25 +77,49 @@ def feast(folder, *arguments):
 @pytest.mark.slow
 def test_the_native_command_works_on_the_folder(project):
     feast(project, "-c", "features", "apply")
-    assert "flight_delay" in feast(project, "-c", "features", "feature-services", "list")
+    listed = feast(project, "-c", "features", "feature-services", "list")
+    assert "flight_delay" in listed
+    assert "origin_delay" in listed
     assert "flight_delay" in feast(project / "features", "feature-services", "list")
     feast(project, "-c", "features", "materialize", "2013-01-01T00:00:00", "2013-01-05T00:00:00")
     overlay = ".tidegate/feast/feature_store.yaml"
     answer = feast(
         project, "-f", overlay, "-c", "features", "get-online-features",
         "-e", "carrier=AA", "-e", "origin=JFK", "-e", "dest=LAX",
-        "-f", "carrier_day:carrier_late_share_28d", "-f", "route_day:route_flights_28d",
+        "-f", "carrier_day:carrier_late_share_28d", "-f", "weather_hour:weather_temp",
     )  # fmt: skip
     assert "0.333" in answer
+    assert "3.0" in answer
 
 
 def test_definitions_applied_by_the_native_command_are_the_ones_we_apply(project):
     feast(project, "-c", "features", "apply")
     store = FeastStore(project / "features", project / ".tidegate")
     registry = (project / ".tidegate" / "feast" / "registry.db").stat().st_ino
-    assert set(store.apply()) == {"carrier_day", "route_day", "flight_delay"}
+    assert set(store.apply()) == {*VIEWS, "flight_delay", "origin_delay"}
     assert (project / ".tidegate" / "feast" / "registry.db").stat().st_ino == registry
     assert store.apply() == FeastStore(ROOT / "features", project / "other").apply()
+
+
+def test_every_view_has_its_sql_and_every_sql_its_view():
+    sources = ROOT / "features" / "sources"
+    assert {file.stem for file in sources.glob("*.sql")} == VIEWS
+    named = {step for view in VIEWS for step in source_sql(ROOT / "features", view)[1]}
+    assert named == {file.stem for file in sources.glob("shared/*.sql")} == {"departures"}
+
+
+@pytest.mark.parametrize("dataset", ["flights", "weather"])
+def test_a_dataset_that_was_never_accepted_is_named(project, dataset):
+    batches = {name: [project.parent / f"{name}.parquet"] for name in ("flights", "weather", "airports")}
+    del batches[dataset]
+    store = FeastStore(project / "features", project / ".tidegate")
+    before = {view: (project / ".tidegate" / "features" / f"{view}.parquet").read_bytes() for view in VIEWS}
+    with pytest.raises(BadInput) as refused:
+        store.build(batches, DECLARED)
+    assert refused.value.code == "sql-failed"
+    assert dataset in refused.value.sentence
+    for view, content in before.items():
+        assert (project / ".tidegate" / "features" / f"{view}.parquet").read_bytes() == content
 
 
 @pytest.mark.slow

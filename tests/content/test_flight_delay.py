@@ -18,14 +18,21 @@ from tidegate.adapters.shared.sql import run_sql
 from tidegate.adapters.sklearn_trainer import SklearnTrainer
 from tidegate.adapters.sql_entities import SqlEntities
 from tidegate.application.ports import Windows
+from tidegate.application.train import windows
 
 PROJECT = Path(__file__).resolve().parents[2]
 ALWAYS = (datetime(2013, 1, 1, tzinfo=UTC), datetime(2014, 1, 2, tzinfo=UTC))
 HISTORY = (
     "carrier_flights_1d", "carrier_late_share_1d", "carrier_late_share_7d", "carrier_late_share_28d",
-    "carrier_cancel_share_7d", "route_flights_28d", "route_late_share_28d", "route_mean_arr_delay_28d",
+    "carrier_cancel_share_7d", "route_flights_28d", "route_late_share_28d", "route_mean_dep_delay_28d",
+    "origin_flights_3h", "origin_late_share_3h", "origin_mean_delay_3h", "weather_temp", "weather_humid",
+    "weather_wind_speed", "weather_wind_gust", "weather_precip", "weather_visib",
 )  # fmt: skip
-SCHEDULE = ("month", "weekday", "hour", "distance", "block_minutes")
+SCHEDULE = ("weekday", "hour", "distance", "block_minutes", "origin_scheduled")
+DATASETS = ("flights", "arrivals", "airports")
+#: What is known of a flight only once it has ended; the rest of an arrival is the flight's key.
+ENDED = ("arr_time", "arr_delay", "air_time")
+KEY = ("year", "month", "day", "origin", "carrier", "flight")
 HOUR = timedelta(hours=1)
 
 
@@ -41,7 +48,8 @@ def declared():
 
 @pytest.fixture(scope="module")
 def year(tmp_path_factory):
-    """Return every flight of the year and every airport, as two Parquet files."""
+    """Return every flight of the year, every arrival and every airport, as Parquet files."""
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
     from pyarrow import csv
 
@@ -49,16 +57,24 @@ def year(tmp_path_factory):
     data = Path(package.submodule_search_locations[0]) / "data"
     folder = tmp_path_factory.mktemp("year")
     with zipfile.ZipFile(data / "flights.csv.zip") as archive:
-        sources = {"flights": archive.read("flights.csv"), "airports": (data / "airports.csv").read_bytes()}
-    for name, body in sources.items():
-        nulls = csv.ConvertOptions(null_values=["NA", ""], strings_can_be_null=True)
-        pq.write_table(csv.read_csv(io.BytesIO(body), convert_options=nulls), folder / f"{name}.parquet")
-    return {name: [folder / f"{name}.parquet"] for name in sources}
+        bodies = {"flights": archive.read("flights.csv"), "airports": (data / "airports.csv").read_bytes()}
+    nulls = csv.ConvertOptions(null_values=["NA", ""], strings_can_be_null=True)
+    tables = {name: csv.read_csv(io.BytesIO(body), convert_options=nulls) for name, body in bodies.items()}
+    whole = tables["flights"]
+    tables["arrivals"] = whole.filter(pc.is_valid(whole["dep_time"])).select([*KEY, *ENDED])
+    tables["flights"] = whole.drop_columns(list(ENDED))
+    for name in DATASETS:
+        pq.write_table(tables[name], folder / f"{name}.parquet")
+    return {name: [folder / f"{name}.parquet"] for name in DATASETS}
+
+
+#: A window that leaves nothing out.
+EVER = {"since": datetime(2013, 1, 1, tzinfo=UTC), "until": datetime(2014, 1, 2, tzinfo=UTC)}
 
 
 @pytest.fixture(scope="module")
 def rows_of_the_year(model, year, declared):
-    return run_sql((model.folder / "rows.sql").read_text(), year, declared)
+    return run_sql((model.folder / "rows.sql").read_text(), year, declared, EVER)
 
 
 FLIGHT = {
@@ -67,28 +83,34 @@ FLIGHT = {
     "tailnum": "N1", "origin": "EWR", "dest": "ORD", "air_time": 120.0, "distance": 719, "hour": 9,
     "minute": 0, "time_hour": datetime(2013, 3, 15, 13, tzinfo=UTC),
 }  # fmt: skip
-CANCELLED = {"dep_time": None, "dep_delay": None, "arr_time": None, "arr_delay": None, "tailnum": None}
+CANCELLED = {"dep_time": None, "dep_delay": None, "tailnum": None, "arrival": False}
 DIVERTED = {"arr_time": None, "arr_delay": None, "air_time": None}
+PENDING = {"arrival": False}
 ZONES = [{"faa": "ORD", "tzone": "America/Chicago"}, {"faa": "HNL", "tzone": "Pacific/Honolulu"}]
 
 
 @pytest.fixture
 def rows(model, declared, tmp_path):
-    """Return a function that runs the model's rows.sql on flights made by hand."""
+    """Return a function that runs the model's rows.sql on flights made by hand.
+
+    Of a flight whose ``arrival`` is false none was delivered.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     def run(*changes):
-        flights = [{**FLIGHT, "flight": number, **change} for number, change in enumerate(changes, 1)]
-        types = pa.schema(
-            [
-                (name, pa.float64() if isinstance(value, float) else pa.scalar(value).type)
-                for name, value in FLIGHT.items()
-            ]
-        )
-        pq.write_table(pa.Table.from_pylist(flights, types), tmp_path / "flights.parquet")
+        flown = [{**FLIGHT, "flight": number, **change} for number, change in enumerate(changes, 1)]
+        kinds = {
+            name: pa.float64() if isinstance(value, float) else pa.scalar(value).type
+            for name, value in FLIGHT.items()
+        }
+        columns = {"flights": [name for name in FLIGHT if name not in ENDED], "arrivals": [*KEY, *ENDED]}
+        given = {"flights": flown, "arrivals": [row for row in flown if row.get("arrival", True)]}
+        for name, made in given.items():
+            schema = pa.schema([(column, kinds[column]) for column in columns[name]])
+            pq.write_table(pa.Table.from_pylist(made, schema), tmp_path / f"{name}.parquet")
         pq.write_table(pa.Table.from_pylist(ZONES), tmp_path / "airports.parquet")
-        batches = {name: [tmp_path / f"{name}.parquet"] for name in ("flights", "airports")}
+        batches = {name: [tmp_path / f"{name}.parquet"] for name in DATASETS}
         frame = SqlEntities(tmp_path).frame(model, batches, declared, ALWAYS)
         found = pq.read_table(frame.path).to_pylist()
         return sorted(found, key=lambda row: row["flight"])
@@ -106,6 +128,40 @@ def test_every_scheduled_flight_is_a_row_cancelled_and_diverted_ones_included(ro
     assert [row["label_time"] is None for row in (arrived, cancelled, diverted)] == [False, True, True]
 
 
+def test_a_flight_that_left_is_pending_until_its_arrival_is_delivered(rows):
+    (before,), (after,) = rows(PENDING), rows({})
+    assert (before["status"], before["late"], before["label_time"]) == ("pending", None, None)
+    assert (after["status"], after["late"]) == ("arrived", True)
+    assert before["event_timestamp"] == after["event_timestamp"]
+
+
+def test_before_any_arrival_is_delivered_every_flight_that_left_is_pending(rows):
+    found = rows(PENDING, CANCELLED, PENDING)
+    assert [row["status"] for row in found] == ["pending", "cancelled", "pending"]
+    assert [row["late"] for row in found] == [None, None, None]
+
+
+def test_a_cancelled_flight_never_gets_a_label_whatever_is_delivered(rows):
+    (row,) = rows({**CANCELLED, "arrival": True})
+    assert (row["status"], row["late"], row["label_time"]) == ("cancelled", None, None)
+
+
+def test_an_arrival_is_joined_by_the_whole_key_and_to_one_flight_alone(rows):
+    found = rows(
+        {"flight": 7, "arr_delay": 1.0},
+        {"flight": 7, "arr_delay": 99.0, "origin": "JFK"},
+        {"flight": 7, "day": 16, "time_hour": datetime(2013, 3, 16, 13, tzinfo=UTC), "arrival": False},
+    )
+    told = {(row["origin"], row["event_timestamp"].day): row["late"] for row in found}
+    assert told == {("EWR", 15): False, ("JFK", 15): True, ("EWR", 16): None}
+
+
+def test_an_hour_is_as_busy_as_its_airport_s_schedule_cancelled_flights_included(rows):
+    found = rows({}, CANCELLED, {"minute": 59}, {"origin": "JFK"},
+                 {"hour": 10, "time_hour": datetime(2013, 3, 15, 14, tzinfo=UTC)})  # fmt: skip
+    assert [row["origin_scheduled"] for row in found] == [3, 3, 3, 1, 1]
+
+
 def test_the_year_has_every_flight_and_its_cancelled_and_diverted_ones_are_those_known(rows_of_the_year):
     counts = rows_of_the_year.group_by("status").aggregate([("flight", "count")]).to_pydict()
     assert dict(zip(counts["status"], counts["flight_count"], strict=True)) == {
@@ -116,11 +172,14 @@ def test_the_year_has_every_flight_and_its_cancelled_and_diverted_ones_are_those
 
 
 def test_the_share_of_late_flights_moves_with_the_season(rows_of_the_year):
+    import pyarrow as pa
     import pyarrow.compute as pc
 
+    months = pc.month(
+        pc.local_timestamp(rows_of_the_year["event_timestamp"].cast(pa.timestamp("us", "America/New_York")))
+    )
     shares = {
-        month: pc.mean(rows_of_the_year.filter(pc.equal(rows_of_the_year["month"], month))["late"]).as_py()
-        for month in (9, 12)
+        month: pc.mean(rows_of_the_year.filter(pc.equal(months, month))["late"]).as_py() for month in (9, 12)
     }
     assert shares == pytest.approx({9: 0.132, 12: 0.326}, abs=0.0005)
 
@@ -190,11 +249,13 @@ def test_over_the_year_the_computed_arrival_is_the_recorded_one_at_the_gate(year
             f.arr_time % 2400 <> 100 * date_part('hour', local) + date_part('minute', local)) AS differ
         FROM (SELECT *, timezone(tzone, label_time - INTERVAL 6 HOUR) AS local
               FROM entities JOIN zones ON faa = dest WHERE status = 'arrived') AS e
-        JOIN flights AS f ON f.carrier = e.carrier AND f.flight = e.flight AND f.origin = e.origin
+        JOIN (FROM flights JOIN arrivals USING (year, month, day, origin, carrier, flight)) AS f
+            ON f.carrier = e.carrier AND f.flight = e.flight AND f.origin = e.origin
             AND f.time_hour + to_minutes(f.minute::BIGINT) = e.event_timestamp
         """.replace("{rows}", (PROJECT / "models/flight_delay/rows.sql").read_text()),
         year,
         declared,
+        EVER,
     ).to_pylist()
     # The one that differs was in the air when the clocks changed, on 10 March.
     assert found == [{"flights": 327_346, "differ": 1}]
@@ -228,7 +289,7 @@ def test_the_aircraft_that_flew_is_no_input_and_not_even_selected(model, rows_of
 @pytest.mark.parametrize(
     "outcome",
     [
-        CANCELLED, DIVERTED, {"tailnum": "N2"}, {"dep_time": 1200, "dep_delay": 180.0},
+        CANCELLED, DIVERTED, PENDING, {"tailnum": "N2"}, {"dep_time": 1200, "dep_delay": 180.0},
         {"arr_time": 1459, "arr_delay": 239.0, "air_time": 200.0},
     ],
 )  # fmt: skip
@@ -260,9 +321,23 @@ def test_calibration_is_inside_the_pipeline_and_learns_from_the_later_rows_alone
     assert len(calibrated.calibrated_classifiers_) == 1
 
 
-def test_the_windows_lie_one_behind_the_other(model):
+def test_trained_when_a_month_s_arrivals_have_come_that_month_calibrates_and_judges(model):
+    # Departures come on the 1st and arrivals on the 4th of the next month; every month has 28 days or more.
+    for month in range(2, 13):
+        laid = windows(model, datetime(2013, month, 4, 12, tzinfo=UTC))
+        first, next_first = datetime(2013, month - 1, 1, tzinfo=UTC), datetime(2013, month, 1, tzinfo=UTC)
+        assert laid.calibrate[1] == laid.validate[0]
+        assert laid.train[1] == laid.calibrate[0]
+        assert (next_first - laid.validate[0]).days >= 14
+        if month != 3:  # of February 13 of the 15 days that calibrate
+            assert laid.calibrate[0] >= first
+
+
+def test_there_is_one_place_that_says_how_long_a_window_is(model):
     days = [model.parameters[f"{name}_days"] for name in ("train", "calibrate", "validate")]
-    assert days == [82, 15, 16]
+    assert days == [365, 15, 18]
+    written = (model.folder / "model.yaml").read_text("utf-8")
+    assert [written.count(f"{name}_days") for name in ("train", "calibrate", "validate")] == [1, 1, 1]
 
 
 @pytest.fixture(scope="module")
@@ -273,9 +348,9 @@ def january(model, year, declared, tmp_path_factory):
         model, numeric=SCHEDULE, parameters={**model.parameters, "max_iter": 30, "evaluation.resamples": 200}
     )
     at = [datetime(2013, 1, day, tzinfo=UTC) for day in (1, 16, 23, 31)]
-    windows = Windows((at[0], at[1]), (at[1], at[2]), (at[2], at[3]), at[3] + 6 * HOUR)
+    cut = Windows((at[0], at[1]), (at[1], at[2]), (at[2], at[3]), at[3] + 6 * HOUR)
     frame = SqlEntities(home).frame(model, year, declared, (at[0], at[3]))
-    return SklearnTrainer(home).train(small, frame, windows)
+    return SklearnTrainer(home).train(small, frame, cut)
 
 
 def test_metrics_are_on_flights_that_arrived_and_coverage_counts_the_others(january):

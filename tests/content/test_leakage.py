@@ -13,170 +13,273 @@ import pytest
 
 from tidegate.adapters.feast_store import FeastStore
 from tidegate.adapters.shared.arrow import write_parquet
-from tidegate.adapters.shared.sql import run_sql, write_frame
+from tidegate.adapters.shared.sql import write_frame
 
 ROOT = Path(__file__).parents[2]
 NEW_YORK = ZoneInfo("America/New_York")
-FIRST = datetime(2013, 2, 20, tzinfo=NEW_YORK)  # the clocks change on 10 March
+FIRST = datetime(2013, 2, 20)  # noqa: DTZ001 - New York's wall clock; it changes on 10 March
 CUT = datetime(2013, 3, 16, 18, 0, tzinfo=UTC)
+DAYS = 30
 DECLARED = {"airports": {"zones": [{"faa": "SJU", "tzone": "America/Puerto_Rico"}]}}
-AIRPORTS = {
-    "faa": ["JFK", "LAX", "ORD"],
-    "tzone": ["America/New_York", "America/Los_Angeles", "America/Chicago"],
-}
-PLACES = {
-    "LAX": (6 * 60, "America/Los_Angeles"),
-    "ORD": (150, "America/Chicago"),
-    "SJU": (230, "America/Puerto_Rico"),
-}
-LAG = timedelta(hours=6)
+AIRPORTS = {"faa": ["JFK", "LGA"], "tzone": ["America/New_York"] * 2}
+PLACES = ("LAX", "ORD")
+HOUR = timedelta(hours=1)
+SERVICES = {"flight_delay": ["carrier", "origin", "dest"], "origin_delay": ["origin"]}
+KEYS = [
+    {"carrier": carrier, "origin": origin, "dest": dest}
+    for carrier in ("AA", "UA")
+    for origin in AIRPORTS["faa"]
+    for dest in PLACES
+]
 
 
-def flights():
-    """Return 30 days of flights; each tells when its outcome was published (``known``)."""
-    chance, rows = random.Random(11), []
-    for number in range(30 * 12):
-        local = FIRST.replace(tzinfo=None) + timedelta(hours=2 * number, minutes=chance.randrange(60))
-        departs = local.replace(tzinfo=NEW_YORK).astimezone(UTC)
-        dest = chance.choice(sorted(PLACES))
-        block, zone = PLACES[dest]
-        due = departs + timedelta(minutes=block)
-        wall = due.astimezone(ZoneInfo(zone))
-        fate = chance.random()
-        delay = (
-            None if fate < 0.05 else 900 + chance.randrange(900) if fate < 0.1 else chance.randrange(-20, 60)
-        )
-        rows.append(
-            {
-                "year": local.year,
-                "month": local.month,
-                "day": local.day,
-                "dep_time": None if fate < 0.03 else 1,
-                "sched_arr_time": wall.hour * 100 + wall.minute,
-                "arr_delay": delay,
-                "carrier": chance.choice(["AA", "UA"]),
-                "origin": "JFK",
-                "dest": dest,
-                "hour": local.hour,
-                "minute": local.minute,
-                "time_hour": departs.replace(minute=0),
-                "departs": departs,
-                "known": due + LAG + timedelta(minutes=360 if delay is None else delay),
-            }
-        )
-    return rows
+def minutes(number):
+    return timedelta(minutes=number)
 
 
-def otherwise(row):
-    """Return the flight with another outcome that was published no earlier than the one it had."""
-    if row["arr_delay"] is None:
-        return {**row, "dep_time": 1, "arr_delay": 600}
-    return {**row, "arr_delay": row["arr_delay"] + 777}
-
-
-def batches(folder, rows):
-    columns = [name for name in rows[0] if name not in ("departs", "known")]
-    table = pa.table({name: pa.array([row[name] for row in rows]) for name in columns})
+def flight(local, key, delay):
+    """Return a flight due at a wall-clock time; ``departs`` is when in UTC."""
+    departs = local.replace(tzinfo=NEW_YORK).astimezone(UTC)
     return {
-        "flights": [write_parquet(table, folder / "flights.parquet")],
-        "airports": [write_parquet(pa.table(AIRPORTS), folder / "airports.parquet")],
+        "year": local.year,
+        "month": local.month,
+        "day": local.day,
+        "dep_time": None if delay is None else 1,
+        "dep_delay": delay,
+        **key,
+        "hour": local.hour,
+        "minute": local.minute,
+        "time_hour": departs.replace(minute=0),
+        "departs": departs,
     }
 
 
-def entities(folder, rows):
-    columns = {name: pa.array([row[name] for row in rows]) for name in ("carrier", "origin", "dest")}
-    times = pa.array([row["departs"] for row in rows], pa.timestamp("us", "UTC"))
-    return write_frame(pa.table({"event_timestamp": times, **columns}), folder / "entities")
+def flights():
+    """Return 30 days of flights, two an hour: some cancelled, some many hours late."""
+    chance, rows = random.Random(11), []
+    for number in range(DAYS * 48):
+        local = FIRST + minutes(30 * number + chance.randrange(30))
+        fate = chance.random()
+        delay = chance.randrange(200, 1300) if fate < 0.1 else chance.randrange(-20, 60)
+        rows.append(flight(local, chance.choice(KEYS), None if fate < 0.05 else delay))
+    return rows
 
 
-def joined(store, folder, rows):
-    frame = store.training_frame(entities(folder, rows), "flight_delay", [])
-    return pq.ParquetFile(frame.path).read().to_pylist()
+def published(row):
+    """Return when the world learned what came of the departure."""
+    if row["dep_delay"] is None:
+        return row["departs"] + 6 * HOUR
+    return row["departs"] + minutes(row["dep_delay"] + 15)
+
+
+def otherwise(row):
+    """Return the flight with another departure, or with none, published after the cut too."""
+    if row["dep_delay"] is None:
+        return {**row, "dep_time": 1, "dep_delay": 400}
+    if row["departs"] + 6 * HOUR > CUT and row["minute"] % 2:
+        return {**row, "dep_time": None, "dep_delay": None}
+    return {**row, "dep_delay": row["dep_delay"] + 777}
+
+
+def weather(days=DAYS):
+    """Return readings by hour; temperature numbers the hours, so that none can pass for another."""
+    start = FIRST.replace(tzinfo=NEW_YORK).astimezone(UTC)
+    return [
+        reading(start + hour * HOUR, origin, hour) for hour in range(days * 24) for origin in ("JFK", "LGA")
+    ]
+
+
+def reading(time, origin, temp):
+    usual = {
+        "humid": 50.0,
+        "wind_speed": 8.0,
+        "wind_gust": 20.0,
+        "precip": 0.0,
+        "pressure": 1012.0,
+        "visib": 10.0,
+    }
+    return {"origin": origin, "time_hour": time, "temp": float(temp), **usual}
+
+
+def planted(rows, readings):
+    """Return the same history, with everything that was published after the cut replaced."""
+    return (
+        [otherwise(row) if published(row) > CUT else row for row in rows],
+        [
+            {**row, "temp": -99.0, "pressure": None} if row["time_hour"] + HOUR > CUT else row
+            for row in readings
+        ],
+    )
+
+
+def joined(store, folder, asked, service="flight_delay"):
+    """Return the features at each row's ``departs``."""
+    columns = {name: pa.array([row[name] for row in asked], pa.string()) for name in SERVICES[service]}
+    times = pa.array([row["departs"] for row in asked], pa.timestamp("us", "UTC"))
+    entities = write_frame(pa.table({"event_timestamp": times, **columns}), folder / "entities")
+    return pq.ParquetFile(store.training_frame(entities, service, []).path).read().to_pylist()
 
 
 @pytest.fixture
 def build(tmp_path):
-    def of(name, rows):
-        store = FeastStore(ROOT / "features", tmp_path / name / "home")
-        store.build(batches(tmp_path / name, rows), DECLARED)
+    def of(name, rows, readings):
+        folder = tmp_path / name
+        columns = [column for column in rows[0] if column != "departs"]
+        tables = {
+            "flights": pa.table({column: pa.array([row[column] for row in rows]) for column in columns}),
+            "weather": pa.Table.from_pylist(readings),
+            "airports": pa.table(AIRPORTS),
+        }
+        batches = {n: [write_parquet(table, folder / f"{n}.parquet")] for n, table in tables.items()}
+        store = FeastStore(ROOT / "features", folder / "home")
+        store.build(batches, DECLARED)
         store.apply()
         return store
 
     return of
 
 
-def test_outcomes_published_later_change_no_feature_of_an_earlier_flight(build, tmp_path):
-    true = flights()
-    planted = [otherwise(row) if row["known"] > CUT else row for row in true]
-    assert sum(a != b for a, b in zip(true, planted, strict=True)) > 50
-    early = [row for row in true if row["departs"] <= CUT]
-    in_the_air = [row for row in early if row["known"] > CUT]
-    assert in_the_air, "the cut must lie between departures and arrivals"
-    asked = [*early, *({**row, "departs": CUT} for row in true[-60:])]
-    before = joined(build("true", true), tmp_path, asked)
-    after = joined(build("planted", planted), tmp_path, asked)
+@pytest.fixture
+def small(build):
+    """Return a store that knows one flight a day at JFK and the weather there."""
+
+    def of(readings=None):
+        days = [FIRST + timedelta(days=day, hours=10) for day in range(3)]
+        return build("small", [flight(day, KEYS[0], 0) for day in days], readings or weather(3))
+
+    return of
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_what_is_published_later_changes_no_feature_of_an_earlier_moment(build, tmp_path, service):
+    rows, readings = flights(), weather()
+    others = planted(rows, readings)
+    assert sum(a != b for a, b in zip(rows, others[0], strict=True)) > 100
+    early = [row for row in rows if row["departs"] <= CUT]
+    assert any(published(row) > CUT for row in early), "the cut must lie between schedule and departure"
+    asked = [*early, *({**key, "departs": CUT} for key in KEYS)]
+    before = joined(build("true", rows, readings), tmp_path, asked, service)
+    after = joined(build("planted", *others), tmp_path, asked, service)
     assert before == after
-    known = [row for row in before if row["carrier_late_share_28d"] is not None]
-    assert len(known) > 0.9 * len(before), "a test on unknown features would prove nothing"
+    for name in before[0]:
+        known = sum(row[name] is not None for row in before)
+        assert known > 0.85 * len(before), f"a test on an unknown {name} would prove nothing"
 
 
-def test_the_same_outcomes_do_change_the_features_once_they_are_published(build, tmp_path):
-    true = flights()
-    planted = [otherwise(row) if row["known"] > CUT else row for row in true]
-    late = [{**row, "departs": CUT + timedelta(days=6)} for row in true[:20]]
-    assert joined(build("true", true), tmp_path, late) != joined(build("planted", planted), tmp_path, late)
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_the_same_facts_do_change_the_features_once_they_are_published(build, tmp_path, service):
+    rows, readings = flights(), weather()
+    asked = [{**key, "departs": CUT + wait} for key in KEYS for wait in (HOUR, timedelta(days=2))]
+    before = joined(build("true", rows, readings), tmp_path, asked, service)
+    after = joined(build("planted", *planted(rows, readings)), tmp_path, asked, service)
+    for name in before[0]:
+        if name.endswith(("share_1d", "share_3h", "delay_3h", "share_28d", "temp")) and name not in SERVICES:
+            assert [row[name] for row in before] != [row[name] for row in after], name
 
 
-def test_online_serves_nothing_that_was_published_after_the_moment(build):
-    true = flights()
-    planted = [otherwise(row) if row["known"] > CUT else row for row in true]
-    keys = [
-        {"carrier": carrier, "origin": "JFK", "dest": dest} for carrier in ("AA", "UA") for dest in PLACES
-    ]
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_online_serves_what_training_saw_at_that_moment_and_nothing_later(build, tmp_path, service):
+    rows, readings = flights(), weather()
     served = []
-    for name, rows in (("true", true), ("planted", planted)):
-        store = build(name, rows)
-        assert store.materialize(CUT) == {"carrier_day": 2, "route_day": 3}
-        served.append(store.online("flight_delay", keys))
+    for name, history in (("true", (rows, readings)), ("planted", planted(rows, readings))):
+        store = build(name, *history)
+        assert store.materialize(CUT) == {
+            "carrier_day": 2,
+            "origin_day": 2,
+            "origin_hour": 2,
+            "route_day": 4,
+            "weather_hour": 2,
+        }
+        served.append(
+            list(store.online(service, [{key: row[key] for key in SERVICES[service]} for row in KEYS]))
+        )
     assert served[0] == served[1]
+    trained = joined(store, tmp_path, [{**key, "departs": CUT} for key in KEYS], service)
+    assert [{name: row[name] for name in served[0][0]} for row in trained] == served[0]
     assert all(value is not None for answer in served[0] for value in answer.values())
 
 
-def test_online_and_training_agree_at_the_moment_of_materialization(build, tmp_path):
-    store = build("true", flights())
-    store.materialize(CUT)
-    keys = [
-        {"carrier": carrier, "origin": "JFK", "dest": dest} for carrier in ("AA", "UA") for dest in PLACES
-    ]
-    rows = joined(store, tmp_path, [{**key, "departs": CUT} for key in keys])
-    served = list(store.online("flight_delay", keys))
-    assert [{name: row[name] for name in served[0]} for row in rows] == served
+@pytest.mark.parametrize("delay", [61, 62, 600, None])
+def test_before_its_departure_is_published_nothing_tells_what_becomes_of_a_flight(build, tmp_path, delay):
+    local = FIRST + timedelta(hours=10)
+    row = flight(local, KEYS[0], delay)
+    store = build("one", [flight(local - timedelta(days=1), KEYS[0], 0), row], weather())
+    at = [{**KEYS[0], "departs": row["departs"] + wait} for wait in (HOUR, minutes(75), minutes(119))]
+    for service in SERVICES:
+        unseen, *seen = joined(store, tmp_path, at, service)
+        assert unseen["origin_flights_3h"] is None  # the hour has just ended, and is not published yet
+        for found in seen:
+            assert (found["origin_flights_3h"], found["origin_mean_delay_3h"]) == (1, 60)
+            assert found["origin_late_share_3h"] == 1.0
 
 
-def test_every_row_counts_only_flights_whose_outcome_it_could_know(tmp_path):
-    rows = flights()
-    source = (ROOT / "features" / "sources" / "carrier_day.sql").read_text()
-    for built in run_sql(source, batches(tmp_path, rows), DECLARED).to_pylist():
-        end = built["event_timestamp"].astimezone(NEW_YORK).date()
-        month = [
-            row
-            for row in rows
-            if row["carrier"] == built["carrier"]
-            and timedelta(0) < end - date(row["year"], row["month"], row["day"]) <= timedelta(days=28)
-        ]
-        assert built["created_timestamp"] == max([built["event_timestamp"], *(row["known"] for row in month)])
-        arrived = [row["arr_delay"] for row in month if row["arr_delay"] is not None]
-        assert built["carrier_late_share_28d"] == pytest.approx(sum(d > 15 for d in arrived) / len(arrived))
+def test_a_cancelled_flight_is_in_the_days_figures_six_hours_after_schedule_and_no_earlier(build, tmp_path):
+    late_evening = flight(FIRST + timedelta(hours=23), KEYS[0], None)
+    store = build("one", [late_evening], weather())
+    given_up = late_evening["departs"] + 6 * HOUR
+    asked = [{**KEYS[0], "departs": moment} for moment in (given_up - minutes(1), given_up)]
+    assert [row["carrier_cancel_share_7d"] for row in joined(store, tmp_path, asked)] == [None, 1.0]
+
+
+def test_the_weather_of_an_hour_is_used_from_the_next_hour_on(small, tmp_path):
+    store, hour = small(), datetime(2013, 2, 21, 12, tzinfo=UTC)  # 31 hours after the first reading
+    moments = [hour, hour + HOUR - timedelta(microseconds=1), hour + HOUR]
+    found = joined(store, tmp_path, [{"origin": "JFK", "departs": at} for at in moments], "origin_delay")
+    assert [row["weather_temp"] for row in found] == [30.0, 30.0, 31.0]
 
 
 @pytest.mark.parametrize(
-    ("age", "known"),
-    [(timedelta(days=7), True), (timedelta(days=7, seconds=1), False)],
+    "last", [datetime(2013, 12, 30, 23, tzinfo=UTC), datetime(2013, 8, 11, 4, tzinfo=UTC)]
 )
-def test_a_carrier_that_pauses_for_more_than_a_week_is_unknown(build, tmp_path, age, known):
-    row = {**flights()[0], "arr_delay": 0, "dep_time": 1}
-    end = (FIRST + timedelta(days=1)).astimezone(UTC)
-    store = build("one", [row])
-    (found,) = joined(store, tmp_path, [{**row, "departs": end + age}])
-    assert (found["carrier_flights_1d"] == 1) is known
-    assert found["route_flights_28d"] == 1
+def test_when_the_weather_ends_it_is_used_for_three_hours_and_then_unknown(small, tmp_path, last):
+    store = small([reading(last - back * HOUR, "JFK", back) for back in (2, 1, 0)])
+    moments = [last, last + HOUR, last + 4 * HOUR, last + 4 * HOUR + timedelta(microseconds=1)]
+    found = joined(store, tmp_path, [{"origin": "JFK", "departs": at} for at in moments], "origin_delay")
+    assert [row["weather_temp"] for row in found] == [1.0, 0.0, 0.0, None]
+
+
+def test_both_hours_of_the_repeated_clock_have_their_own_weather_and_no_hour_is_skipped(small, tmp_path):
+    spring = [datetime(2013, 3, 10, hour, tzinfo=UTC) for hour in range(4, 11)]
+    autumn = [datetime(2013, 11, 3, hour, tzinfo=UTC) for hour in range(3, 10)]
+    store = small([reading(at, "JFK", number) for number, at in enumerate((*spring, *autumn))])
+    asked = [{"origin": "JFK", "departs": at + HOUR} for at in (*spring, *autumn)]
+    assert [row["weather_temp"] for row in joined(store, tmp_path, asked, "origin_delay")] == list(range(14))
+
+
+@pytest.mark.parametrize(("day", "midnight"), [(date(2013, 3, 10), 4), (date(2013, 11, 3), 5)])
+def test_the_day_on_which_the_clocks_change_counts_from_its_own_midnight(build, tmp_path, day, midnight):
+    row = flight(datetime(day.year, day.month, day.day, 12), KEYS[0], 0)  # noqa: DTZ001 - wall clock
+    store = build("one", [row], weather())
+    end = datetime(day.year, day.month, day.day, midnight, tzinfo=UTC) + timedelta(days=1)
+    asked = [{**KEYS[0], "departs": moment} for moment in (end - timedelta(microseconds=1), end)]
+    assert [row["carrier_flights_1d"] for row in joined(store, tmp_path, asked)] == [None, 1]
+
+
+def test_an_origin_without_history_has_unknown_features_and_keeps_its_row(small, tmp_path):
+    asked = [{**KEYS[0], "origin": origin, "departs": CUT - timedelta(days=23)} for origin in ("SWF", "JFK")]
+    for service in SERVICES:
+        new, old = joined(small(), tmp_path, asked, service)
+        assert new["origin"] == "SWF"
+        unknown = {name for name, value in new.items() if value is None}
+        assert {
+            name for name in new if not name.startswith(("carrier", "origin", "dest", "event"))
+        } <= unknown
+        assert {name for name in new if name.startswith("origin_")} <= unknown
+        assert old["weather_temp"] is not None
+
+
+@pytest.mark.parametrize(
+    ("age", "carrier", "route"),
+    [
+        (timedelta(days=7), 1, 1),
+        (timedelta(days=7, seconds=1), None, 1),
+        (timedelta(days=14, seconds=1), None, None),
+    ],
+)
+def test_a_carrier_is_unknown_after_a_week_of_silence_and_a_route_after_two(
+    build, tmp_path, age, carrier, route
+):
+    row = flight(FIRST + timedelta(hours=10), KEYS[0], 0)
+    end = (FIRST + timedelta(days=1)).replace(tzinfo=NEW_YORK).astimezone(UTC)
+    (found,) = joined(build("one", [row], weather()), tmp_path, [{**KEYS[0], "departs": end + age}])
+    assert (found["carrier_flights_1d"], found["route_flights_28d"]) == (carrier, route)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from tidegate.adapters.arrow_batches import ArrowBatches
+from tidegate.adapters.arrow_batches import ArrowBatches, delimited
+from tidegate.adapters.arrow_batches import drop as drop_files
+from tidegate.adapters.shared.sql import run_sql
 from tidegate.application.ports import Batches
-from tidegate.domain.errors import BadInput
-from tidegate.testing.contracts.batches import BatchesContract, report, write_drop
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.testing.contracts.batches import BatchesContract, read, report, write_drop
 from tidegate.testing.fakes.batches import FakeBatches
 from tidegate.testing.tides import HEADER, LINES, TIDES
 
@@ -30,7 +35,7 @@ class TestArrowBatches(BatchesContract):
 
 def test_a_batch_is_parquet_in_the_order_of_the_key_with_times_in_utc(tmp_path: Path) -> None:
     batches = ArrowBatches(tmp_path / "home")
-    table = batches.read(write_drop(tmp_path), TIDES)
+    table = read(batches, write_drop(tmp_path))
     _, path = batches.accept(TIDES, table, {})
     kept = pq.read_table(path)
     assert str(kept.schema.field("at").type) == "timestamp[us, tz=UTC]"
@@ -42,55 +47,151 @@ def test_a_batch_is_parquet_in_the_order_of_the_key_with_times_in_utc(tmp_path: 
 def test_rows_that_share_a_key_are_ordered_by_the_rest_of_their_values(tmp_path: Path) -> None:
     batches = ArrowBatches(tmp_path / "home")
     twins = ["ABC,2013-01-01T00:00:00Z,1,1,", "ABC,2013-01-01T00:00:00Z,2,1,"]
-    first = batches.accept(TIDES, batches.read(write_drop(tmp_path, twins), TIDES), {})
-    second = batches.accept(TIDES, batches.read(write_drop(tmp_path, twins[::-1], name="b.csv"), TIDES), {})
+    first = batches.accept(TIDES, read(batches, write_drop(tmp_path, twins)), {})
+    second = batches.accept(TIDES, read(batches, write_drop(tmp_path, twins[::-1], name="b.csv")), {})
     assert first == second
 
 
 def test_columns_may_come_in_any_order(tmp_path: Path) -> None:
     batches = ArrowBatches(tmp_path / "home")
-    table = batches.read(write_drop(tmp_path), TIDES)
+    table = read(batches, write_drop(tmp_path))
     header = "note,reading,level,at,station"
     lines = [
         ",2,0.5,2013-01-01T01:00:00Z,BCD", "calm,1,,2013-01-01T01:00:00Z,ABC",
         '"slack, then ebb",,-1.25,2013-01-01T00:00:00Z,ABC',
         "Föhn,9007199254740993,2.0,2013-01-01T02:00:00Z,ABC",
     ]  # fmt: skip
-    assert batches.read(write_drop(tmp_path, lines, header, "other.csv"), TIDES).equals(table)
+    assert read(batches, write_drop(tmp_path, lines, header, "other.csv")).equals(table)
 
 
 def test_a_mistyped_value_is_named_in_the_right_column_when_columns_are_reordered(tmp_path: Path) -> None:
     drop = write_drop(tmp_path, [",2,high,2013-01-01T01:00:00Z,BCD"], "note,reading,level,at,station")
     with pytest.raises(BadInput) as caught:
-        ArrowBatches(tmp_path).read(drop, TIDES)
+        read(ArrowBatches(tmp_path), drop)
     assert caught.value.sentence == "got 'high' in `level` on line 2 of tides.csv, expected type number"
 
 
 def test_nulls_are_the_spellings_given_and_never_texts_in_quotes(tmp_path: Path) -> None:
     drop = write_drop(tmp_path, ['ABC,2013-01-01T00:00:00Z,NA,,"NA"', 'ABC,2013-01-01T01:00:00Z,1,1,""'])
-    table = ArrowBatches(tmp_path).read(drop, TIDES)
+    table = read(ArrowBatches(tmp_path), drop)
     assert table.column("level").to_pylist() == [None, 1.0]
     assert table.column("note").to_pylist() == ["NA", ""]
     with pytest.raises(BadInput, match="'NA' in `level` on line 2"):
-        ArrowBatches(tmp_path, nulls=("",)).read(drop, TIDES)
+        read(ArrowBatches(tmp_path, nulls=("",)), drop)
 
 
 def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path: Path) -> None:
     drop = write_drop(tmp_path, header="\ufeff" + HEADER)
-    assert ArrowBatches(tmp_path).read(drop, TIDES).num_rows == len(LINES)
+    assert read(ArrowBatches(tmp_path), drop).num_rows == len(LINES)
 
 
 def test_line_ends_inside_quotes_belong_to_the_value(tmp_path: Path) -> None:
     drop = write_drop(tmp_path, ['ABC,2013-01-01T00:00:00Z,1,1,"two\nlines"'])
-    assert ArrowBatches(tmp_path).read(drop, TIDES).column("note").to_pylist() == ["two\nlines"]
+    assert read(ArrowBatches(tmp_path), drop).column("note").to_pylist() == ["two\nlines"]
 
 
 def test_no_part_of_a_file_is_left_behind(tmp_path: Path) -> None:
     batches = ArrowBatches(tmp_path / "home")
     drop = write_drop(tmp_path)
-    table = batches.read(drop, TIDES)
+    table = read(batches, drop)
     batches.accept(TIDES, table, {})
     batches.quarantine(TIDES, table, report(table, {0: ("T05",)}))
     names = [name for _, _, files in os.walk(tmp_path / "home") for name in files]
     assert sorted(Path(name).suffix for name in names) == [".jsonl", ".parquet"]
     assert not any(name.startswith(".") for name in names)
+
+
+def test_an_empty_dataset_has_the_contracts_columns_and_types(tmp_path: Path) -> None:
+    batches = ArrowBatches(tmp_path / "home")
+    nothing = pq.read_table(batches.empty(TIDES))
+    _, path = batches.accept(TIDES, read(batches, write_drop(tmp_path)), {})
+    assert nothing.num_rows == 0
+    assert nothing.schema == pq.read_table(path).schema
+
+
+def test_a_query_may_join_a_dataset_of_which_nothing_has_come(tmp_path: Path) -> None:
+    batches = ArrowBatches(tmp_path / "home")
+    _, path = batches.accept(TIDES, read(batches, write_drop(tmp_path)), {})
+    query = (
+        "SELECT count(*) AS gauged, count(f.level) AS known FROM tides t "
+        'LEFT JOIN floods f ON f.station = t.station AND f."at" = t."at"'
+    )
+    empty = batches.empty(replace(TIDES, dataset="floods"))
+    rows = run_sql(query, {"tides": [path], "floods": [empty]}, {})
+    assert rows.to_pylist() == [{"gauged": 4, "known": 0}]
+
+
+def test_values_of_a_column_that_no_contract_has_are_bad_input(tmp_path: Path) -> None:
+    batches = ArrowBatches(tmp_path / "home")
+    digest, _ = batches.accept(TIDES, read(batches, write_drop(tmp_path)), {})
+    with pytest.raises(BadInput, match="got no column depth in tides, expected one of station, at"):
+        batches.values("tides", [digest], "depth")
+
+
+@pytest.mark.parametrize("name", ["tides.csv", "tides.zip"])
+@pytest.mark.parametrize("spooled", [2**24, 1], ids=["in memory", "on disk"])
+def test_a_drop_is_read_as_it_was_named_whoever_writes_to_it_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, spooled: int
+) -> None:
+    batches, path = ArrowBatches(tmp_path / "home"), write_drop(tmp_path, name=name)
+    named, checked = batches.drop_digest(path), delimited._check_columns
+
+    def meanwhile(*given: object) -> None:
+        checked(*given)
+        path.write_bytes(b"something else altogether")
+
+    monkeypatch.setattr(drop_files, "_IN_MEMORY", spooled)
+    monkeypatch.setattr(delimited, "_check_columns", meanwhile)
+    assert batches.read(path, TIDES, named).num_rows == len(LINES)
+    with pytest.raises(BadInput, match=f"got {name} with other bytes"):
+        batches.read(path, TIDES, named)
+
+
+def test_no_room_for_the_temporary_copy_is_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    batches, path = ArrowBatches(tmp_path / "home"), write_drop(tmp_path)
+    monkeypatch.setattr(drop_files.tempfile, "SpooledTemporaryFile", lambda _: Full())
+    with pytest.raises(DependencyFailed) as caught:
+        read(batches, path)
+    assert caught.value.code == "disk-full"
+    assert caught.value.sentence.startswith("got no room for a temporary copy of tides.csv (No space left")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_is_full_when_the_last_byte_goes_out_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    batches = ArrowBatches(tmp_path / "home")
+    table = read(batches, write_drop(tmp_path))
+    monkeypatch.setattr(os, "fsync", full)
+    acts = (
+        lambda: batches.accept(TIDES, table, {}),
+        lambda: batches.quarantine(TIDES, table, report(table, {})),
+    )
+    for act in acts:
+        with pytest.raises(DependencyFailed) as caught:
+            act()
+        assert caught.value.code == "disk-full"
+        assert caught.value.sentence.startswith("got no space left on the disk for tides/")
+    assert not [name for _, _, files in os.walk(tmp_path / "home") for name in files]
+    monkeypatch.undo()
+    digest, path = batches.accept(TIDES, table, {})
+    assert batches.path("tides", digest) == path
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path) -> None:
+    batches = ArrowBatches(tmp_path / "home")
+    table = read(batches, write_drop(tmp_path))
+    (tmp_path / "home").write_text("a file where the folder should be")
+    with pytest.raises(DependencyFailed) as caught:
+        batches.accept(TIDES, table, {})
+    assert caught.value.code == "unwritable"
+    assert "Not a directory" in caught.value.sentence

@@ -12,22 +12,37 @@ import pytest
 from tidegate.adapters.contract_files import ContractFiles
 from tidegate.adapters.contract_files.suite import ROW_LEVEL, TABLE_LEVEL
 from tidegate.application.ports import Contracts
+from tidegate.domain.contract import Reference
 from tidegate.domain.errors import BadInput
 from tidegate.testing.contracts.contracts import ContractsContract
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.tides import TIDES, write_tides
 
 
+def related(folder: Path) -> Path:
+    """Write tides and buoys, where the stations of the tides refer to those of the buoys."""
+    write_tides(write_tides(folder), "buoys")
+    edit(folder, "- name: buoys\n", "- id: list\n    name: buoys\n", "contracts/buoys.yaml")
+    edit(folder, "- name: station\n", "- id: code\n        name: station\n", "contracts/buoys.yaml")
+    relationship = f"        relationships:\n          - to: {TO}\n"
+    edit(folder, "- name: station\n", f"- name: station\n{relationship}")
+    return folder
+
+
+TO = "buoys.yaml#/schema/list/properties/code"
+
+
 class TestFakeContracts(ContractsContract):
     @pytest.fixture
     def subject(self) -> Contracts:
-        return FakeContracts(TIDES, replace(TIDES, dataset="buoys", digest="sha256:" + "8" * 64))
+        tides = replace(TIDES, references=(Reference("station", "buoys", "station"),))
+        return FakeContracts(tides, replace(TIDES, dataset="buoys", digest="sha256:" + "8" * 64))
 
 
 class TestContractFiles(ContractsContract):
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Contracts:
-        return ContractFiles(write_tides(write_tides(tmp_path), "buoys"))
+        return ContractFiles(related(tmp_path))
 
 
 @pytest.fixture
@@ -113,6 +128,50 @@ def test_all_faults_of_both_files_come_at_once_each_with_its_line(folder: Path) 
         ("suites/tides.json", edit(folder, '"rule": "T05"', '"rule": "T02"', "suites/tides.json")),
     }
     assert {(file, line) for file, line, _ in faults(folder)} == expected
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [
+        ("buoys.station", "expected one to another contract: DATASET.yaml#/schema/ID/properties/ID"),
+        ("https://example.org/buoys.yaml#/schema/list/properties/code", "expected one to another contract"),
+        ("../buoys.yaml#/schema/list/properties/code", "expected one to another contract"),
+        ("[a.b, c.d]", "got the reference a list"),
+        ("waves.yaml#/schema/list/properties/code", "waves.yaml, which cannot be read"),
+        ("buoys.yaml#/schema/buoys/properties/code", "has no schema object with the id 'buoys'"),
+        ("buoys.yaml#/schema/list/properties/station", "has no property with the id 'station'"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_named_with_its_line(tmp_path: Path, to: str, said: str) -> None:
+    line = edit(related(tmp_path), TO, to)
+    ((file, found, sentence),) = faults(tmp_path)
+    assert (file, found) == ("contracts/tides.yaml", line)
+    assert said in sentence
+
+
+def test_only_texts_are_compared_with_what_another_dataset_lists(tmp_path: Path) -> None:
+    relationship = f"        relationships:\n          - to: {TO}\n"
+    line = edit(related(tmp_path), "- name: reading\n", f"- name: reading\n{relationship}")
+    ((_, found, sentence),) = faults(tmp_path)
+    assert (found, sentence) == (
+        line + 2, "got a reference from `reading`, of type integer, expected type string: values are compared as text"
+    )  # fmt: skip
+
+
+def test_a_relationship_of_another_type_is_refused(tmp_path: Path) -> None:
+    edit(related(tmp_path), f"- to: {TO}", f"- to: {TO}\n            type: cousin")
+    assert "expected a type of relationship: foreignKey" in faults(tmp_path)[0][2]
+
+
+def test_a_suite_names_as_parameters_what_the_contracts_relationships_give(tmp_path: Path) -> None:
+    listed = {"column": "station", "value_set": {"$PARAMETER": "buoys__station"}}
+    alter(related(tmp_path), 4, type="expect_column_values_to_be_in_set", kwargs=listed)
+    assert ContractFiles(tmp_path).load("tides").references == (Reference("station", "buoys", "station"),)
+    alter(tmp_path, 4, kwargs={**listed, "value_set": {"$PARAMETER": "waves__station"}})
+    ((file, _, sentence),) = faults(tmp_path)
+    assert file == "suites/tides.json"
+    assert "got the parameter 'waves__station'" in sentence
+    assert "relationships give: buoys__station" in sentence
 
 
 def alter(folder: Path, index: int, **changes: object) -> None:

@@ -16,9 +16,9 @@ from tidegate.adapters.gx_gate import GxGate
 from tidegate.application.ports import DataGate, Table
 from tidegate.domain.contract import Check, CheckResult, OnRow, Severity
 from tidegate.domain.evidence import Verdict
-from tidegate.testing.contracts.data_gate import DataGateContract, MakeTable
+from tidegate.testing.contracts.data_gate import LISTED, DataGateContract, MakeTable
 from tidegate.testing.fakes.batches import RowTable
-from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate, Unique, Whole
+from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate, Listed, Unique, Whole
 from tidegate.testing.tides import ROWS, TIDES, write_tides
 
 ARROW = {
@@ -43,6 +43,7 @@ class TestFakeDataGate(DataGateContract):
                 "T04": Unique(("station", "at")),
                 "T05": EachValue("level", lambda value: -5 <= value <= 15),
                 "T06": EachValue("station", lambda value: bool(re.fullmatch("[A-Z]{3}", value))),
+                "T07": Listed("station", "gauges.code"),
             }
         )
 
@@ -54,7 +55,18 @@ class TestFakeDataGate(DataGateContract):
 class TestGxGate(DataGateContract):
     @pytest.fixture
     def subject(self, tmp_path: Path) -> DataGate:
-        return GxGate(write_tides(tmp_path) / "suites")
+        suites = write_tides(tmp_path) / "suites"
+        suite = json.loads((suites / "tides.json").read_text())
+        suite["expectations"].append(
+            {
+                "type": LISTED.expectation,
+                "kwargs": {"column": "station", "value_set": {"$PARAMETER": "gauges__code"}},
+                "severity": str(LISTED.severity),
+                "meta": {"rule": LISTED.id, "on_row": str(LISTED.on_row), "sentence": LISTED.sentence},
+            }
+        )
+        (suites / "tides.json").write_text(json.dumps(suite))
+        return GxGate(suites)
 
     @pytest.fixture
     def table(self) -> MakeTable:
@@ -74,7 +86,7 @@ def one(
     (folder / "tides.json").write_text(json.dumps({"name": "tides", "expectations": [part]}))
     row_level = "values" in kind and "distinct" not in kind and "proportion" not in kind
     check = Check("X1", kind, Severity.CRITICAL, OnRow.KEEP, row_level, "It holds")
-    (result,) = GxGate(folder).run(replace(TIDES, checks=(check,)), arrow(rows))
+    (result,) = GxGate(folder).run(replace(TIDES, checks=(check,)), arrow(rows), {})
     return result
 
 
@@ -174,7 +186,7 @@ def test_one_error_leaves_the_other_checks_their_verdicts(tmp_path: Path) -> Non
     suite = json.loads((folder / "suites" / "tides.json").read_text())
     suite["expectations"][4]["kwargs"]["min_value"] = {"$PARAMETER": "least"}
     (folder / "suites" / "tides.json").write_text(json.dumps(suite))
-    verdicts = {r.check.id: r.verdict for r in GxGate(folder / "suites").run(TIDES, arrow(ROWS))}
+    verdicts = {r.check.id: r.verdict for r in GxGate(folder / "suites").run(TIDES, arrow(ROWS), {})}
     assert verdicts.pop("T05") is Verdict.ERROR
     assert set(verdicts.values()) == {Verdict.PASSED}
 
@@ -183,7 +195,7 @@ def test_one_error_leaves_the_other_checks_their_verdicts(tmp_path: Path) -> Non
 def test_an_unreadable_suite_is_an_error_of_every_check(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "tides.json").write_text(text)
-    results = GxGate(tmp_path).run(TIDES, arrow(ROWS))
+    results = GxGate(tmp_path).run(TIDES, arrow(ROWS), {})
     assert [result.check for result in results] == list(TIDES.checks)
     assert {result.verdict for result in results} == {Verdict.ERROR}
 
@@ -203,7 +215,7 @@ def test_values_never_reach_a_sentence(tmp_path: Path) -> None:
 
 def test_an_empty_drop_never_passes(tmp_path: Path) -> None:
     folder = write_tides(tmp_path)
-    results = GxGate(folder / "suites").run(TIDES, arrow([]))
+    results = GxGate(folder / "suites").run(TIDES, arrow([]), {})
     verdicts = {result.check.id: result.verdict for result in results}
     assert verdicts.pop("T01") is Verdict.FAILED
     assert set(verdicts.values()) == {Verdict.INCONCLUSIVE}
@@ -211,7 +223,7 @@ def test_an_empty_drop_never_passes(tmp_path: Path) -> None:
 
 def test_the_gate_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     gate = GxGate(write_tides(tmp_path) / "suites")
-    gate.run(TIDES, arrow([{k: v for k, v in row.items() if k != "level"} for row in ROWS]))
+    gate.run(TIDES, arrow([{k: v for k, v in row.items() if k != "level"} for row in ROWS]), {})
     assert capfd.readouterr() == ("", "")
 
 
@@ -221,11 +233,11 @@ def test_two_gates_at_once_do_not_mix_their_drops(tmp_path: Path) -> None:
     gate = GxGate(write_tides(tmp_path) / "suites")
     bad = [{**ROWS[0], "level": 99.0}, ROWS[1]]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda i: gate.run(TIDES, arrow(bad if i % 2 else ROWS)), range(6)))
+        found = list(pool.map(lambda i: gate.run(TIDES, arrow(bad if i % 2 else ROWS), {}), range(6)))
     assert [results[4].failing for results in found] == [(), (0,)] * 3
 
 
 def test_the_gate_finds_every_check_of_a_contract_read_from_the_same_files(tmp_path: Path) -> None:
     folder = write_tides(tmp_path)
     contract = ContractFiles(folder).load("tides")
-    assert {r.verdict for r in GxGate(folder / "suites").run(contract, arrow(ROWS))} == {Verdict.PASSED}
+    assert {r.verdict for r in GxGate(folder / "suites").run(contract, arrow(ROWS), {})} == {Verdict.PASSED}

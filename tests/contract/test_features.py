@@ -100,6 +100,46 @@ class TestFeast(FeaturesContract):
         changed = built.apply()
         assert {name for name in before if before[name] != changed[name]} == {"item_price", "demand"}
 
+    def test_a_step_that_sources_share_is_a_view_to_those_that_name_it(self, built, tmp_path):
+        before, folder = built.apply(), tmp_path / "features" / "sources"
+        (folder / "shared").mkdir()
+        step = folder / "shared" / "doubled.sql"
+        step.write_text("SELECT shop, happened, known, sold * 2 AS sold, rate FROM sales\n")
+        file = folder / "shop_sales.sql"
+        file.write_text(file.read_text().replace("FROM sales", "FROM doubled"))
+        built.build({"sales": [tmp_path / "batches" / "a.parquet"]}, shops.DECLARED)
+        assert FeaturesContract.sold(built, tmp_path, ("north", 48)) == [42]
+        named = built.apply()
+        assert {name for name in before if before[name] != named[name]} == {"shop_sales", "demand"}
+        step.write_text(step.read_text().replace("* 2", "* 3"))
+        changed = built.apply()
+        assert {name for name in named if named[name] != changed[name]} == {"shop_sales", "demand"}
+
+    @pytest.mark.parametrize("text", ["SELECT color FROM sales", "SELECT", "CREATE TABLE kept (a INT)"])
+    def test_a_shared_step_that_does_not_run_is_refused(self, built, tmp_path, text):
+        folder = tmp_path / "features" / "sources"
+        (folder / "shared").mkdir()
+        (folder / "shared" / "broken.sql").write_text(text)
+        (folder / "shop_sales.sql").write_text("SELECT * FROM broken")
+        with pytest.raises(BadInput) as refused:
+            built.build({"sales": [tmp_path / "batches" / "a.parquet"]}, shops.DECLARED)
+        assert refused.value.code == "sql-failed"
+        assert "\n" not in refused.value.sentence
+
+    def test_feast_is_asked_once_for_what_many_rows_share(self, built, tmp_path, monkeypatch):
+        from feast import FeatureStore
+
+        asked, join = [], FeatureStore.get_historical_features
+        monkeypatch.setattr(
+            FeatureStore,
+            "get_historical_features",
+            lambda self, entity_df, **more: asked.append(len(entity_df)) or join(self, entity_df, **more),
+        )
+        hours = [6, 7, 8.5, 29.9, 30, 31, 47, 48, 72, 72.001, 80]
+        wanted = [10, 10, 10, 10, 20, 20, 20, 21, 21, None, None]
+        assert FeaturesContract.sold(built, tmp_path, *(("north", hour) for hour in hours)) == wanted
+        assert asked == [5, 1]  # known at 6, 30 and 48; the older row of hour 24 expires unnoticed, then both
+
     def test_a_view_that_is_gone_from_the_definitions_is_gone_from_the_registry(self, built, tmp_path):
         text = shops.DEFINITIONS.replace(
             'item_price = view("item_price", [shop, item], None, price=Float64)\n', ""
@@ -244,6 +284,7 @@ class TestFeast(FeaturesContract):
 def test_feast_joins_and_serves_what_the_plain_loop_does(tmp_path, seed):
     batch = shops.write_batch(tmp_path / "a.parquet", shops.random_sales(seed, 120))
     hours = [("north", h) for h in range(0, 150, 3)] + [("west", h + 0.5) for h in range(0, 150, 5)]
+    hours += [("south", h + shift) for h in range(0, 150, 6) for shift in (-1e-6, 0, 1e-6)]
     stores = [fake(tmp_path / "fake"), real(tmp_path / "features", tmp_path / "home")]
     frames, served = [], []
     for store in stores:

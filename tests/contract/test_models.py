@@ -11,7 +11,7 @@ from tidegate.adapters.model_folders import ModelFolders
 from tidegate.domain.errors import BadInput
 from tidegate.testing.contracts.models import ModelsContract
 from tidegate.testing.fakes.models import FakeModels
-from tidegate.testing.material import MODEL_YAML, model_spec, write_model
+from tidegate.testing.material import MODEL_YAML, NUMBER_YAML, model_spec, write_model
 
 REQUIRED = "name, owner, purpose, tier, service, datasets, prediction, "
 REQUIRED += "label, label_time, entity_time, keys, inputs, fallback"
@@ -21,14 +21,14 @@ JUDGED = "status, sensitivity, slice_by, resamples, day_starts_hour, onnx_tolera
 class TestFakeModels(ModelsContract):
     @pytest.fixture
     def subject(self, tmp_path: Path) -> FakeModels:
-        return FakeModels(model_spec(tmp_path), replace(model_spec(tmp_path), name="bus_delay"))
+        return FakeModels(model_spec(tmp_path), replace(model_spec(tmp_path, "number"), name="bus_delay"))
 
 
 class TestModelFolders(ModelsContract):
     @pytest.fixture
     def subject(self, tmp_path: Path) -> ModelFolders:
         write_model(tmp_path)
-        write_model(tmp_path, "bus_delay")
+        write_model(tmp_path, "bus_delay", prediction="number")
         return ModelFolders(tmp_path)
 
     def test_a_declaration_is_read_in_full(self, subject: ModelFolders, tmp_path: Path) -> None:
@@ -45,6 +45,55 @@ class TestModelFolders(ModelsContract):
                 **{f"evaluation.{name}": value for name, value in judged.items()},
             },
         )
+
+    def test_a_declaration_of_a_number_is_read_in_full(self, subject: ModelFolders, tmp_path: Path) -> None:
+        spec = subject.spec("bus_delay")
+        assert spec == replace(
+            model_spec(tmp_path / "bus_delay", "number"),
+            name="bus_delay",
+            source_digest=spec.source_digest,
+            parameters={
+                "seed": 7,
+                "train_days": 10,
+                "calibrate_days": 5,
+                "validate_days": 5,
+                "evaluation.status": "status",
+                "evaluation.slice_by": "line",
+                "evaluation.resamples": 200,
+            },
+        )
+
+    @pytest.mark.parametrize(
+        ("old", "new", "line", "fault"),
+        [
+            (
+                "prediction: number",
+                "prediction: rank",
+                7,
+                "got 'rank', expected a prediction: probability, number",
+            ),
+            ("kind: abstain", "kind: median", 16, "got 'median', expected a kind: base_rate, abstain"),
+            (
+                "slice_by: line",
+                "sensitivity: diverted",
+                20,
+                "got a sensitivity of a number, expected it of a probability alone",
+            ),
+        ],
+    )
+    def test_what_no_number_has_is_a_fault_with_its_line(
+        self, tmp_path: Path, old: str, new: str, line: int, fault: str
+    ) -> None:
+        assert old in NUMBER_YAML
+        write_model(tmp_path, prediction="number", model=NUMBER_YAML.replace(old, new))
+        with pytest.raises(BadInput) as refusal:
+            ModelFolders(tmp_path).spec("tram_delay")
+        assert refusal.value.data["faults"] == [{"line": line, "sentence": fault}]
+
+    def test_a_base_rate_is_a_way_back_for_a_number_too(self, tmp_path: Path) -> None:
+        text = NUMBER_YAML.replace("kind: abstain", "kind: base_rate")
+        write_model(tmp_path, prediction="number", model=text)
+        assert ModelFolders(tmp_path).spec("tram_delay").fallback == "base_rate: Nobody is told anything."
 
     def test_any_changed_file_changes_the_source_digest_and_a_cache_does_not(
         self, subject: ModelFolders, tmp_path: Path

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tidegate.adapters.mlflow_registry import MlflowRegistry
 from tidegate.application.ports import ModelSpec, Registry, Trained
+from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import DependencyFailed
+from tidegate.domain.evidence import Measure
 from tidegate.testing.contracts.registry import RegistryContract
 from tidegate.testing.fakes.registry import FakeRegistry
+from tidegate.testing.material import model_spec
 
 
-def tiny_onnx() -> bytes:
-    """Return a graph with the small model's inputs that answers a half to everything."""
+def tiny_onnx(output_name: str = "probabilities", width: int = 2) -> bytes:
+    """Return a graph with the small model's inputs that answers a half to everything, ``width`` times."""
     from onnx import TensorProto, helper
 
     inputs = [
         helper.make_tensor_value_info("load", TensorProto.FLOAT, [None, 1]),
         helper.make_tensor_value_info("line", TensorProto.STRING, [None, 1]),
     ]
-    output = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])
+    output = helper.make_tensor_value_info(output_name, TensorProto.FLOAT, [None, width])
     nodes = [
         helper.make_node("Mul", ["load", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "half"], ["probabilities"]),
+        helper.make_node("Add", ["nothing", "half"], [output_name]),
     ]
     constants = [
         helper.make_tensor("zero", TensorProto.FLOAT, [1], [0.0]),
-        helper.make_tensor("half", TensorProto.FLOAT, [2], [0.5, 0.5]),
+        helper.make_tensor("half", TensorProto.FLOAT, [width], [0.5] * width),
     ]
     graph = helper.make_graph(nodes, "tram_delay", inputs, [output], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
@@ -108,6 +112,37 @@ class TestMlflowRegistry(RegistryContract):
         rows = {"load": np.array([[0.2], [0.9]], np.float32), "line": np.array([["A"], ["B"]])}
         assert loaded.predict(rows)["probabilities"].tolist() == [[0.5, 0.5], [0.5, 0.5]]
         assert signature.inputs.input_names() == ["load", "line"]
+
+    def test_any_mlflow_client_scores_with_a_version_that_predicts_a_number(
+        self, subject: MlflowRegistry, trained: Trained, tmp_path: Path
+    ) -> None:
+        import mlflow
+        import numpy as np
+
+        body = tiny_onnx("variable", 1)
+        trained.artifact.write_bytes(body)
+        signature = {"inputs": trained.signature["inputs"], "outputs": ["variable: float"]}
+        of_numbers = replace(
+            trained,
+            artifact_digest=sha256(body),
+            metrics={"mae": Measure(9.5, 1200, 9.1, 9.9, "days")},
+            signature=signature,
+            base_rate=12.6,
+        )
+        model = model_spec(tmp_path, "number")
+        registered = subject.register(model, of_numbers, "key-1", {})
+        before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri(uri(tmp_path))
+        try:
+            loaded = mlflow.pyfunc.load_model(registered.uri)
+            kept = mlflow.models.get_model_info(registered.uri).signature
+        finally:
+            mlflow.set_tracking_uri(before)
+        rows = {"load": np.array([[0.2], [0.9]], np.float32), "line": np.array([["A"], ["B"]])}
+        assert loaded.predict(rows)["variable"].tolist() == [[0.5], [0.5]]
+        assert [(each.name, each.shape) for each in kept.outputs.inputs] == [("variable", (-1, 1))]
+        assert client_of(tmp_path).get_run(registered.run_id).data.metrics["mae"] == 9.5
+        assert subject.fetch(model.name, 1, sha256(body)).read_bytes() == body
 
     def test_run_and_version_say_what_was_trained_on_what(
         self, subject: MlflowRegistry, model: ModelSpec, trained: Trained, tmp_path: Path

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tidegate.adapters.model_folders import ModelFolders
 from tidegate.adapters.onnx_scorer import OnnxScorer
+from tidegate.adapters.shared.decisions import decision_records
+from tidegate.adapters.shared.onnx_session import OUTPUTS
 from tidegate.adapters.sklearn_trainer import SklearnTrainer
 from tidegate.application.ports import Frame, ModelSpec
 from tidegate.domain.canonical import canonical, sha256, utc_text
@@ -16,7 +21,7 @@ from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.merkle import merkle_root
 from tidegate.testing.contracts.scorer import Artifact, ScorerContract
 from tidegate.testing.fakes.scorer import FakeScorer
-from tidegate.testing.material import trips, windows, write_model, write_rows
+from tidegate.testing.material import LABELS, trips, windows, write_model, write_rows
 
 
 class TestFakeScorer(ScorerContract):
@@ -25,20 +30,24 @@ class TestFakeScorer(ScorerContract):
         return FakeScorer()
 
     @pytest.fixture
-    def artifact(self, tmp_path: Path) -> Artifact:
-        body = canonical({"rate": 0.25})
+    def artifact(self, tmp_path: Path, prediction: str) -> Artifact:
+        body = canonical({"rate": 0.25 if prediction == "probability" else -7.5})
         (tmp_path / "artifact.json").write_bytes(body)
         return Artifact(tmp_path / "artifact.json", sha256(body))
 
 
 @pytest.fixture(scope="module")
-def trained_artifact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return the small model's ONNX bytes."""
-    home = tmp_path_factory.mktemp("trained")
-    write_model(home / "models")
-    model = ModelFolders(home / "models").spec("tram_delay")
-    frame = write_rows(trips(), home / "frame.parquet")
-    return SklearnTrainer(home).train(model, frame, windows()).artifact.read_bytes()
+def trained_artifacts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
+    """Return the small models' ONNX bytes, by what they predict."""
+    artifacts = {}
+    for prediction in LABELS:
+        home = tmp_path_factory.mktemp(prediction)
+        write_model(home / "models", prediction=prediction)
+        model = ModelFolders(home / "models").spec("tram_delay")
+        frame = write_rows(trips(), home / "frame.parquet")
+        trained = SklearnTrainer(home).train(model, frame, windows())
+        artifacts[prediction] = trained.artifact.read_bytes()
+    return artifacts
 
 
 class TestOnnxScorer(ScorerContract):
@@ -47,10 +56,10 @@ class TestOnnxScorer(ScorerContract):
         return OnnxScorer()
 
     @pytest.fixture
-    def artifact(self, tmp_path: Path, trained_artifact: bytes) -> Artifact:
-        path = tmp_path / "model.onnx"
-        path.write_bytes(trained_artifact)
-        return Artifact(path, sha256(trained_artifact))
+    def artifact(self, tmp_path: Path, prediction: str, trained_artifacts: Mapping[str, bytes]) -> Artifact:
+        path, body = tmp_path / "model.onnx", trained_artifacts[prediction]
+        path.write_bytes(body)
+        return Artifact(path, sha256(body))
 
     def test_the_root_is_the_merkle_root_of_canonical_records(
         self, subject: OnnxScorer, artifact: Artifact, model: ModelSpec, tmp_path: Path
@@ -77,6 +86,15 @@ class TestOnnxScorer(ScorerContract):
             for row in pq.read_table(segment.path).to_pylist()
         ]
         assert merkle_root(records) == segment.root
+
+    def test_an_artifact_that_predicts_another_kind_is_refused(
+        self, subject: OnnxScorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path
+    ) -> None:
+        other = replace(model, prediction="number" if model.prediction == "probability" else "probability")
+        with pytest.raises(DependencyFailed) as failure:
+            subject.score(artifact.path, artifact.digest, other, frame, tmp_path / "decisions")
+        assert failure.value.code == "artifact-signature"
+        assert f"expected {OUTPUTS[other.prediction][0]}" in failure.value.sentence
 
     def test_a_score_does_not_depend_on_the_rows_beside_it(
         self, subject: OnnxScorer, artifact: Artifact, model: ModelSpec, tmp_path: Path
@@ -149,3 +167,45 @@ class TestOnnxScorer(ScorerContract):
     ) -> None:
         segment = subject.score(artifact.path, artifact.digest, model, frame, tmp_path / "decisions")
         assert os.listdir(tmp_path / "decisions") == [segment.path.name]  # noqa: PTH208 - hidden ones too
+
+
+def test_records_written_by_column_are_those_written_row_by_row_whatever_the_chunks_and_types() -> None:
+    import pyarrow as pa
+
+    nan, inf = float("nan"), float("inf")
+    times = [datetime(2024, 3, 1, hour, tzinfo=UTC) for hour in range(8)]
+    columns = {
+        "at": pa.array(times, pa.timestamp("us", "UTC")),
+        "key": pa.array([2**53 + 1, -1, 0, 7, 7, None, 10**15, 3], pa.int64()),
+        "score": pa.array([0.1, 1e-7, 1e22, 5e-324, 1 / 3, 0.0, -0.0, 1.0]),
+        "double": pa.array([-0.0, 0.0, nan, None, inf, -inf, 1e16, 123456789.125]),
+        "single": pa.array([0.1, None, 1e-7, 3.4e38, 2, 0, -0.0, 1], pa.float32()),
+        "text": pa.array(['q " b \\ t \t \x07', "", None, "é \u2028 \U0001f68b", "a", "a", "null", "0.1"]),
+        "flag": pa.array([True, False, None, True, True, False, False, True]),
+        "\U0001f68b": pa.array(list("abcdefgh")),  # its UTF-16 begins below that of the next name
+        "\ufb33": pa.array(["x"] * 8).dictionary_encode(),
+    }
+    whole = pa.table(columns)
+    chunked = pa.concat_tables([whole.slice(0, 3), whole.slice(3, 1), whole.slice(4)])
+    inputs = ["double", "single", "text", "flag", "\U0001f68b", "\ufb33", "key"]
+
+    def text(value: object) -> object:
+        if value is None or isinstance(value, str):
+            return value
+        return utc_text(value) if isinstance(value, datetime) else repr(value)
+
+    expected = [
+        canonical(
+            {
+                "entity_time": text(row["at"]),
+                "inputs": {name: text(row[name]) for name in inputs},
+                "keys": {"key": text(row["key"])},
+                "score": text(row["score"]),
+            }
+        )
+        for row in whole.to_pylist()
+    ]
+    for table in (whole, chunked):
+        assert list(decision_records(table, "at", ["key"], inputs)) == expected
+    assert list(decision_records(whole.slice(0, 0), "at", ["key"], inputs)) == []
+    assert next(iter(decision_records(whole, "at", ["key"], []))).count(b'"inputs":{}') == 1

@@ -11,13 +11,20 @@ from pathlib import Path
 import pytest
 
 from tidegate.adapters.model_folders import ModelFolders
+from tidegate.adapters.shared.measures import METRICS
+from tidegate.adapters.shared.onnx_session import OUTPUTS
 from tidegate.adapters.sklearn_trainer import SklearnTrainer
+from tidegate.adapters.sklearn_trainer.convert import TOLERANCES
 from tidegate.application.ports import Frame, ModelSpec, Windows
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.evidence import LOSSES
 from tidegate.testing.contracts.trainer import TrainerContract
 from tidegate.testing.fakes.trainer import FakeTrainer
-from tidegate.testing.material import TRAIN_PY, trips, write_model, write_rows
+from tidegate.testing.material import NUMBER_TRAIN_PY, TRAIN_PY, trips, write_model, write_rows
+
+PROBABILITY = pytest.mark.parametrize("prediction", ["probability"])
+NUMBER = pytest.mark.parametrize("prediction", ["number"])
 
 
 class TestFakeTrainer(TrainerContract):
@@ -32,16 +39,16 @@ class TestSklearnTrainer(TrainerContract):
         return SklearnTrainer(tmp_path / "home")
 
     @pytest.fixture
-    def model(self, tmp_path: Path) -> ModelSpec:
-        write_model(tmp_path / "models")
+    def model(self, tmp_path: Path, prediction: str) -> ModelSpec:
+        write_model(tmp_path / "models", prediction=prediction)
         return ModelFolders(tmp_path / "models").spec("tram_delay")
 
     @pytest.fixture
-    def rewritten(self, tmp_path: Path) -> Callable[[str], ModelSpec]:
+    def rewritten(self, tmp_path: Path) -> Callable[..., ModelSpec]:
         """Return a function that declares the small model with another train.py."""
 
-        def write(train: str) -> ModelSpec:
-            write_model(tmp_path / "others", train=train)
+        def write(train: str, prediction: str = "probability") -> ModelSpec:
+            write_model(tmp_path / "others", prediction=prediction, train=train)
             return ModelFolders(tmp_path / "others").spec("tram_delay")
 
         return write
@@ -87,15 +94,23 @@ class TestSklearnTrainer(TrainerContract):
         self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
     ) -> None:
         metrics = subject.train(model, frame, windows).metrics
-        for name in ("roc_auc", "brier", "log_loss", "calibration_gap", "base_rate"):
+        assert set(METRICS[model.prediction]) <= set(metrics)
+        for name in METRICS[model.prediction]:
             measure = metrics[name]
             assert measure.low is not None
             assert measure.high is not None
             assert measure.low < measure.value < measure.high
             assert measure.method == "95 % percentile interval, 200 resamples of 5 whole days"
-        assert metrics["roc_auc"].value > 0.6
-        assert abs(metrics["calibration_gap"].value) < 0.1
+        assert abs(metrics["calibration_gap"].value) < (0.1 if model.prediction == "probability" else 1)
+        assert metrics["skill"].low > 0
+        if model.prediction == "probability":
+            assert metrics["roc_auc"].value > 0.6
+        else:
+            # Noise of four minutes: its mean absolute value is four times √(2/π).
+            assert 3.1 < metrics["mae"].value < 4
+            assert metrics["mae"].value < metrics["rmse"].value < 5
 
+    @PROBABILITY
     def test_cancelled_and_diverted_rows_are_counted_and_diverted_ones_are_tried_as_positives(
         self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
     ) -> None:
@@ -115,14 +130,33 @@ class TestSklearnTrainer(TrainerContract):
     ) -> None:
         trained = subject.train(model, frame, windows)
         assert set(trained.slices) == {"line=A", "line=B", "line=C"}
-        assert sum(slice_["brier"].n for slice_ in trained.slices.values()) == trained.coverage["measured"]
+        loss = LOSSES[model.prediction]
+        assert sum(slice_[loss].n for slice_ in trained.slices.values()) == trained.coverage["measured"]
 
     def test_parity_is_measured_on_the_rows_of_the_validation_window(
         self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
     ) -> None:
         parity = subject.train(model, frame, windows).parity
         assert parity.values["max_abs_difference"].n == 600
-        assert parity.values["max_abs_difference"].value < 1e-6
+        assert parity.values["max_abs_difference"].value < TOLERANCES[model.prediction]
+
+    @NUMBER
+    def test_parity_of_numbers_is_in_standard_deviations_of_the_label_whatever_its_unit(
+        self, subject: SklearnTrainer, model: ModelSpec, windows: Windows, tmp_path: Path
+    ) -> None:
+        parities = []
+        for factor in (1, 1_000_000):
+            rows = [
+                {**row, "delay": None if row["delay"] is None else factor * row["delay"]} for row in trips()
+            ]
+            frame = write_rows(rows, tmp_path / f"{factor}.parquet")
+            parities.append(subject.train(model, frame, windows).parity)
+        few, many = (each.values["max_abs_difference"] for each in parities)
+        assert 0 < few.value < 1e-5
+        assert 0 < many.value < 1e-5
+        assert few.method == "largest absolute difference in standard deviations of delay (7.016)"
+        assert many.method == "largest absolute difference in standard deviations of delay (7.016e+06)"
+        assert "1e-05 is allowed" in parities[0].sentence
 
     def test_a_conversion_beyond_tolerance_fails_with_both_numbers(
         self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
@@ -139,7 +173,7 @@ class TestSklearnTrainer(TrainerContract):
         fewer = subject.train(replace(model, numeric=("load",)), frame, windows)
         whole = subject.train(model, frame, windows)
         gain = subject.compare(model, whole.reference, fewer.artifact, fewer.artifact_digest)
-        assert gain.n == whole.metrics["brier"].n
+        assert gain.n == whole.coverage["measured"]
         assert gain.method == "paired, 95 % percentile interval, 200 resamples of 5 whole days"
         with pytest.raises(DependencyFailed) as failure:
             subject.compare(
@@ -149,6 +183,55 @@ class TestSklearnTrainer(TrainerContract):
                 whole.artifact_digest,
             )
         assert failure.value.code == "artifact-signature"
+
+    def test_a_link_that_the_converter_loses_is_refused(
+        self, subject: SklearnTrainer, rewritten: Callable[..., ModelSpec], windows: Windows, tmp_path: Path
+    ) -> None:
+        # skl2onnx leaves out the exponential of a Poisson regression: the artifact would predict logarithms.
+        rows = [{**row, "delay": None if row["delay"] is None else abs(row["delay"])} for row in trips()]
+        frame = write_rows(rows, tmp_path / "frame.parquet")
+        model = rewritten(NUMBER_TRAIN_PY.replace("absolute_error", "poisson"), prediction="number")
+        with pytest.raises(DependencyFailed) as failure:
+            subject.train(model, frame, windows)
+        assert failure.value.code == "onnx-parity"
+        assert "standard deviations of delay" in failure.value.sentence
+
+    def test_a_champion_that_predicts_another_kind_is_not_compared(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
+    ) -> None:
+        other = "number" if model.prediction == "probability" else "probability"
+        write_model(tmp_path / "other", prediction=other)
+        champion = subject.train(ModelFolders(tmp_path / "other").spec("tram_delay"), frame, windows)
+        trained = subject.train(model, frame, windows)
+        with pytest.raises(DependencyFailed) as failure:
+            subject.compare(model, trained.reference, champion.artifact, champion.artifact_digest)
+        assert failure.value.code == "artifact-signature"
+        assert f"expected {OUTPUTS[model.prediction][0]}" in failure.value.sentence
+
+    @pytest.mark.parametrize(
+        ("prediction", "label", "sentence"),
+        [
+            (
+                "probability",
+                2,
+                "got late = 2 in the train window of tram_delay, expected true or false (0 or 1)",
+            ),
+            (
+                "number",
+                float("inf"),
+                "got delay = inf in the train window of tram_delay, expected finite numbers",
+            ),
+            ("number", "long", "got delay as string, expected numbers, or true and false"),
+        ],
+    )
+    def test_a_label_of_another_kind_is_bad_input(
+        self, subject: SklearnTrainer, model: ModelSpec, windows: Windows, tmp_path: Path, label: object,
+        sentence: str,
+    ) -> None:  # fmt: skip
+        rows = [{**row, model.label: label if row["known_at"] else None} for row in trips()]
+        with pytest.raises(BadInput) as refusal:
+            subject.train(model, write_rows(rows, tmp_path / "frame.parquet"), windows)
+        assert (refusal.value.code, refusal.value.sentence) == ("bad-label", sentence)
 
     def test_no_pickle_is_written(
         self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
@@ -193,11 +276,12 @@ class TestSklearnTrainer(TrainerContract):
     def test_a_model_edited_since_it_was_read_is_refused(
         self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
     ) -> None:
-        (model.folder / "train.py").write_text(TRAIN_PY + "\n# edited\n")
+        (model.folder / "train.py").write_text("# edited\n")
         with pytest.raises(BadInput) as refusal:
             subject.train(model, frame, windows)
         assert refusal.value.code == "model-changed"
 
+    @PROBABILITY
     def test_two_versions_of_a_model_do_not_see_each_others_code(
         self, model: ModelSpec, rewritten: Callable[[str], ModelSpec], tmp_path: Path
     ) -> None:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tidegate.application.ingest import ingest, period_of, period_window
+from tidegate.application.ingest import ingest
 from tidegate.application.ports import Table
+from tidegate.application.revisions import in_force
+from tidegate.domain.canonical import sha256
 from tidegate.domain.contract import Check, CheckResult, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.state import BatchRow
+from tidegate.testing.cases import MODEL
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock
 
+Lists = Mapping[str, Sequence[str]]
 NOW = datetime(2013, 2, 1, 6, tzinfo=UTC)
 STOPS = Check(
     "T01", "expect_column_values_to_be_between", Severity.CRITICAL, OnRow.QUARANTINE, True, "load is 0 to 1"
@@ -55,8 +60,22 @@ def drop(world: FakePlatform, *loads: float | str, name: str = "trips-2013-01.cs
     return path
 
 
-def feed(world: FakePlatform, path: Path, who: str = "s-3") -> BatchRow:
-    return ingest(world, world.acting(who), "trips", path)
+def feed(world: FakePlatform, path: Path, who: str = "s-3", dataset: str = "trips") -> BatchRow:
+    return ingest(world, world.acting(who), dataset, path)
+
+
+def turned_away(world: FakePlatform, path: Path) -> BadInput:
+    """Return why a drop is refused; it is on record once, however often it comes."""
+    before = len(events(world))
+    for _ in range(2):
+        with pytest.raises(BadInput) as caught:
+            feed(world, path)
+    event = events(world)[-1]
+    assert len(events(world)) == before + 1
+    assert (event.type, event.payload["code"]) == (EventType.DROP_REFUSED, caught.value.code)
+    assert event.payload["drop"] == world.batches.drop_digest(path)
+    assert caught.value.hint
+    return caught.value
 
 
 def events(world: FakePlatform) -> list[Event]:
@@ -107,8 +126,8 @@ def test_a_late_drop_is_stopped_by_the_clock_of_the_platform(world: FakePlatform
 
 def test_a_check_the_gate_left_out_stops_the_batch(world: FakePlatform) -> None:
     class Forgetful(FakeDataGate):
-        def run(self, contract: Contract, table: Table) -> tuple[CheckResult, ...]:
-            return super().run(contract, table)[1:]
+        def run(self, contract: Contract, table: Table, references: Lists) -> tuple[CheckResult, ...]:
+            return super().run(contract, table, references)[1:]
 
     other = replace(STOPS, id="T02")
     world.contracts = FakeContracts(replace(CONTRACT, checks=(STOPS, other)))
@@ -191,9 +210,9 @@ def test_two_ingests_of_one_drop_at_once_write_one_event(world: FakePlatform) ->
     both, rows = threading.Barrier(2), []
 
     class Meeting(FakeDataGate):
-        def run(self, contract: Contract, table: Table) -> tuple[CheckResult, ...]:
+        def run(self, contract: Contract, table: Table, references: Lists) -> tuple[CheckResult, ...]:
             both.wait(5)  # neither has written when both have looked
-            return super().run(contract, table)
+            return super().run(contract, table, references)
 
     world.gate = Meeting({"T01": EachValue("load", lambda load: 0 <= load <= 1)})
     threads = [threading.Thread(target=lambda: rows.append(feed(world, path))) for _ in range(2)]
@@ -222,47 +241,242 @@ def test_an_unknown_dataset_or_drop_is_bad_input(world: FakePlatform) -> None:
         feed(world, world.frames / "trips-2013-09.csv")
 
 
+def test_a_higher_revision_supersedes_the_batch_in_force_and_overwrites_nothing(world: FakePlatform) -> None:
+    first = feed(world, drop(world, 0.1))
+    kept = world.batches.path("trips", first.batch).read_bytes()
+    second = feed(world, drop(world, 0.2, name="trips-2013-01.r1.csv"))
+    assert (second.revision, second.supersedes, second.superseded_by) == (1, first.batch, "")
+    before = world.ledger.state().get(BatchRow, "trips", first.drop)
+    assert before == replace(first, superseded_by=second.batch)
+    assert world.batches.path("trips", first.batch).read_bytes() == kept
+    assert in_force(world.ledger.state(), "trips") == (second,)
+    third = feed(world, drop(world, 0.3, name="trips-2013-01.r7.csv"))
+    assert (third.revision, third.supersedes) == (7, second.batch)
+    assert in_force(world.ledger.state(), "trips") == (third,)
+
+
+def test_a_restatement_names_what_was_learned_from_what_it_replaces(world: FakePlatform) -> None:
+    first = feed(world, drop(world, 0.1))
+    rows = {"model": MODEL, "service": "s", "entities": "tg1:e", "rows": 1, "windows": {}}
+    holding = {**rows, "digest": sha256(b"rows"), "batches": ["tg1:other", first.batch]}
+    world.write(EventType.TRAINING_SET_BUILT, holding)
+    world.write(EventType.TRAINING_SET_BUILT, {**rows, "digest": "tg1:unrelated", "batches": ["tg1:other"]})
+    assert world.register() == 1
+    second = feed(world, drop(world, 0.2, name="trips-2013-01.r1.csv"))
+    assert second.touches == {"training_sets": [sha256(b"rows")], "versions": [f"{MODEL}/1"]}
+    third = feed(world, drop(world, 0.3, name="trips-2013-01.r2.csv"))
+    assert third.touches == {"training_sets": [], "versions": []}
+
+
 @pytest.mark.parametrize(
-    ("name", "period"),
+    ("came", "stands", "code"),
     [
-        ("flights-2013-01.zip", "2013-01"),
-        ("flights-2013.csv", "2013"),
-        ("flights-2013-01-31.csv.gz", "2013-01-31"),
-        ("2013-02.csv", "2013-02"),
+        (0, "", "period-taken"),
+        (2, ".r2", "period-taken"),
+        (0, ".r2", "superseded-drop"),
+        (1, ".r2", "superseded-drop"),
     ],
 )
-def test_a_drops_name_ends_with_its_period(name: str, period: str) -> None:
-    assert period_of(Path(name)) == period
+def test_other_bytes_in_the_same_or_a_lower_revision_are_turned_away(
+    world: FakePlatform, came: int, stands: str, code: str
+) -> None:
+    row = feed(world, drop(world, 0.1, name=f"trips-2013-01{stands}.csv"))
+    other = drop(world, 0.2, name=f"late-2013-01{f'.r{came}' if came else ''}.csv")
+    error = turned_away(world, other)
+    assert error.code == code
+    assert error.sentence == (
+        f"got trips 2013-01 in revision {came} with other bytes than accepted, "
+        f"expected a revision above {row.revision}, which stands since event {row.sequence}"
+    )
+    assert error.hint.endswith(f"name it trips-2013-01.r{row.revision + 1}.csv")
+    assert in_force(world.ledger.state(), "trips") == (row,)
+    taken = feed(world, other.rename(other.with_name(f"trips-2013-01.r{row.revision + 1}.csv")))
+    assert taken.supersedes == row.batch
 
 
-@pytest.mark.parametrize("name", ["flights.csv", "flights-13-01.csv", "flights-2013-01-new.csv", ".csv"])
-def test_a_drop_without_a_period_is_bad_input(name: str) -> None:
-    with pytest.raises(BadInput) as error:
-        period_of(Path(name))
-    assert error.value.code == "no-period"
+def test_a_drop_of_a_month_superseded_since_changes_nothing_and_writes_nothing(world: FakePlatform) -> None:
+    path = drop(world, 0.1)
+    feed(world, path)
+    second = feed(world, drop(world, 0.2, name="trips-2013-01.r1.csv"))
+    assert feed(world, path).superseded_by == second.batch
+    again = feed(world, path.rename(path.with_name("trips-2013-01.r9.csv")))
+    assert again.superseded_by == second.batch
+    assert len(events(world)) == 2
+    assert in_force(world.ledger.state(), "trips") == (second,)
+
+
+def test_a_restatement_with_the_very_rows_in_force_is_recorded_and_supersedes_nothing(
+    world: FakePlatform,
+) -> None:
+    first = feed(world, drop(world, 0.1))
+    path = drop(world, "0.10", name="trips-2013-01.r1.csv")
+    second = feed(world, path)
+    assert (second.batch, second.revision, second.supersedes) == (first.batch, 1, "")
+    assert second.touches == {"training_sets": [], "versions": []}
+    assert not world.ledger.state().get(BatchRow, "trips", first.drop).superseded_by
+    assert feed(world, path) == second
+    third = feed(world, drop(world, 0.3, name="trips-2013-01.r2.csv"))
+    assert third.supersedes == first.batch
+    assert in_force(world.ledger.state(), "trips") == (third,)
+    assert turned_away(world, drop(world, 0.5, name="trips-2013-01.r1.csv")).code == "superseded-drop"
+
+
+def test_a_month_restated_to_what_it_was_is_in_force_again(world: FakePlatform) -> None:
+    first = feed(world, drop(world, 0.1))
+    feed(world, drop(world, 0.2, name="trips-2013-01.r1.csv"))
+    third = feed(world, drop(world, "0.10", name="trips-2013-01.r2.csv"))
+    assert third.batch == first.batch
+    assert in_force(world.ledger.state(), "trips") == (third,)
+
+
+def test_a_restatement_that_the_gate_holds_back_leaves_what_is_in_force(world: FakePlatform) -> None:
+    first = feed(world, drop(world, 0.1))
+    second = feed(world, drop(world, 7, 8, name="trips-2013-01.r1.csv"))
+    assert (second.verdict, second.batch, second.supersedes) == ("failed", "", "")
+    assert in_force(world.ledger.state(), "trips") == (first,)
+    mended = feed(world, drop(world, 0.2, name="trips-2013-01.r1.csv"))
+    assert mended.supersedes == first.batch
+
+
+def test_a_restatement_may_come_long_after_its_period(world: FakePlatform) -> None:
+    feed(world, drop(world, 0.1))
+    assert isinstance(world.clock, FixedClock)
+    world.clock.moment = NOW + timedelta(days=200)
+    assert feed(world, drop(world, 0.2, name="trips-2013-01.r1.csv")).verdict == "passed"
+    first = feed(world, drop(world, 0.2, 0.3, name="trips-2013-02.r1.csv"))
+    assert [stop["code"] for stop in first.report["stops"]] == ["freshness"]
+
+
+def test_a_later_revision_may_come_first_and_the_earlier_one_is_superseded_already(
+    world: FakePlatform,
+) -> None:
+    row = feed(world, drop(world, 0.1, name="trips-2013-01.r1.csv"))
+    assert (row.revision, row.supersedes) == (1, "")
+    assert turned_away(world, drop(world, 0.2)).code == "superseded-drop"
+
+
+def test_months_may_come_in_any_order(world: FakePlatform) -> None:
+    world.contracts = FakeContracts(replace(CONTRACT, max_age=None))
+    for month in ("03", "01", "02"):
+        assert (
+            feed(world, drop(world, 0.1, int(month) / 10, name=f"trips-2013-{month}.csv")).verdict == "passed"
+        )
+    assert [row.period for row in in_force(world.ledger.state())] == ["2013-01", "2013-02", "2013-03"]
 
 
 @pytest.mark.parametrize(
-    ("period", "start", "end"),
+    ("first", "second"), [("2013", "2013-01"), ("2013-01", "2013"), ("2013-01", "2013-01-31")]
+)
+def test_a_period_inside_one_that_is_there_as_a_whole_would_count_twice(
+    world: FakePlatform, first: str, second: str
+) -> None:
+    world.contracts = FakeContracts(replace(CONTRACT, max_age=None))
+    feed(world, drop(world, 0.1, name=f"trips-{first}.csv"))
+    error = turned_away(world, drop(world, 0.2, name=f"trips-{second}.csv"))
+    assert error.code == "period-overlaps"
+    assert (
+        error.sentence
+        == f"got trips {second}, expected a period beside {first}, which was accepted as a whole"
+    )
+
+
+def test_of_two_drops_for_one_period_at_once_the_second_is_turned_away(world: FakePlatform) -> None:
+    both, outcomes = threading.Barrier(2), []
+
+    class Meeting(FakeDataGate):
+        def run(self, contract: Contract, table: Table, references: Lists) -> tuple[CheckResult, ...]:
+            both.wait(5)  # neither has written when both have looked
+            return super().run(contract, table, references)
+
+    def act(path: Path) -> None:
+        try:
+            outcomes.append(feed(world, path).drop)
+        except BadInput as error:
+            outcomes.append(error.code)
+
+    world.gate = Meeting({"T01": EachValue("load", lambda load: 0 <= load <= 1)})
+    drops = [drop(world, 0.1), drop(world, 0.2, name="again-2013-01.csv")]
+    threads = [threading.Thread(target=act, args=(path,)) for path in drops]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    (row,) = in_force(world.ledger.state(), "trips")
+    assert sorted(outcomes) == sorted([row.drop, "period-taken"])
+    assert [event.type for event in events(world)] == [EventType.BATCH_ACCEPTED, EventType.DROP_REFUSED]
+
+
+def test_a_drop_that_changed_since_it_was_named_is_turned_away_and_taken_once_it_rests(
+    world: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, named = drop(world, 0.1), world.batches.drop_digest
+
+    def meanwhile(at: Path) -> str:
+        name = named(at)
+        drop(world, 0.1, 0.2)
+        return name
+
+    monkeypatch.setattr(world.batches, "drop_digest", meanwhile)
+    with pytest.raises(BadInput) as caught:
+        feed(world, path)
+    monkeypatch.undo()
+    assert caught.value.code == "drop-changed"
+    assert [event.payload["code"] for event in events(world)] == ["drop-changed"]
+    assert feed(world, path).read == 2
+
+
+@pytest.mark.parametrize(
+    "mark",
     [
-        ("2013", datetime(2013, 1, 1, tzinfo=UTC), datetime(2014, 1, 1, tzinfo=UTC)),
-        ("2013-12", datetime(2013, 12, 1, tzinfo=UTC), datetime(2014, 1, 1, tzinfo=UTC)),
-        ("2012-02-29", datetime(2012, 2, 29, tzinfo=UTC), datetime(2012, 3, 1, tzinfo=UTC)),
+        ".r-1",
+        ".r999999999999",
+        ".r01",
+        ".r0",
+        ".r",
+        ".R1",
+        ".r1.r2",
+        ".r1000",
+        ".rone",
+        ".r1e3",
+        ".r１",
+        ".corrected",
     ],
 )
-def test_a_periods_window_ends_where_the_next_begins(period: str, start: datetime, end: datetime) -> None:
-    assert period_window(period) == (start, end)
+def test_a_forged_revision_is_turned_away(world: FakePlatform, mark: str) -> None:
+    feed(world, drop(world, 0.1))
+    error = turned_away(world, drop(world, 0.2, name=f"trips-2013-01{mark}.csv"))
+    assert error.code == "bad-revision"
+    assert "expected at most a revision from r1 to r999" in error.sentence
+    assert events(world)[-1].payload["period"] == "2013-01"
+    assert len(in_force(world.ledger.state())) == 1
 
 
-@pytest.mark.parametrize("period", ["", "2013-13", "2013-02-30", "0000", "2013-1", "x2013", "2013-01-31-01"])
-def test_a_malformed_period_is_bad_input(period: str) -> None:
-    with pytest.raises(BadInput) as error:
-        period_window(period)
-    assert error.value.code == "bad-period"
+@pytest.mark.parametrize("name", ["trips-2013-01.r1", "trips-2013-01.csv.r1", "trips-2013-01.r-1"])
+def test_a_revision_where_the_extension_should_be_is_turned_away(world: FakePlatform, name: str) -> None:
+    assert turned_away(world, drop(world, 0.1, name=name)).code == "bad-revision"
 
 
-@pytest.mark.parametrize("period", ["2013-00", "2013-01-00", "9999", "9999-12", "9999-12-31", "２０１３"])
-def test_a_period_no_calendar_has_is_bad_input(period: str) -> None:
-    with pytest.raises(BadInput) as error:
-        period_window(period)
-    assert error.value.code == "bad-period"
+@pytest.mark.parametrize(("name", "code"), [("trips.csv", "no-period"), ("trips-2013-13.csv", "bad-period")])
+def test_a_drop_without_a_sound_period_is_turned_away_and_taken_under_another_name(
+    world: FakePlatform, name: str, code: str
+) -> None:
+    path = drop(world, 0.1, name=name)
+    assert turned_away(world, path).code == code
+    assert feed(world, path.rename(path.with_name("trips-2013-01.csv"))).accepted == 1
+
+
+def test_what_was_in_force_at_a_moment_is_what_was_known_then(world: FakePlatform) -> None:
+    clock, rows, moments = world.clock, [], []
+    assert isinstance(clock, FixedClock)
+    # As first delivered, restated, restated to what it was, restated again.
+    for mark, load in (("", 0.1), (".r1", 0.2), (".r2", "0.10"), (".r3", 0.3)):
+        clock.moment += timedelta(hours=1)
+        rows.append(feed(world, drop(world, load, name=f"trips-2013-01{mark}.csv")))
+        moments.append(clock.moment)
+    for row, moment in zip(rows, moments, strict=True):
+        (known,) = in_force(world.ledger.state(), "trips", moment)
+        assert (known.drop, known.batch) == (row.drop, row.batch)
+    assert in_force(world.ledger.state(), "trips", moments[0] - timedelta(seconds=1)) == ()
+    (now,) = in_force(world.ledger.state())
+    assert now == rows[-1]
+    assert [row.drop for row in world.ledger.state().select(BatchRow, superseded_by="")] == [now.drop]

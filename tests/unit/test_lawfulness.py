@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tidegate.application.canary import analyse
+from tidegate.application.follow import follow
 from tidegate.application.lawfulness import WRITERS, unlawful
 from tidegate.application.promote import climb, lower, resolve
+from tidegate.application.review import ReviewOutcome, decide_review
+from tidegate.application.runs import finish
 from tidegate.domain.errors import Refused
-from tidegate.domain.events import EventType
+from tidegate.domain.events import Draft, EventType
 from tidegate.domain.evidence import Measure
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Stage
-from tidegate.domain.state import PromotionRow, VersionRow
+from tidegate.domain.schedule import Outcome
+from tidegate.domain.state import PromotionRow, ReviewRow, VersionRow
 from tidegate.testing.cases import MODEL, a_policy
-from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
 
 STREAM = f"model/{MODEL}"
 WELL = "Evidence looks sound to me."
@@ -30,7 +36,7 @@ def world(tmp_path: Path) -> FakePlatform:
     """Return a world with version 1, trained by `s-1` for `p-2`, whose promotion into prod waits."""
     platform = FakePlatform(tmp_path)
     platform.register(on_behalf_of="p-2")
-    climb(platform, platform.acting("p-2"), MODEL, 1)
+    climb(platform, platform.acting("p-2"), MODEL, 1, Stage.PROD)
     return platform
 
 
@@ -96,7 +102,7 @@ def test_a_packet_sealed_for_a_refusal_is_lawful_whoever_asked(world: FakePlatfo
     climb(world, world.acting("p-2"), MODEL, bad, Stage.STAGING)
     approve(world)  # the champion is another one now, and so is the packet
     with pytest.raises(Refused):
-        climb(world, world.acting("p-4"), MODEL, bad)
+        climb(world, world.acting("p-4"), MODEL, bad, Stage.PROD)
     assert [event.actor for event in world.ledger.events()][-2:] == ["p-4", "p-4"]
     assert unlawful(world) == ()
 
@@ -106,9 +112,9 @@ def test_a_lawful_story_holds_no_breach(world: FakePlatform) -> None:
         resolve(world, world.acting("p-2"), MODEL, 1, Action.APPROVE, WELL)
     approve(world)
     world.register(on_behalf_of="p-2")
-    climb(world, world.acting("p-2"), MODEL, 2)
+    climb(world, world.acting("p-2"), MODEL, 2, Stage.PROD)
     resolve(world, world.acting("p-4"), MODEL, 2, Action.REJECT, "Not yet.")
-    climb(world, world.acting("p-2"), MODEL, 2)
+    climb(world, world.acting("p-2"), MODEL, 2, Stage.PROD)
     approve(world, 2)
     lower(world, world.acting("p-5"), MODEL, Action.ROLL_BACK, WELL)
     lower(world, world.acting("p-5"), MODEL, Action.STOP, WELL)
@@ -122,7 +128,7 @@ def test_an_inconclusive_finding_that_a_person_looked_at_is_lawful(world: FakePl
     approve(world)
     world.register(on_behalf_of="p-2")
     world.trainer.gain = Measure(-0.01, 1000, -0.02, 0.01, "stated")
-    climb(world, world.acting("p-2"), MODEL, 2)
+    climb(world, world.acting("p-2"), MODEL, 2, Stage.PROD)
     approve(world, 2)
     assert version_row(world, 2).stage == "prod"
     assert unlawful(world) == ()
@@ -176,7 +182,7 @@ def test_a_forged_application_is_named_by_the_rule_it_breaks(
 def test_findings_that_the_sealed_packet_does_not_bear_out_are_named(world: FakePlatform) -> None:
     bad = world.register(on_behalf_of="p-2", calibration_gap=Measure(0.3, 1000, 0.2, 0.4))
     with pytest.raises(Refused):
-        climb(world, world.acting("p-2"), MODEL, bad)
+        climb(world, world.acting("p-2"), MODEL, bad, Stage.PROD)
     row, before = version_row(world, bad), open_promotion(world)
     asked = replace(before, id=f"{MODEL}-P9", version=bad, source="staging", target="canary")
     payload = {name: getattr(asked, name) for name in PromotionRow.__annotations__ if name.islower()}
@@ -279,3 +285,172 @@ def test_an_event_that_cannot_be_folded_is_named_and_ends_the_judgement(
     monkeypatch.setattr(world.ledger, "events", lambda: iter([*events[:-1], broken, events[-1]]))
     found = unlawful(world)
     assert found[-1].startswith(f"event {broken.sequence}: its model.stopped speaks of what")
+
+
+# ── forged decisions of models, canaries, reviews and runs ────────────────────────────────────────
+
+PERIOD = "2024-01"
+
+
+@pytest.fixture
+def canary(world: FakePlatform) -> FakePlatform:
+    """Return a world with version 1 live and version 2 in canary, which both have scored a period."""
+    approve(world)
+    world.register(on_behalf_of="p-2")
+    climb(world, world.acting("p-2"), MODEL, 2)
+    world.accept()
+    world.entities = StatedEntities(world.frames / "entities")
+    world.scored(1, PERIOD, "prod")
+    world.scored(2, PERIOD, "canary")
+    assert isinstance(world.monitors, StatedMonitors)
+    world.monitors.states(-0.02, -0.025, -0.01)
+    return world
+
+
+def analysed(world: FakePlatform) -> dict[str, Any]:
+    """Return the payload of a lawful analysis; that it was made is taken back."""
+    before = world.ledger.store.contents
+    analyse(world, world.acting("s-4"), MODEL)
+    (event,) = [each for each in world.ledger.events() if each.type is EventType.CANARY_ANALYSED]
+    world.ledger.store.contents = before
+    return {**event.payload, "review": ""}
+
+
+def followed_review(world: FakePlatform, outcome: ReviewOutcome = ReviewOutcome.ROLL_BACK) -> ReviewRow:
+    opened = {"id": "R-1", "model": MODEL, "period": PERIOD, "version": 1, "cause": "brier failed"}
+    more = {"role": "reviewer", "due_at": "2024-02-08T00:00:00Z"}
+    world.write(EventType.REVIEW_OPENED, {**opened, **more}, "s-2", STREAM)
+    return decide_review(world, world.acting("p-6"), "R-1", outcome, WELL)
+
+
+def test_a_canary_that_failed_and_a_review_that_was_followed_are_lawful(canary: FakePlatform) -> None:
+    (step,) = analyse(canary, canary.acting("s-4"), MODEL)
+    assert step.stage == "candidate"
+    review = decide_review(canary, canary.acting("p-6"), step.row.review, ReviewOutcome.ROLL_BACK, WELL)
+    follow(canary, canary.acting("s-4"), review)
+    finish(canary, canary.acting("s-4"), "canary", canary.clock.now(), Outcome.DONE, "one step")
+    assert unlawful(canary) == ()
+
+
+@pytest.mark.parametrize("gain", [(0.0, -0.001, 0.001), (-0.003, -0.009, 0.003), (nan, nan, nan), None])
+def test_an_analysis_of_any_verdict_is_lawful(
+    canary: FakePlatform, gain: tuple[float, float, float] | None
+) -> None:
+    assert isinstance(canary.monitors, StatedMonitors)
+    if gain is None:
+        canary.monitors = StatedMonitors(canary.frames)
+    else:
+        canary.monitors.states(*gain)
+    analyse(canary, canary.acting("s-4"), MODEL)
+    assert unlawful(canary) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "rule", "sentence"),
+    [
+        (
+            {"verdict": "passed", "standing": "better"},
+            "V2",
+            "is recorded as passed; its own figures say failed",
+        ),
+        ({"baseline": 0}, "P5", "compared with version 0, while version 1 is live"),
+        ({"version": 1}, "P1", "version 1 of tram_delay on 2024-01 was analysed, and it scored nothing"),
+        ({"period": "2024-02"}, "P1", "it scored nothing then in canary"),
+    ],
+)
+def test_a_forged_analysis_is_named_by_the_rule_it_breaks(
+    canary: FakePlatform, change: dict[str, Any], rule: str, sentence: str
+) -> None:
+    sequence = forge(canary, EventType.CANARY_ANALYSED, {**analysed(canary), **change}, "s-4")
+    assert any(sentence in each for each in told(canary, sequence, rule)), unlawful(canary)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"decisions": "sha256:other"}, "analysed on other decisions than it made"),
+        ({"rows": 1}, "analysed on other decisions than it made"),
+        (
+            {"asked": {"labelled_share": 0.0, "days": 0, "may_lose": 1.0}},
+            "another rule than the policy in force",
+        ),
+        ({"labelled": 0}, "its own figures say inconclusive"),
+    ],
+)
+def test_figures_of_an_analysis_that_do_not_fit_the_record_are_named(
+    canary: FakePlatform, change: dict[str, Any], sentence: str
+) -> None:
+    payload = analysed(canary)
+    payload["analysis"] = {**payload["analysis"], **change}
+    sequence = forge(canary, EventType.CANARY_ANALYSED, payload, "s-4")
+    found = [each for each in unlawful(canary) if each.startswith(f"event {sequence}: ")]
+    assert any(sentence in each for each in found), found
+
+
+def test_decisions_by_a_version_that_stands_elsewhere_are_named(canary: FakePlatform) -> None:
+    canary.scored(2, "2024-02", "prod")
+    last = list(canary.ledger.events())[-1].sequence
+    assert "as if it stood in prod; it stands in canary" in told(canary, last, "P1")[0]
+
+
+def test_decisions_that_replace_others_and_those_of_another_artifact_are_named(canary: FakePlatform) -> None:
+    canary.scored(2, PERIOD, "canary")
+    last = list(canary.ledger.events())[-1]
+    assert "replaces decisions on record" in told(canary, last.sequence, "P1")[0]
+    payload = {**last.payload, "period": "2024-02", "artifact": "sha256:other"}
+    sequence = forge(canary, EventType.DECISIONS_SCORED, payload, "s-6")
+    assert "with another artifact than it has" in told(canary, sequence, "P1")[0]
+
+
+def test_a_review_that_is_opened_or_decided_again_is_named(canary: FakePlatform) -> None:
+    review = followed_review(canary)
+    payload = {"id": review.id, "outcome": "benign"}
+    again = canary.write(EventType.REVIEW_DECIDED, payload, "p-6", STREAM).sequence
+    assert "which is not open" in told(canary, again, "R1")[0]
+    opened = {"id": "R-1", "model": MODEL, "period": PERIOD, "version": 1, "cause": "", "role": "reviewer"}
+    anew = forge(canary, EventType.REVIEW_OPENED, {**opened, "due_at": "2024-02-08T00:00:00Z"}, "s-2")
+    assert "R-1 is opened again" in told(canary, anew, "R1")[0]
+
+
+def test_a_review_decided_by_somebody_without_its_role_is_named(canary: FakePlatform) -> None:
+    opened = {"id": "R-1", "model": MODEL, "period": PERIOD, "version": 1, "cause": "", "role": "operator"}
+    forge(canary, EventType.REVIEW_OPENED, {**opened, "due_at": "2024-02-08T00:00:00Z"}, "s-2")
+    sequence = forge(canary, EventType.REVIEW_DECIDED, {"id": "R-1", "outcome": "benign"}, "p-6")
+    assert "no person with the role `operator`" in told(canary, sequence, "R1")[0]
+
+
+def following(world: FakePlatform, on_behalf_of: str | None) -> int:
+    payload = {"id": "R-1", "followed": "version 1 restored"}
+    made = Draft(EventType.REVIEW_FOLLOWED, STREAM, "s-4", payload, on_behalf_of=on_behalf_of)
+    with world.ledger.transaction() as tx:
+        return tx.append(made).sequence
+
+
+def test_a_review_that_nobody_decided_to_act_on_cannot_have_been_followed(canary: FakePlatform) -> None:
+    followed_review(canary, ReviewOutcome.BENIGN)
+    assert "nobody decided that anything be done" in told(canary, following(canary, "p-6"), "R1")[0]
+
+
+@pytest.mark.parametrize("behind", [None, "p-2"])
+def test_a_review_followed_for_somebody_else_than_who_decided_it_is_named(
+    canary: FakePlatform, behind: str | None
+) -> None:
+    followed_review(canary)
+    (breach,) = told(canary, following(canary, behind), "R1")
+    assert f"on behalf of {behind or 'nobody'}, but p-6 decided it" in breach
+
+
+def test_a_review_that_is_followed_again_is_named(canary: FakePlatform) -> None:
+    followed_review(canary)
+    following(canary, "p-6")
+    assert unlawful(canary) == ()
+    assert "R-1 is followed again" in told(canary, following(canary, "p-6"), "R1")[0]
+
+
+def test_a_slot_that_was_run_twice_is_named(canary: FakePlatform) -> None:
+    finish(canary, canary.acting("s-4"), "canary", canary.clock.now(), Outcome.DONE, "one step")
+    last = list(canary.ledger.events())[-1]
+    sequence = canary.write(EventType.RUN_FINISHED, last.payload, "s-4", last.stream).sequence
+    (breach,) = unlawful(canary)
+    assert told(canary, sequence, "S1") == [breach]
+    assert "of canary is run again" in breach

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,34 +12,28 @@ import pytest
 
 from tidegate.application.monitor import monitor
 from tidegate.application.ports import Frame, ModelSpec, MonitorResult, Segment
+from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Evidence, Verdict
 from tidegate.domain.policy import Policy, ReviewRule
 from tidegate.domain.state import MonitorRow, ReviewRow, VersionRow
 from tidegate.testing.cases import MODEL, a_policy
-from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
 from tidegate.testing.fakes.small import FixedClock
 
 NOW = datetime(2024, 2, 1, 6, tzinfo=UTC)
 
 
-class Outcomes:
-    """Entities that are never looked at here: the monitor below knows its verdict."""
-
-    def frame(self, model: ModelSpec, batches: object, declared: object, window: object) -> Frame:
-        return Frame("sha256:outcomes", Path("outcomes.parquet"), 1)
-
-
-class Verdicts:
+class Verdicts(StatedMonitors):
     """A monitor that finds what it is told to find."""
 
     tool = "told 1"
 
     def __init__(self, *verdicts: Verdict) -> None:
+        super().__init__(Path("reports"))
         self.runs: list[Mapping[str, Any]] = []
         self._verdicts = verdicts
-        self.meanwhile: Callable[[], object] = lambda: None
 
     def run(
         self,
@@ -67,35 +61,17 @@ def world(tmp_path: Path) -> FakePlatform:
     platform.register(on_behalf_of="p-2")
     assert isinstance(platform.clock, FixedClock)
     platform.clock.moment = NOW
-    platform.entities = Outcomes()  # type: ignore[assignment]  # it takes anything
+    platform.entities = StatedEntities(tmp_path / "entities")
     platform.monitors = Verdicts(Verdict.PASSED)
-    batch = {
-        "dataset": "trips", "drop": "sha256:drop", "period": "2024-01", "batch": "", "verdict": "passed",
-        "read": 1, "accepted": 1, "quarantined": 0, "quarantine_root": "", "contract": "", "report": {},
-    }  # fmt: skip
-    platform.write(
-        EventType.BATCH_ACCEPTED, {**batch, "batch": accepted_file(platform)}, "s-3", "dataset/trips"
-    )
-    scored(platform)
+    platform.accept()
+    platform.scored()
     return platform
 
 
-def accepted_file(world: FakePlatform) -> str:
-    import hashlib
-
-    folder = world.frames / "batches" / "trips"
-    folder.mkdir(parents=True)
-    name = hashlib.sha256(b"{}\n").hexdigest()
-    (folder / f"{name}.jsonl").write_bytes(b"{}\n")
-    return f"tg1:{name}"
-
-
-def scored(world: FakePlatform, period: str = "2024-01", version: int = 1) -> None:
-    payload = {
-        "model": MODEL, "period": period, "version": version, "artifact": "sha256:a", "entities": "sha256:e",
-        "rows": 10, "root": "sha256:r", "file": f"{period}-{version}.parquet",
-    }  # fmt: skip
-    world.write(EventType.DECISIONS_SCORED, payload, "s-1", f"model/{MODEL}")
+def more_outcomes(world: FakePlatform, name: str) -> None:
+    """Have labels come late, or be restated."""
+    assert isinstance(world.entities, StatedEntities)
+    world.entities.digest = name
 
 
 def found(world: FakePlatform, *verdicts: Verdict) -> Verdicts:
@@ -207,23 +183,58 @@ def test_two_runs_at_once_record_one_result_and_one_review(world: FakePlatform) 
 def test_reviews_are_numbered_across_periods(world: FakePlatform) -> None:
     found(world, Verdict.FAILED)
     run(world)
-    scored(world, "2024-02")
+    world.scored(period="2024-02")
     assert run(world, period="2024-02").review == "R-2"
 
 
 def test_a_version_that_scored_the_period_anew_is_monitored_anew(world: FakePlatform) -> None:
     run(world)
     world.register(on_behalf_of="p-2")
-    scored(world, version=2)
+    world.scored(version=2)
     assert run(world).version == 2
     assert len(world.ledger.state().select(MonitorRow)) == 2
+
+
+def test_a_canary_s_decisions_are_never_monitored(world: FakePlatform) -> None:
+    world.register(on_behalf_of="p-2")
+    world.scored(version=2, stage="canary")
+    assert run(world).version == 1
+    world.scored(version=2, period="2024-02", stage="canary")
+    with pytest.raises(Refused) as error:
+        run(world, period="2024-02")
+    assert error.value.code == "not-scored"
+
+
+def test_labels_that_come_late_or_are_restated_are_looked_at_once_more(world: FakePlatform) -> None:
+    told = found(world, Verdict.PASSED)
+    assert run(world).outcomes == "tg1:outcomes"
+    more_outcomes(world, "tg1:restated")
+    found(world, Verdict.FAILED)
+    row = run(world)
+    assert (row.verdict, row.outcomes, row.review) == ("failed", "tg1:restated", "R-1")
+    assert len(events(world, EventType.MONITOR_RAN)) == 2
+    assert len(told.runs) == 1
+    assert run(world) == row
+    assert len(events(world, EventType.MONITOR_RAN)) == 2
+
+
+def test_what_a_person_is_to_look_at_already_is_not_asked_twice(world: FakePlatform) -> None:
+    found(world, Verdict.FAILED)
+    run(world)
+    more_outcomes(world, "tg1:restated")
+    run(world)
+    assert len(world.ledger.state().select(ReviewRow)) == 1
+    decide_review(world, world.acting("p-6"), "R-1", ReviewOutcome.BENIGN, "A holiday week.")
+    more_outcomes(world, "tg1:restated-again")
+    assert run(world).review == "R-2"  # that was decided on what was known then
 
 
 def test_the_monitor_is_told_which_decisions_and_which_reference(world: FakePlatform) -> None:
     told = found(world, Verdict.PASSED)
     run(world)
     (seen,) = told.runs
-    assert seen["decisions"] == Segment("sha256:r", world.frames / "scores" / "2024-01-1.parquet", 10)
+    file = world.frames / "scores" / "2024-01-1.parquet"
+    assert seen["decisions"] == Segment("sha256:2024-01-1", file, 1000)
     version = world.ledger.state().get(VersionRow, MODEL, 1)
     assert version is not None
     assert seen["reference"] == world.trainer.reference(version.artifact, version.facts["reference"])

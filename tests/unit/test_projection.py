@@ -48,7 +48,7 @@ def head(world: FakePlatform) -> int:
 
 
 def go_live(world: FakePlatform, version: int = 1) -> None:
-    climb(world, world.acting("p-2"), MODEL, version)
+    climb(world, world.acting("p-2"), MODEL, version, Stage.PROD)
     resolve(world, world.acting("p-3"), MODEL, version, Action.APPROVE, "fine")
 
 
@@ -92,7 +92,7 @@ def test_every_kind_of_move_is_projected(world: FakePlatform) -> None:
 
 def test_what_moves_no_version_is_not_projected_but_passed(world: FakePlatform) -> None:
     drain(world)
-    climb(world, world.acting("p-2"), MODEL, 1)
+    climb(world, world.acting("p-2"), MODEL, 1, Stage.PROD)
     drain(world)
     resolve(world, world.acting("p-3"), MODEL, 1, Action.REJECT, "no")
     assert drain(world) == 0

@@ -36,7 +36,7 @@ def world(tmp_path: Path) -> FakePlatform:
 @pytest.fixture
 def live(world: FakePlatform) -> FakePlatform:
     """Return the world with version 1 in prod and version 2 registered."""
-    climb(world, world.acting("p-2"), MODEL, 1)
+    climb(world, world.acting("p-2"), MODEL, 1, Stage.PROD)
     resolve(world, world.acting("p-3"), MODEL, 1, Action.APPROVE, WELL)
     world.register(on_behalf_of="p-2")
     return world
@@ -157,6 +157,35 @@ def test_a_repeated_climb_does_not_take_up_again_what_was_demoted(world: FakePla
     lower(world, world.acting("p-5"), MODEL, Action.DEMOTE, WELL, 1, Stage.CANDIDATE)
     assert writes(world, lambda: ask(world, to=Stage.CANARY, key="up")) == []
     assert stage(world) == "candidate"
+
+
+def test_a_climb_that_names_no_stage_goes_as_far_as_canary_and_from_there_into_prod(
+    world: FakePlatform,
+) -> None:
+    dana = world.acting("p-2")
+    assert climb(world, dana, MODEL, 1).stage == "canary"
+    assert world.ledger.state().select(PromotionRow, status="open") == ()
+    outcome = climb(world, dana, MODEL, 1)
+    assert (outcome.stage, [reason.code for reason in outcome.waits]) == ("canary", ["approval-missing"])
+
+
+def test_a_climb_that_names_no_stage_does_not_go_on_from_canary_because_it_is_repeated(
+    tmp_path: Path,
+) -> None:
+    world = FakePlatform(tmp_path, a_policy(standard=0))  # nobody would have to approve
+    world.register()
+    dana = world.acting("p-2", "up")
+    assert climb(world, dana, MODEL, 1).stage == "canary"
+    assert writes(world, lambda: climb(world, dana, MODEL, 1)) == []
+    assert stage(world) == "canary"
+    prod = world.acting("p-2", "on")
+    assert climb(world, prod, MODEL, 1).stage == "prod"
+    assert writes(world, lambda: climb(world, prod, MODEL, 1)) == []
+
+
+def test_a_climb_that_names_no_stage_leaves_what_is_live_alone(live: FakePlatform) -> None:
+    assert writes(live, lambda: climb(live, live.acting("p-2"), MODEL, 1)) == []
+    assert stage(live) == "prod"
 
 
 def test_a_climb_finds_that_somebody_else_was_faster(world: FakePlatform) -> None:
@@ -297,7 +326,7 @@ def test_a_service_acts_only_for_a_person_the_ledger_has(world: FakePlatform, pr
 
 
 def test_whoever_a_service_asked_for_does_not_approve(world: FakePlatform) -> None:
-    climb(world, world.acting("s-1", on_behalf_of="p-3"), MODEL, 1)
+    climb(world, world.acting("s-1", on_behalf_of="p-3"), MODEL, 1, Stage.PROD)
     with pytest.raises(Refused) as error:
         approve(world)
     assert codes(error) == ["own-work"]
@@ -306,7 +335,7 @@ def test_whoever_a_service_asked_for_does_not_approve(world: FakePlatform) -> No
 
 def test_the_person_it_was_trained_for_does_not_approve(world: FakePlatform) -> None:
     world.change_roles("p-2", "data_scientist", "approver")
-    climb(world, world.acting("s-1"), MODEL, 1)
+    climb(world, world.acting("s-1"), MODEL, 1, Stage.PROD)
     with pytest.raises(Refused) as error:
         approve(world, who="p-2")
     assert codes(error) == ["own-work"]
@@ -751,6 +780,9 @@ def test_a_second_drop_with_the_same_rows_changes_no_packet(world: FakePlatform)
             "quarantine_root": "",
             "contract": "",
             "report": {},
+            "revision": 0,
+            "supersedes": "",
+            "touches": {"training_sets": [], "versions": []},
         }
         world.write(EventType.BATCH_ACCEPTED, {**gated, **counts})
         life = lifecycle(world.ledger.state(), MODEL)
@@ -759,6 +791,38 @@ def test_a_second_drop_with_the_same_rows_changes_no_packet(world: FakePlatform)
         return packet_digest(facts)
 
     assert delivered("sha256:zip") == delivered("sha256:csv")
+
+
+def test_a_restated_batch_is_counted_in_the_packet_of_what_had_learned_from_it(world: FakePlatform) -> None:
+    digest = lifecycle(world.ledger.state(), MODEL).versions[1].training_set
+    first, other = world.accept("2024-01"), world.accept("2024-02")
+    rows = {"digest": digest, "model": MODEL, "service": MODEL, "entities": "", "rows": 1000, "windows": {}}
+    world.write(EventType.TRAINING_SET_BUILT, {**rows, "batches": [first, other]})
+
+    def restated() -> int:
+        life = lifecycle(world.ledger.state(), MODEL)
+        count: int = gather(world, world.ledger.state(), life, life.versions[1]).facts["data"]["restated"]
+        return count
+
+    assert restated() == 0
+    world.accept("2024-02", revision=1, supersedes=other)
+    assert restated() == 1
+
+
+def test_the_packet_shows_the_champion_s_own_loss_on_the_version_s_rows(live: FakePlatform) -> None:
+    life = lifecycle(live.ledger.state(), MODEL)
+    champion = gather(live, live.ledger.state(), life, life.versions[2]).facts["champion"]
+    assert (champion["version"], champion["loss"], champion["gain"]["value"]) == (1, "brier", 0.01)
+    assert champion["champion_loss"] == pytest.approx(0.15 + 0.01)  # its own loss, and what it gained on top
+    first = gather(live, live.ledger.state(), life, life.versions[1]).facts["champion"]
+    assert first == {"version": 0}
+
+
+def test_a_loss_that_could_not_be_measured_is_none_for_the_champion_too(live: FakePlatform) -> None:
+    third = live.register(on_behalf_of="p-2", brier=Measure(float("nan"), 0))
+    life = lifecycle(live.ledger.state(), MODEL)
+    facts = gather(live, live.ledger.state(), life, life.versions[third]).facts
+    assert facts["champion"]["champion_loss"] is None
 
 
 def test_a_champion_that_cannot_be_fetched_stops_the_request_with_nothing_written(live: FakePlatform) -> None:

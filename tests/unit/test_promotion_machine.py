@@ -98,7 +98,7 @@ class Judge:
             case EventType.PROMOTION_APPLIED:
                 self.applied(event)
             case EventType.MODEL_ROLLED_BACK | EventType.MODEL_STOPPED:
-                self.claim("operator", event)
+                self.claim(str(event.type), event)
                 self.left(event)
         for move in told.get("moves", []):
             if self.stages[move["version"]] != move["from"]:
@@ -109,9 +109,10 @@ class Judge:
 
     def claim(self, needs: str, event: Event) -> None:
         holders = {
-            "model:promotion:request": {"data_scientist", "training_service"},
+            "model:promotion:request": {"data_scientist", "training_service", "rollout_service"},
             "model:promotion:approve": {"approver"},
-            "operator": {"operator"},
+            "model.rolled_back": {"operator", "rollout_service"},
+            "model.stopped": {"operator"},
         }[needs]
         if not holders & set(self.roles[event.actor]):
             self.fault(event, f"was done by {event.actor}, who may not")
@@ -233,7 +234,7 @@ class Lifecycles(RuleBasedStateMachine):
 
     @rule(actor=st.sampled_from(["s-1", "p-2", "p-7"]), version=versions, key=keys)
     def climb(self, actor: str, version: int, key: str | None) -> None:
-        self.attempt(lambda: climb(self.world, self.world.acting(actor, key), MODEL, version))
+        self.attempt(lambda: climb(self.world, self.world.acting(actor, key), MODEL, version, Stage.PROD))
 
     @rule(actor=approvers, version=versions, key=keys)
     def approve(self, actor: str, version: int, key: str | None) -> None:
@@ -242,7 +243,7 @@ class Lifecycles(RuleBasedStateMachine):
 
     @rule(version=versions)
     def goes_up_as_it_should(self, version: int) -> None:
-        self.attempt(lambda: climb(self.world, self.world.acting("s-1"), MODEL, version))
+        self.attempt(lambda: climb(self.world, self.world.acting("s-1"), MODEL, version, Stage.PROD))
         self.everybody_approves(version)
 
     @rule(first=versions, second=versions)
@@ -260,7 +261,7 @@ class Lifecycles(RuleBasedStateMachine):
 
     @rule(actor=who, version=versions)
     def is_requested_and_rejected(self, actor: str, version: int) -> None:
-        self.attempt(lambda: climb(self.world, self.world.acting("s-1"), MODEL, version))
+        self.attempt(lambda: climb(self.world, self.world.acting("s-1"), MODEL, version, Stage.PROD))
         self.attempt(
             lambda: resolve(self.world, self.world.acting(actor), MODEL, version, Action.REJECT, "no")
         )

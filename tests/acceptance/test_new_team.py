@@ -1,0 +1,241 @@
+"""A new team's afternoon: every file and command of docs/new-team.md, played on an installed wheel.
+
+Nothing of this checkout is used but the page itself: the project is made by ``tidegate init``, its data by the
+page's own script, and what runs is what the wheel holds.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tidegate.domain.canonical import sha256
+from tidegate.entrypoints.scaffolding.project import project_files
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "new-team.md"
+MODELS = ("busy_hour", "hour_count")
+_STEP = re.compile(
+    r"^<!-- file: (?P<path>\S+) -->\n```\w+\n(?P<body>.*?)^```"
+    r"|^```console in a new project\n(?P<commands>.*?)^```",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+class Team:
+    """What the team's shell says, command by command."""
+
+    def __init__(self, folder, installed):
+        self.folder, self.project, self.said = folder, folder / "counting", []
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("TIDEGATE_", "PREFECT_"))
+        }
+        self.environment = {
+            **kept,
+            "COLUMNS": "200",
+            "PYTHONPATH": str(installed),
+            "PATH": os.pathsep.join(
+                [str(installed / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
+            ),
+        }
+
+    def play(self, page):
+        for step in _STEP.finditer(page):
+            if step["path"]:
+                target = self.project / step["path"]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(step["body"])
+                continue
+            for line in step["commands"].splitlines():
+                assert line.startswith("$ "), line
+                command, _, wanted = line[2:].partition("# exit ")
+                if command.startswith("export "):
+                    name, _, value = command.removeprefix("export ").strip().partition("=")
+                    self.environment[name] = value
+                else:
+                    self.run(command.strip(), int(wanted or 0))
+
+    def run(self, command, wanted=0):
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.project if self.project.exists() else self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == wanted, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stdout + done.stderr, command
+        self.said.append((command, done.stdout if done.stdout.strip() else done.stderr))
+        return done.stdout
+
+    def runs(self, command):
+        """Return what the page's own runs of a command said."""
+        return [said for ran, said in self.said if ran == command]
+
+    def json(self, command):
+        return json.loads(self.run(f"{command} --json"))
+
+
+def build(source, into):
+    """Build a wheel. Without hatchling here, pip fetches it as it would for anybody."""
+    alone = ["--no-build-isolation"] if importlib.util.find_spec("hatchling") else []
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-deps", *alone]
+    done = subprocess.run([*pip, "-w", str(into), str(source)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (made,) = into.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Where this checkout's wheel is installed, with nothing else; and what the checkout itself would copy then."""
+    folder = tmp_path_factory.mktemp("installed")
+    wheel = build(ROOT, tmp_path_factory.mktemp("wheel"))
+    copied = {path: sha256(body) for path, body in project_files().items()}
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-index",
+    ]
+    done = subprocess.run(
+        [*pip, "--target", str(folder), str(wheel)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, copied
+
+
+@pytest.fixture(scope="module")
+def team(installed, tmp_path_factory):
+    """A team with the wheel installed, and the whole page behind it."""
+    made = Team(tmp_path_factory.mktemp("team"), installed[0])
+    made.play(PAGE.read_text())
+    return made
+
+
+@pytest.mark.slow
+def test_the_wheel_copies_what_this_checkout_would_copy(installed, tmp_path):
+    folder, copied = installed
+    someone = Team(tmp_path, folder)
+    assert someone.run("python -c 'import tidegate; print(tidegate.__file__)'").startswith(str(folder))
+    program = (
+        "import json; from tidegate.domain.canonical import sha256; "
+        "from tidegate.entrypoints.scaffolding.project import project_files; "
+        "print(json.dumps({path: sha256(body) for path, body in project_files().items()}))"
+    )
+    assert json.loads(someone.run(f"python -c '{program}'")) == copied
+
+
+@pytest.mark.slow
+def test_a_wheel_made_from_the_source_archive_holds_the_same(tmp_path):
+    hatchling = pytest.importorskip("hatchling", reason="pip makes no source archive; hatchling does")
+    made = subprocess.run(
+        [sys.executable, "-m", hatchling.__name__, "build", "-t", "sdist", "-d", str(tmp_path)], cwd=ROOT,
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stdout + made.stderr
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with (
+        zipfile.ZipFile(build(ROOT, tmp_path / "checkout")) as one,
+        zipfile.ZipFile(build(archive, tmp_path / "archive")) as other,
+    ):
+        held = [{each.filename: each.CRC for each in each_wheel.infolist()} for each_wheel in (one, other)]
+    assert held[0] == held[1]
+    assert not [
+        name for name in held[0] if "templates" in name and ("feed.py" in name or "__pycache__" in name)
+    ]
+
+
+@pytest.mark.slow
+def test_both_models_stand_in_prod_on_the_teams_own_data(team):
+    status = team.json("tidegate status")
+    assert {name: model["stages"] for name, model in status["models"].items()} == {
+        "busy_hour": {"prod": 1},
+        "hour_count": {"prod": 1},
+    }
+    assert status["policy"] == "first 1"
+    counts = status["batches"]
+    assert (counts["accepted"], counts["held_back"], counts["quarantined"]) == (5, 0, 0)
+    assert counts["rows"] == sum(
+        len(drop.read_text().splitlines()) - 1 for drop in team.project.glob("drops/*.csv")
+    )
+
+
+@pytest.mark.slow
+def test_a_scaffold_with_blanks_is_refused_line_by_line_and_trains_once_filled_in(team):
+    first, then = team.runs("tidegate train busy_hour --as dana")
+    assert "got nothing, expected who answers for it" in first
+    assert "card.md with FILL IN on line" in first
+    assert "stands in candidate" in then
+    assert "roc_auc" in then
+
+
+@pytest.mark.slow
+def test_a_model_of_numbers_is_measured_as_one(team):
+    (said,) = team.runs("tidegate train hour_count --as dana")
+    assert "mae" in said
+    assert "skill" in said
+    assert "roc_auc" not in said
+
+
+@pytest.mark.slow
+def test_the_canary_held_before_prod_and_who_made_it_could_not_wave_it_through(team):
+    canaries = [
+        json.loads(said)
+        for model in MODELS
+        for said in team.runs(f"tidegate run canary model={model} --as svc-rollout")
+    ]
+    assert [(steps[0]["verdict"], steps[0]["standing"]) for steps in canaries] == [("passed", "better")] * 2
+    assert [steps[0]["stage"] for steps in canaries] == [
+        "canary",
+        "prod",
+    ]  # the one of tier low waits for nobody
+    (own,) = team.runs('tidegate approve busy_hour 1 --as dana --reason "It is mine and it is good"')
+    assert "P4" in own
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_the_month_after_is_scored_by_prod_and_monitored(team, model):
+    (scored,) = team.runs(f"tidegate run score model={model} period=2026-05 --as svc-score")
+    (row,) = json.loads(scored)
+    drop = (team.project / "drops" / "readings-2026-05.csv").read_text().splitlines()
+    assert (row["stage"], row["version"], row["rows"]) == ("prod", 1, len(drop) - 1)
+    (watched,) = team.runs(f"tidegate run monitor model={model} period=2026-05 --as svc-monitor")
+    found = json.loads(watched)
+    measured = {each["kind"]: each["verdict"] for each in found["binding"]}
+    assert {"calibration_gap", "gain_over_base_rate", "missing_share"} <= set(measured)
+    assert (found["verdict"], set(measured.values()), found["review"]) == ("passed", {"passed"}, "")
+
+
+@pytest.mark.slow
+def test_the_record_of_the_afternoon_verifies_and_says_who_did_what(team):
+    (verified,) = team.runs("tidegate audit verify")
+    assert "events" in verified
+    log = [row["sentence"] for row in team.json("tidegate log --model busy_hour")]
+    assert any(sentence.startswith("amir approved busy_hour-P") for sentence in log)
+    assert any("version 1: canary → prod" in sentence for sentence in log)
+
+
+@pytest.mark.slow
+def test_the_tools_work_on_the_new_project_without_us(team):
+    (listed,) = team.runs("feast -c features feature-views list")
+    assert "station_day" in listed
+    program = (
+        "import great_expectations as gx; "
+        'print(*[suite.name for suite in gx.get_context(context_root_dir="expectations").suites.all()])'
+    )
+    assert "readings" in team.run(f"python -W ignore -c '{program}'")

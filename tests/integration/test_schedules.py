@@ -1,0 +1,497 @@
+"""Scheduled flows on a real home: slots, turns, catching up, and what each service may do."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tidegate.adapters.prefect_schedules import PrefectSchedules
+from tidegate.adapters.turns import FileTurns
+from tidegate.application.follow import follow
+from tidegate.application.runs import schedule_status
+from tidegate.bootstrap import Tidegate
+from tidegate.domain.actors import ROLES, Permission
+from tidegate.domain.canonical import utc_text
+from tidegate.domain.errors import BadInput, DependencyFailed, Refused
+from tidegate.domain.events import EventType
+from tidegate.domain.schedule import CatchUp, Schedule
+from tidegate.domain.state import ReviewRow, RunRow
+from tidegate.entrypoints import flows
+from tidegate.entrypoints.flows import load_file
+from tidegate.entrypoints.slots import each_model, month_before, scheduled
+from tidegate.settings import load
+from tidegate.testing.shell import Shell
+
+ROOT = Path(__file__).parents[2]
+OPENED = "2013-01-01T12:00:00Z"
+FIRST = datetime(2013, 1, 2, 6, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def project(folder, schedules, **code):
+    """A project of the reference's content with flows of its own, each in a file of its name."""
+    (folder / "pipelines").mkdir(parents=True)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    for name in ("features", "models", "expectations", "monitoring", "infra"):
+        (folder / name).symlink_to(ROOT / name)
+    for name, text in code.items():
+        (folder / "pipelines" / f"{name}.py").write_text(text)
+    deployments = [
+        {
+            "name": name,
+            "entrypoint": f"{flow}.py:{flow}",
+            "schedules": [{"cron": cron}],
+            "tags": [f"catch-up={catch_up}"],
+        }
+        for name, flow, cron, catch_up in schedules
+    ]
+    (folder / "pipelines" / "prefect.yaml").write_text(json.dumps({"deployments": deployments}))
+    return folder
+
+
+DAILY = (("tide", "tide", "0 6 * * *", "each"), ("ebb", "ebb", "0 7 * * *", "latest"))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Return a function that opens the project at a moment; its schedules are the flows `tide` and `ebb`."""
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(project(tmp_path / "project", DAILY)))
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path / "home"))
+
+    def at(moment):
+        monkeypatch.setenv("TIDEGATE_NOW", moment if isinstance(moment, str) else utc_text(moment))
+        return Tidegate(load())
+
+    at(OPENED).open()
+    return at
+
+
+def recorder():
+    """A scheduled flow `tide` and the list of slots it was called for."""
+    called = []
+
+    @scheduled("svc-score")
+    def tide(slot=None):
+        called.append(slot)
+
+    return tide, called
+
+
+def slots_run(platform, schedule="tide"):
+    return [row.slot for row in platform.ledger.state().select(RunRow, schedule=schedule)]
+
+
+# ── the team's file, and Prefect's reading of it ─────────────────────────────────────────────────
+
+
+def test_the_reference_project_runs_what_the_month_asks_for_in_this_order():
+    found = PrefectSchedules(ROOT / "pipelines" / "prefect.yaml").all()
+    latest = {"materialize", "follow"}
+    assert [schedule.name for schedule in found] == [
+        "collect", "materialize", "score", "monitor", "canary", "follow"
+    ]  # fmt: skip
+    assert {schedule.name for schedule in found if schedule.catch_up is CatchUp.LATEST} == latest
+    assert {schedule.timezone for schedule in found} == {"UTC"}
+    for schedule in found:
+        assert schedule.flow == schedule.name
+        assert "@scheduled(" in (ROOT / "pipelines" / f"{schedule.flow}.py").read_text()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe"])
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "30 2 * * *",
+        "0 2 * * *",
+        "0 * * * *",
+        "*/15 1-3 * * *",
+        "30 1 * * *",
+        "0 0 1 * *",
+        "5/20 0 * * MON-FRI",
+    ],
+)
+def test_our_slots_are_the_ones_that_prefects_scheduler_makes(zone, cron):
+    from prefect.server.schemas.schedules import CronSchedule
+    from prefect.types._datetime import DateTime
+
+    theirs = CronSchedule(cron=cron, timezone=zone)
+    schedule = Schedule("x", "x", cron, zone)
+    for start in (datetime(2013, 3, 7, tzinfo=UTC), datetime(2013, 10, 3, tzinfo=UTC)):
+        end = start + timedelta(days=35)
+        made = theirs._get_dates_generator(start=DateTime.instance(start), end=DateTime.instance(end))
+        ours = PrefectSchedules(Path("none")).slots(schedule, start - timedelta(seconds=1), end)
+        assert sorted(each.astimezone(UTC) for each in made) == list(ours)
+
+
+# ── one slot, one effect ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_run_that_the_orchestrator_executes_twice_has_one_effect(here):
+    tide, called = recorder()
+    here(FIRST)
+    first, second = tide(slot="tide/2013-01-02T06:00:00Z"), tide(slot="2013-01-02T06:00:00Z")
+    assert called == ["2013-01-02T06:00:00Z"]
+    assert [run["outcome"] for run in first["runs"]] == ["nothing"]
+    assert (second["runs"], second["said"]) == ([], "recorded by an earlier run")
+    finished = [event for event in here(FIRST).ledger.events() if event.type is EventType.RUN_FINISHED]
+    assert [event.actor for event in finished] == ["s-3"], "svc-score, the third service of the profile"
+
+
+def test_a_run_by_hand_has_no_slot_and_records_none(here):
+    tide, called = recorder()
+    assert tide() is None
+    assert called == [None]
+    assert slots_run(here(FIRST)) == []
+
+
+def test_after_downtime_a_run_catches_up_first_and_then_does_its_own(here):
+    tide, called = recorder()
+    here(FIRST)
+    tide(slot=utc_text(FIRST))
+    here(FIRST + 3 * DAY)
+    tide(slot=utc_text(FIRST + 3 * DAY))
+    assert called == [utc_text(FIRST + day * DAY) for day in range(4)]
+    assert slots_run(here(FIRST + 3 * DAY)) == called
+
+
+def test_where_only_the_latest_counts_one_run_makes_good_for_all(here):
+    called = []
+
+    @scheduled("svc-features")
+    def ebb(slot=None):
+        called.append(slot)
+
+    for day in (0, 4):
+        slot = FIRST + timedelta(hours=1) + day * DAY
+        here(slot)
+        ebb(slot=utc_text(slot))
+    assert len(called) == 2
+    rows = here(FIRST + 5 * DAY).ledger.state().select(RunRow, schedule="ebb")
+    assert [row.covers for row in rows] == [0, 3]
+
+
+def test_a_tool_that_fails_leaves_the_slot_due_and_status_shows_it_missed(here):
+    up = [False]
+
+    @scheduled("svc-score")
+    def tide(slot=None):
+        if not up[0]:
+            raise DependencyFailed("down", "got no answer from the registry, expected one", "start it")
+
+    platform = here(FIRST)
+    with pytest.raises(DependencyFailed):
+        tide(slot=utc_text(FIRST))
+    assert slots_run(platform) == []
+    late = here(FIRST + timedelta(hours=2))
+    assert schedule_status(late, late.clock.now())[0]["missed"] == [utc_text(FIRST)]
+    up[0] = True
+    tide(slot=utc_text(FIRST))
+    assert schedule_status(late, late.clock.now())[0]["missed"] == []
+
+
+def test_what_a_rule_refuses_is_an_outcome_and_not_due_again(here):
+    @scheduled("svc-score")
+    def tide(slot=None):
+        raise Refused("not-permitted", "A1: s-3 may not", "ask")
+
+    here(FIRST)
+    run = tide(slot=utc_text(FIRST))["runs"][0]
+    assert (run["outcome"], run["said"]) == ("refused", "A1: s-3 may not")
+    assert slots_run(here(FIRST)) == [utc_text(FIRST)]
+
+
+def test_what_a_slot_writes_is_one_story_under_the_services_own_name(here):
+    @scheduled("svc-score")
+    def tide(slot=None):
+        flows.service("svc-train")
+        inside = flows.service("svc-score")
+        assert inside.acting.correlation == f"schedule/tide/{slot}"
+        assert inside.acting.actor.id == "s-3"
+
+    here(FIRST)
+    tide(slot=utc_text(FIRST))
+    assert flows.service("svc-score").acting.correlation is None
+
+
+@pytest.mark.parametrize(
+    ("slot", "why"),
+    [
+        ("2013-01-02T06:00:01Z", "no schedule declares"),
+        ("neap/2013-01-02T06:00:00Z", "no schedule declares"),
+        ("2013-01-05T06:00:00Z", "lies ahead"),
+        ("ebb/2013-01-02T07:00:00Z", "is of the flow `ebb`"),
+    ],
+)
+def test_a_slot_that_is_none_is_bad_input_and_nothing_is_run(here, slot, why):
+    tide, called = recorder()
+    here(FIRST + DAY)
+    with pytest.raises(BadInput) as caught:
+        tide(slot=slot)
+    assert caught.value.code == "wrong-slot"
+    assert why in caught.value.sentence
+    assert called == []
+
+
+@pytest.mark.parametrize("slot", ["yesterday", "2013-01-02T06:00:00", "tide/"])
+def test_a_slot_that_is_no_time_is_bad_input(here, slot):
+    tide, _ = recorder()
+    with pytest.raises(BadInput, match="expected a time like"):
+        tide(slot=slot)
+
+
+def test_without_a_period_the_month_before_the_slot_is_meant(here):
+    assert month_before("2013-03-01T06:30:00Z") == "2013-02"
+    here("2013-06-15T00:00:00Z")
+    assert month_before(None) == "2013-05"
+
+
+def test_a_refusal_or_a_failure_for_one_model_does_not_stop_the_others(here, monkeypatch):
+    platform = here(FIRST)
+    names = ("a", "b", "c", "never_trained")
+    monkeypatch.setattr(type(platform.models), "names", lambda _: names)
+    about = {"owner": "o", "purpose": "p", "tier": "low", "fallback": "abstain: x"}
+    acting = platform.act("svc-train")
+    from tidegate.application.recording import draft
+
+    with platform.ledger.transaction() as tx:
+        for name in names[:3]:
+            tx.append(draft(acting, EventType.MODEL_REGISTERED, f"model/{name}", {"name": name, **about}))
+    called = []
+
+    def act(model):
+        called.append(model)
+        if model == "a":
+            raise Refused("nothing-to-score-with", "got no version", "promote one")
+        return model.upper()
+
+    assert each_model(None, act) == {
+        "a": {"refused": "nothing-to-score-with", "sentence": "got no version"},
+        "b": "B",
+        "c": "C",
+    }
+
+    def fails(model):
+        called.append(model)
+        raise DependencyFailed("down", f"got no {model}", "")
+
+    called.clear()
+    with pytest.raises(DependencyFailed, match="got no a"):
+        each_model(None, fails)
+    assert called == ["a", "b", "c"]
+    with pytest.raises(Refused):
+        each_model("a", act)
+
+
+# ── no overlap ───────────────────────────────────────────────────────────────────────────────────
+
+HOLDER = """
+import sys
+from tidegate.entrypoints.slots import scheduled
+
+@scheduled("svc-score")
+def tide(slot=None):
+    print("running", slot, flush=True)
+    sys.stdin.readline()
+
+print(tide(slot="2013-01-02T06:00:00Z"), flush=True)
+"""
+
+
+def test_two_processes_never_run_one_schedule_at_once_and_kill_9_frees_it(here):
+    here(FIRST)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ)
+    )
+    try:
+        assert process.stdout.readline() == b"running 2013-01-02T06:00:00Z\n"
+        tide, called = recorder()
+        found = tide(slot=utc_text(FIRST))
+        assert (found["skipped"], found["said"]) == (True, "skipped: another run of tide is under way")
+        assert called == []
+        process.kill()
+        process.wait()
+        tide(slot=utc_text(FIRST))
+        assert called == [utc_text(FIRST)]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_another_schedule_runs_meanwhile(here):
+    platform = here(FIRST + timedelta(hours=1))
+    tide, called = recorder()
+    with platform.turns.take("schedule/ebb"):
+        tide(slot=utc_text(FIRST))
+    assert called == [utc_text(FIRST)]
+
+
+# ── the commands ─────────────────────────────────────────────────────────────────────────────────
+
+FLOW = """
+from prefect import flow
+from tidegate.domain.errors import DependencyFailed
+from tidegate.entrypoints.flows import service
+from tidegate.entrypoints.slots import scheduled
+from tidegate.settings import load
+
+@flow(name="{name}")
+@scheduled("{service}")
+def {name}(slot: str | None = None) -> None:
+    if (load().home / "{name}.down").exists():
+        raise DependencyFailed("down", "got no {name}, expected one", "wait for it")
+"""
+
+
+@pytest.fixture
+def shell(tmp_path):
+    code = {
+        "tide": FLOW.format(name="tide", service="svc-score"),
+        "ebb": FLOW.format(name="ebb", service="svc-monitor"),
+    }
+    folder = project(tmp_path / "project", DAILY, **code)
+    found = Shell(tmp_path / "home", folder)
+    assert found.run("open", TIDEGATE_NOW=OPENED).returncode == 0
+    return found
+
+
+def test_status_shows_what_was_missed_and_what_comes_next(shell):
+    now = {"TIDEGATE_NOW": "2013-01-04T06:30:00Z"}
+    said = shell.run("status", **now).stdout
+    assert "missed: ebb of 2013-01-03T07:00:00Z; `tidegate schedule run` catches up" in said
+    assert "missed: tide" not in said, "its latest slot is half an hour old"
+    assert "next run: ebb at 2013-01-04T07:00:00Z" in said
+    listed = shell.json("schedule", "list", **now)
+    assert [(row["name"], row["cron"], row["last"], row["next"]) for row in listed] == [
+        ("tide", "0 6 * * *", None, "2013-01-05T06:00:00Z"),
+        ("ebb", "0 7 * * *", None, "2013-01-04T07:00:00Z"),
+    ]
+    assert shell.json("status", **now)["schedules"] == listed
+    assert "0 6 * * *" in shell.run("schedule", "list", **now).stdout
+
+
+def test_a_broken_schedule_file_is_named_and_status_still_answers(shell):
+    (shell.project / "pipelines" / "prefect.yaml").write_text(
+        "deployments:\n  - { name: x, entrypoint: 'x.py:x', schedules: [{ cron: daily }] }\n"
+    )
+    done = shell.run("schedule", "list")
+    assert done.returncode == 2
+    assert "line 2: got 'daily', expected five plain fields" in done.stderr
+    assert "schedules cannot be read: pipelines/prefect.yaml has one fault" in shell.run("status").stdout
+
+
+def test_a_second_schedule_run_is_refused_at_once(shell):
+    with FileTurns(shell.home / "locks").take("schedules") as mine:
+        assert mine
+        done = shell.run("schedule", "run", TIDEGATE_NOW="2013-01-03T00:00:00Z")
+    assert done.returncode == 1
+    assert "another `schedule run` under way" in done.stderr
+
+
+def test_the_future_is_not_run(shell):
+    done = shell.run(
+        "schedule", "run", "--until", "2013-01-09T00:00:00Z", TIDEGATE_NOW="2013-01-03T00:00:00Z"
+    )
+    assert done.returncode == 2
+    assert "expected a moment up to now" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_is_due_is_run_oldest_slot_first_and_a_failure_is_gone_on_from(shell):
+    def run(now, *words):
+        found = shell.json("schedule", "run", *words, TIDEGATE_NOW=now)
+        return [(row["schedule"], row["slot"][:16], row["covers"]) for row in found]
+
+    assert run("2013-01-02T12:00:00Z") == [("tide", "2013-01-02T06:00", 0), ("ebb", "2013-01-02T07:00", 0)]
+    (shell.home / "ebb.down").touch()
+    now = "2013-01-04T12:00:00Z"
+    done = shell.run("schedule", "run", TIDEGATE_NOW=now)
+    assert done.returncode == 3
+    assert done.stdout.splitlines() == [
+        "2013-01-03T06:00  tide  nothing: nothing new to do",
+        "2013-01-04T06:00  tide  nothing: nothing new to do",
+    ]
+    assert "failed: got no ebb, expected one" in done.stderr
+    assert "missed: ebb of 2013-01-03T07:00:00Z and 1 more" in shell.run("status", TIDEGATE_NOW=now).stdout
+    (shell.home / "ebb.down").unlink()
+    assert run(now, "--until", "2013-01-03T23:00:00Z") == [("ebb", "2013-01-03T07:00", 0)]
+    assert run(now) == [("ebb", "2013-01-04T07:00", 0)]
+    events = len(shell.json("log", TIDEGATE_NOW=now))
+    assert run(now) == []
+    assert len(shell.json("log", TIDEGATE_NOW=now)) == events
+    finished = [row for row in shell.json("log", TIDEGATE_NOW=now) if row["type"] == "run.finished"]
+    assert {(row["actor"], row["sentence"].split()[2]) for row in finished} == {
+        ("s-3", "tide"),
+        ("s-4", "ebb"),
+    }
+    assert shell.processes() == []
+
+
+# ── each service has only what its flow needs ────────────────────────────────────────────────────
+
+#: What each flow's step needs, and how it is called. A service that lacks it is refused.
+STEPS = {
+    "ingest": (Permission.INGEST, lambda flow: flow.gate.fn("airports", "airports-2013.zip")),
+    "collect": (Permission.INGEST, lambda flow: flow.gates.fn(None)),
+    "materialize": (Permission.MATERIALIZE, lambda flow: flow.views.fn(None)),
+    "train": (Permission.REGISTER, lambda flow: flow.version.fn("flight_delay", None, None)),
+    "score": (Permission.SCORE, lambda flow: flow.decide.fn("flight_delay", "2013-01")),
+    "monitor": (Permission.MONITOR, lambda flow: flow.watch.fn("flight_delay", "2013-01")),
+    "canary": (Permission.ANALYSE, lambda flow: flow.compare.fn("flight_delay")),
+}
+#: What each service's flows do, all of it.
+NEEDS = {
+    "svc-ingest": {Permission.INGEST},
+    "svc-features": {Permission.MATERIALIZE},
+    "svc-train": {Permission.REGISTER, Permission.REQUEST, Permission.FOLLOW},
+    "svc-score": {Permission.SCORE},
+    "svc-monitor": {Permission.MONITOR},
+    "svc-rollout": {
+        Permission.ANALYSE, Permission.REQUEST, Permission.DEMOTE, Permission.ROLL_BACK, Permission.FOLLOW
+    },
+}  # fmt: skip
+
+
+def test_every_service_of_the_profile_has_what_its_flows_need_and_nothing_else():
+    profile = load(ROOT, {}).profile
+    services = {account.name: account.roles for account in profile.accounts if account.kind == "service"}
+    assert set(services) == set(NEEDS)
+    for name, roles in services.items():
+        granted = set().union(*(ROLES[role] for role in roles))
+        assert granted == NEEDS[name] | {Permission.RUN}
+
+
+@pytest.mark.parametrize(
+    ("step", "account"),
+    [(step, name) for step, (needed, _) in STEPS.items() for name in NEEDS if needed not in NEEDS[name]],
+)
+def test_a_flow_under_another_services_account_is_refused(here, monkeypatch, step, account):
+    permission, call = STEPS[step]
+    platform = here(FIRST)
+    landing = platform.settings.home / "landing" / "airports"
+    landing.mkdir(parents=True)
+    (landing / "airports-2013.zip").write_bytes(b"PK")
+    module = load_file(ROOT / "pipelines" / f"{step}.py")
+    own = flows.service
+    monkeypatch.setattr(module, "service", lambda _name, *more: own(account, *more))
+    with pytest.raises(Refused) as caught:
+        call(module)
+    assert caught.value.data["rule"] == "A1"
+    assert f"permits `{permission}`" in caught.value.sentence
+    refused = list(here(FIRST).ledger.events())[-1]
+    assert (refused.type, refused.actor) == (EventType.ACTION_REFUSED, platform.act(account).actor.id)
+
+
+@pytest.mark.parametrize("account", [name for name in NEEDS if Permission.FOLLOW not in NEEDS[name]])
+def test_what_reviews_decided_is_carried_out_by_no_other_service(here, account):
+    platform = here(FIRST)
+    review = ReviewRow(
+        "R-1", "flight_delay", "2013-01", 1, "c", "reviewer", "decided", "retrain", "p-4", "", OPENED, 1
+    )
+    with pytest.raises(Refused) as caught:
+        follow(platform, platform.act(account), review)
+    assert caught.value.data["rule"] == "A1"
