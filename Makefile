@@ -10,12 +10,12 @@ unexport UV_DEFAULT_INDEX
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test check bench chaos lock clean
 
 help: ## show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(VENV)/.run ## set up, then play the reference project from January to April 2013
+demo: $(VENV)/.run ## set up, then play the reference project through the year 2013
 	@$(BIN)/tidegate demo
 
 test: $(VENV)/.dev ## set up, then run the tests
@@ -29,6 +29,9 @@ check: $(VENV)/.dev ## layers, types, lint
 
 bench: $(VENV)/.dev ## print seconds and peak memory, as ratios in one run
 	@$(BIN)/python benchmarks/run.py $(ONLY)
+
+chaos: $(VENV)/.dev ## kill -9 the demo at 25 random moments, a worker and Prefect's server once each
+	@TIDEGATE_KILLS=$(or $(KILLS),25) $(BIN)/python -m pytest tests/chaos tests/integration/test_worker.py -n 2 --dist loadfile -v
 
 lock: $(VENV)/.uv ## resolve pyproject.toml into the two locks
 	@$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -o requirements.lock
