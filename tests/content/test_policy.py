@@ -17,7 +17,8 @@ from tidegate.adapters.sklearn_trainer import SklearnTrainer
 from tidegate.application.canary import analyse
 from tidegate.application.judgement import coverage, findings, run_tests
 from tidegate.application.packet import gather
-from tidegate.application.promote import climb, resolve
+from tidegate.application.promote import climb
+from tidegate.application.resolve import resolve
 from tidegate.application.standing import lifecycle
 from tidegate.application.train import windows
 from tidegate.domain.events import EventType

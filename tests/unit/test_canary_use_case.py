@@ -12,9 +12,12 @@ import pytest
 from tidegate.application import canary
 from tidegate.application.canary import Step, analyse
 from tidegate.application.lawfulness import unlawful
+from tidegate.application.lower import lower
 from tidegate.application.packet import gather
 from tidegate.application.ports import Segment
-from tidegate.application.promote import climb, lifecycle, lower, resolve
+from tidegate.application.promote import climb
+from tidegate.application.resolve import resolve
+from tidegate.application.standing import lifecycle
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Measure, Verdict

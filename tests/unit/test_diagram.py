@@ -19,11 +19,13 @@ stateDiagram-v2
     staging --> candidate: demote
     staging --> retired: retire
     canary --> prod: promote
+    canary --> prod: break_glass
     canary --> staging: demote
     canary --> candidate: demote
     canary --> retired: retire
     prod --> candidate: roll_back
     prod --> candidate: stop
+    prod --> candidate: revoke
     prod --> retired: replaced by a promotion
     retired --> prod: restored by a rollback"""
 

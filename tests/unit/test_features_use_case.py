@@ -14,7 +14,8 @@ import pytest
 from tidegate.application import features, score, train
 from tidegate.application.ingest import ingest
 from tidegate.application.ports import Frame
-from tidegate.application.promote import climb, resolve
+from tidegate.application.promote import climb
+from tidegate.application.resolve import resolve
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType

@@ -13,8 +13,10 @@ import pytest
 from tidegate.application import follow as use_case
 from tidegate.application import train as training
 from tidegate.application.follow import follow, outstanding
+from tidegate.application.lower import lower
 from tidegate.application.ports import Frame
-from tidegate.application.promote import climb, lower, resolve
+from tidegate.application.promote import climb
+from tidegate.application.resolve import resolve
 from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import Event, EventType
@@ -53,7 +55,7 @@ def reviewed(
 ) -> ReviewRow:
     """Have a review opened and decided."""
     opened = {"id": name, "model": MODEL, "period": "2024-01", "version": version, "cause": "brier failed"}
-    more = {"role": "reviewer", "due_at": "2024-02-08T00:00:00Z"}
+    more = {"kind": "finding", "role": "reviewer", "due_at": "2024-02-08T00:00:00Z"}
     world.write(EventType.REVIEW_OPENED, {**opened, **more}, "s-2", f"model/{MODEL}")
     return decide_review(world, world.acting(who), name, outcome, "It has lost its way.")
 
@@ -97,7 +99,7 @@ def test_only_outcomes_that_ask_for_something_are_outstanding_oldest_first(world
 
 def test_a_review_that_is_open_asks_for_nothing_yet(world: FakePlatform) -> None:
     opened = {"id": "R-1", "model": MODEL, "period": "2024-01", "version": 2, "cause": "brier failed"}
-    more = {"role": "reviewer", "due_at": "2024-02-08T00:00:00Z"}
+    more = {"kind": "finding", "role": "reviewer", "due_at": "2024-02-08T00:00:00Z"}
     world.write(EventType.REVIEW_OPENED, {**opened, **more}, "s-2", f"model/{MODEL}")
     row = world.ledger.state().get(ReviewRow, "R-1")
     assert row is not None

@@ -12,7 +12,9 @@ import pytest
 from tidegate.application.canary import analyse
 from tidegate.application.follow import follow
 from tidegate.application.lawfulness import WRITERS, unlawful
-from tidegate.application.promote import climb, lower, resolve
+from tidegate.application.lower import lower
+from tidegate.application.promote import climb
+from tidegate.application.resolve import resolve
 from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.application.runs import finish
 from tidegate.domain.errors import Refused
@@ -62,7 +64,8 @@ def decision(world: FakePlatform, **more: Any) -> dict[str, Any]:
     """Return the payload of an approval of what is open."""
     asked = open_promotion(world)
     bound = {name: getattr(asked, name) for name in ("model", "version", "artifact", "packet", "policy")}
-    return {"promotion": asked.id, "role": "approver", "outcome": "approve", **bound, **more}
+    plain = {"for_whom": "", "conditions": {}}
+    return {"promotion": asked.id, "role": "approver", "outcome": "approve", **bound, **plain, **more}
 
 
 def application(world: FakePlatform, **more: Any) -> dict[str, Any]:
@@ -74,7 +77,10 @@ def application(world: FakePlatform, **more: Any) -> dict[str, Any]:
         "moves": [{"version": asked.version, "from": asked.source, "to": asked.target}],
         "packet": asked.packet,
         "policy": asked.policy,
-        "preconditions": {"way_back": BACK},
+        "kind": "regular",
+        "conditions": {},
+        "certified_until": "",
+        "preconditions": {"way_back": BACK, "asked": []},
         "findings": [NOT_WORSE],
         **more,
     }
@@ -93,8 +99,8 @@ def told(world: FakePlatform, sequence: int, rule: str) -> list[str]:
 
 
 def test_every_event_but_the_opening_and_what_a_refusal_writes_says_who_may_write_it() -> None:
-    opening = {EventType.LEDGER_OPENED, EventType.POLICY_ADOPTED}
-    assert set(EventType) - set(WRITERS) == opening | {EventType.ACTION_REFUSED, EventType.PACKET_SEALED}
+    anybody = {EventType.ACTION_REFUSED, EventType.PACKET_SEALED}
+    assert set(EventType) - set(WRITERS) == {EventType.LEDGER_OPENED} | anybody
 
 
 def test_a_packet_sealed_for_a_refusal_is_lawful_whoever_asked(world: FakePlatform) -> None:
@@ -141,7 +147,7 @@ def test_a_forged_promotion_from_candidate_into_prod_is_named(world: FakePlatfor
     number = world.register(on_behalf_of="p-2")
     row, before = version_row(world, number), open_promotion(world)
     asked = {"id": f"{MODEL}-P9", "model": MODEL, "version": number, "source": "candidate", "target": "prod"}
-    by = {"requester": "p-2", "on_behalf_of": "", "artifact": row.artifact}
+    by = {"requester": "p-2", "on_behalf_of": "", "artifact": row.artifact, "kind": "regular", "due_at": ""}
     bound = {"packet": before.packet, "policy": before.policy}
     first = forge(world, EventType.PROMOTION_REQUESTED, {**asked, **by, **bound}, "p-2")
     moves = [{"version": number, "from": "candidate", "to": "prod"}]
@@ -318,7 +324,7 @@ def analysed(world: FakePlatform) -> dict[str, Any]:
 
 def followed_review(world: FakePlatform, outcome: ReviewOutcome = ReviewOutcome.ROLL_BACK) -> ReviewRow:
     opened = {"id": "R-1", "model": MODEL, "period": PERIOD, "version": 1, "cause": "brier failed"}
-    more = {"role": "reviewer", "due_at": "2024-02-08T00:00:00Z"}
+    more = {"kind": "finding", "role": "reviewer", "due_at": "2024-02-08T00:00:00Z"}
     world.write(EventType.REVIEW_OPENED, {**opened, **more}, "s-2", STREAM)
     return decide_review(world, world.acting("p-6"), "R-1", outcome, WELL)
 
@@ -407,13 +413,29 @@ def test_a_review_that_is_opened_or_decided_again_is_named(canary: FakePlatform)
     payload = {"id": review.id, "outcome": "benign"}
     again = canary.write(EventType.REVIEW_DECIDED, payload, "p-6", STREAM).sequence
     assert "which is not open" in told(canary, again, "R1")[0]
-    opened = {"id": "R-1", "model": MODEL, "period": PERIOD, "version": 1, "cause": "", "role": "reviewer"}
+    opened = {
+        "id": "R-1",
+        "model": MODEL,
+        "period": PERIOD,
+        "version": 1,
+        "kind": "finding",
+        "cause": "",
+        "role": "reviewer",
+    }
     anew = forge(canary, EventType.REVIEW_OPENED, {**opened, "due_at": "2024-02-08T00:00:00Z"}, "s-2")
     assert "R-1 is opened again" in told(canary, anew, "R1")[0]
 
 
 def test_a_review_decided_by_somebody_without_its_role_is_named(canary: FakePlatform) -> None:
-    opened = {"id": "R-1", "model": MODEL, "period": PERIOD, "version": 1, "cause": "", "role": "operator"}
+    opened = {
+        "id": "R-1",
+        "model": MODEL,
+        "period": PERIOD,
+        "version": 1,
+        "kind": "finding",
+        "cause": "",
+        "role": "operator",
+    }
     forge(canary, EventType.REVIEW_OPENED, {**opened, "due_at": "2024-02-08T00:00:00Z"}, "s-2")
     sequence = forge(canary, EventType.REVIEW_DECIDED, {"id": "R-1", "outcome": "benign"}, "p-6")
     assert "no person with the role `operator`" in told(canary, sequence, "R1")[0]

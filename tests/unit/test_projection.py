@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.application.lower import lower
 from tidegate.application.projection import SINK, drain
-from tidegate.application.promote import climb, lower, resolve
+from tidegate.application.promote import climb
+from tidegate.application.resolve import resolve
 from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Stage

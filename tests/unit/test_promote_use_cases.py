@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 
 from tidegate.application import promote
+from tidegate.application import resolve as resolving
+from tidegate.application.lower import lower
 from tidegate.application.packet import gather, packet_digest
 from tidegate.application.platform import Acting
-from tidegate.application.promote import Outcome, climb, lifecycle, lower, preview, request, resolve
+from tidegate.application.promote import climb, preview, request
+from tidegate.application.resolve import resolve
+from tidegate.application.standing import lifecycle
+from tidegate.application.weighing import Outcome
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Measure
@@ -21,6 +26,7 @@ from tidegate.domain.policy import Gate, Policy, Stage, Tier
 from tidegate.domain.state import ActorRow, ApprovalRow, PacketRow, PromotionRow, VersionRow
 from tidegate.testing.cases import MODEL, a_policy, with_gate
 from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.fakes.policies import FakePolicies
 
 WELL = "Evidence looks sound to me."
 
@@ -365,7 +371,7 @@ def test_where_applying_fails_the_approval_is_not_written_either(
     def broken(*_: object) -> None:
         raise DependencyFailed("lost", "got a broken disk, expected a whole one")
 
-    monkeypatch.setattr(promote, "_apply", broken)
+    monkeypatch.setattr(resolving, "apply", broken)
     assert writes(world, lambda: approve(world)) == []
     assert world.ledger.state().select(ApprovalRow) == ()
 
@@ -410,7 +416,7 @@ def test_an_approval_whose_way_back_is_gone_is_told_so(
         gathered = whole(*args)  # type: ignore[arg-type]
         return replace(gathered, way_back=replace(gathered.way_back, verified=False))
 
-    monkeypatch.setattr(promote, "gather", untried)
+    monkeypatch.setattr(resolving, "gather", untried)
     outcome = approve(world)
     assert (outcome.stage, [reason.code for reason in outcome.waits]) == ("canary", ["no-way-back"])
 
@@ -465,7 +471,7 @@ def test_another_policy_makes_the_request_stale(live: FakePlatform) -> None:
 def test_another_measurement_makes_the_request_stale(live: FakePlatform) -> None:
     ask(live, 2)
     live.trainer.gain = Measure(0.02, 1000, 0.01, 0.03, "stated")
-    assert "the evidence packet changed since" in stale(live, 2)
+    assert ": the comparison with the champion changed since" in stale(live, 2)
 
 
 def test_another_champion_makes_the_request_stale(live: FakePlatform) -> None:
@@ -473,20 +479,20 @@ def test_another_champion_makes_the_request_stale(live: FakePlatform) -> None:
     ask(live, 2)
     ask(live, third)
     approve(live, third)
-    assert "the evidence packet changed since" in stale(live, 2)
+    assert ": the comparison with the champion, the way back changed since" in stale(live, 2)
 
 
 def test_an_emptied_prod_makes_the_request_stale(live: FakePlatform) -> None:
     ask(live, 2)
     lower(live, live.acting("p-5"), MODEL, Action.STOP, WELL)
-    assert "the evidence packet changed since" in stale(live, 2)
+    assert ": the comparison with the champion, the way back changed since" in stale(live, 2)
 
 
 def test_another_tier_makes_the_request_stale(live: FakePlatform) -> None:
     ask(live, 2)
     live.models.put(replace(live.models.spec(MODEL), tier="high"))
     live.register()
-    assert "the evidence packet changed since" in stale(live, 2)
+    assert ": the tier changed since" in stale(live, 2)
 
 
 def test_a_stale_request_is_superseded_by_a_new_one(live: FakePlatform) -> None:
@@ -568,7 +574,7 @@ def test_a_rollback_waits_for_no_tool_and_no_policy(
     def unreadable(*_: object) -> Policy:
         raise BadInput("policy", "got a policy this code cannot read, expected one it can")
 
-    monkeypatch.setattr(promote, "policy_in_force", unreadable)
+    monkeypatch.setattr(FakePolicies, "parse", unreadable)
     assert lower(live, live.acting("p-5"), MODEL, Action.ROLL_BACK, WELL).version == 1
 
 

@@ -23,7 +23,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tidegate.application.promote import climb, lifecycle, lower, request, resolve
+from tidegate.application.lower import lower
+from tidegate.application.promote import climb, request
+from tidegate.application.resolve import resolve
+from tidegate.application.standing import lifecycle
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Measure
@@ -356,7 +359,7 @@ def test_whatever_anybody_does_prod_holds_only_what_was_approved() -> None:
     run_state_machine_as_test(
         Lifecycles,
         settings=settings(
-            max_examples=150,
+            max_examples=200,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,

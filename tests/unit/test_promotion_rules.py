@@ -102,7 +102,7 @@ def test_p1_promoting_past_a_stage_is_refused() -> None:
         "illegal-move",
         "P1",
         "got: promote version 2 to prod; from candidate it leads to staging only",
-        "from candidate you can: approve, promote, reject, retire",
+        "from candidate you can: approve, promote, reject, retire, revoke",
     )
 
 
@@ -477,7 +477,7 @@ def test_p4_a_recorded_approval_by_a_service_does_not_count(asked: Case) -> None
 
 def test_p4_counted_tells_valid_approvals_from_void_ones(case: Case) -> None:
     approvals = (case.approval("p-3"), case.approval("p-4", packet="sha256:other"))
-    valid, void = counted(case.state, case.versions[2], case.evidence, approvals, case.policy)
+    valid, void = counted(case.state, case.versions[2], case.evidence, approvals, case.policy, NOW)
     assert [row.actor for row in valid] == ["p-3"]
     assert codes(tuple(void)) == ["approval-void"]
 

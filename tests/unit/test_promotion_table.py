@@ -23,12 +23,17 @@ LEGAL = {
     "staging => demote": ["candidate"],
     "staging => retire": ["retired"],
     "canary => promote": ["prod"],
+    "canary => break_glass": ["prod"],
     "canary => approve": [],
     "canary => reject": [],
     "canary => demote": ["staging", "candidate"],
     "canary => retire": ["retired"],
     "prod => roll_back": ["candidate"],
     "prod => stop": ["candidate"],
+    "candidate => revoke": [],
+    "staging => revoke": [],
+    "canary => revoke": [],
+    "prod => revoke": ["candidate"],
 }
 
 
@@ -48,7 +53,7 @@ choices = [
 
 def others(stage: Stage, action: Action, target: Stage) -> tuple[Move, ...]:
     """Return what happens to version 1 when version 2 moves."""
-    if action is Action.ROLL_BACK:
+    if action in {Action.ROLL_BACK, Action.REVOKE}:
         return (Move(1, Stage.RETIRED, Stage.PROD),)
     return (Move(1, Stage.PROD, Stage.RETIRED),) if target is Stage.PROD else ()
 
@@ -125,9 +130,9 @@ def test_nothing_leaves_retired_by_an_act_of_its_own() -> None:
     assert not [pair for pair in TRANSITIONS if pair[0] is Stage.RETIRED]
 
 
-def test_nobody_reaches_prod_but_by_promotion() -> None:
+def test_nobody_reaches_prod_but_by_promotion_or_break_glass() -> None:
     into = {action for (_, action), targets in TRANSITIONS.items() if Stage.PROD in targets}
-    assert into == {Action.PROMOTE}
+    assert into == {Action.PROMOTE, Action.BREAK_GLASS}
 
 
 def test_whoever_leaves_prod_leaves_first() -> None:

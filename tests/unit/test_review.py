@@ -24,7 +24,7 @@ def world(tmp_path: Path) -> FakePlatform:
     platform.register()
     for name, role in (("R-1", "reviewer"), ("R-2", "reviewer")):
         opened = {"id": name, "model": MODEL, "period": "2024-01", "version": 1, "cause": "labels failed"}
-        more = {"role": role, "due_at": "2024-02-08T00:00:00Z"}
+        more = {"kind": "finding", "role": role, "due_at": "2024-02-08T00:00:00Z"}
         platform.write(EventType.REVIEW_OPENED, {**opened, **more}, "s-2", f"model/{MODEL}")
     return platform
 
@@ -85,7 +85,7 @@ def test_a_role_lost_since_authenticating_no_longer_permits(world: FakePlatform)
 
 def test_a_review_that_asks_for_another_role_waits_for_it(world: FakePlatform) -> None:
     opened = {"id": "R-3", "model": MODEL, "period": "2024-02", "version": 1, "cause": "labels failed"}
-    more = {"role": "operator", "due_at": "2024-03-08T00:00:00Z"}
+    more = {"kind": "finding", "role": "operator", "due_at": "2024-03-08T00:00:00Z"}
     world.write(EventType.REVIEW_OPENED, {**opened, **more}, "s-2", f"model/{MODEL}")
     sentence = "R-3 asks for the role `operator`, which p-6 does not hold"
     assert refused(world, world.acting("p-6"), "R-3") == [("R1", "wrong-role", sentence)]

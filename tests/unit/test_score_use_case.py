@@ -10,8 +10,10 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
+from tidegate.application.lower import lower
 from tidegate.application.ports import Frame, ModelSpec, Segment
-from tidegate.application.promote import climb, lower, resolve
+from tidegate.application.promote import climb
+from tidegate.application.resolve import resolve
 from tidegate.application.score import score
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import Event, EventType

@@ -14,9 +14,10 @@ from typing import Any
 
 from tidegate.application.features import accepted, declared
 from tidegate.application.ingest import period_window
+from tidegate.application.lower import lower
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Comparison, Frame, Segment, StateReader, Transaction
-from tidegate.application.promote import lower, request
+from tidegate.application.promote import request
 from tidegate.application.recording import draft, permit
 from tidegate.application.standing import lifecycle, policy_in_force, scored_in_canary
 from tidegate.domain.actors import Permission
@@ -142,6 +143,7 @@ def _recorded(platform: Platform, acting: Acting, tx: Transaction, payload: dict
         opened = {
             "id": fresh,
             **about,
+            "kind": "finding",
             "cause": f"canary {payload['verdict']}: {payload['sentence']}",
             "role": rule.role,
             "due_at": utc_text(platform.clock.now() + timedelta(days=rule.due_days)),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from tidegate.application.lower import lower
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader
-from tidegate.application.promote import climb, lower
+from tidegate.application.promote import climb
 from tidegate.application.recording import draft, permit
 from tidegate.application.review import ReviewOutcome
 from tidegate.application.train import train

@@ -35,11 +35,13 @@ class Uncovered(NamedTuple):
 
 
 def findings(gate: Gate, facts: Mapping[str, object], expressions: Expressions) -> tuple[Finding, ...]:
-    """Return one finding per demand of the gate, in its order.
+    """Return one finding per demand of the gate, in its order, and then one per section it requires.
 
     ``facts`` are the names that expressions may use: ``{"packet": {…}}``.
     """
-    return tuple(_finding(demand, facts, expressions) for demand in gate.demands)
+    packet = facts.get("packet")
+    found = [_finding(demand, facts, expressions) for demand in gate.demands]
+    return (*found, *(_section(name, packet) for name in gate.requires))
 
 
 def run_tests(policy: Policy, expressions: Expressions) -> tuple[tuple[int, str], ...]:
@@ -67,6 +69,14 @@ def coverage(policy: Policy) -> tuple[Uncovered, ...]:
         for demand in gate.demands
         if (lacks := _lacks(seen.get((tier, to, demand.id), set())))
     )
+
+
+def _section(name: str, packet: object) -> Finding:
+    """Find a section that a gate requires. What nobody supplied could not be measured."""
+    told = name.replace("_", " ")
+    if isinstance(packet, Mapping) and packet.get(name) not in (None, "", {}, [], ()):
+        return Finding(f"section {name}", Verdict.PASSED, f"the packet tells its {told}")
+    return Finding(f"section {name}", Verdict.ERROR, f"nobody supplied the packet's {told}")
 
 
 def _finding(demand: Demand, facts: Mapping[str, object], expressions: Expressions) -> Finding:

@@ -11,22 +11,37 @@ helps (see `audit.anchor`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from tidegate.application.judgement import findings
+from tidegate.application.lawful_deciding import breaches as deciding
 from tidegate.application.lawful_watching import breaches as watching
+from tidegate.application.lower import UNASKED
 from tidegate.application.packet import packet_digest
 from tidegate.application.platform import Platform
+from tidegate.application.predating import dated
+from tidegate.application.promote import ASKED_AS
 from tidegate.application.standing import lifecycle
+from tidegate.application.weighing import agreed, certified_until, gate_asked
 from tidegate.domain.actors import Permission, permits
 from tidegate.domain.errors import DependencyFailed, TidegateError
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.fold import StateView, changes
-from tidegate.domain.lifecycle import Act, Action, Allowed, Decision, Dossier, Lifecycle, WayBack
-from tidegate.domain.policy import Finding, Policy, ReviewRule, Stage, Tier
+from tidegate.domain.lifecycle import (
+    Act,
+    Action,
+    Allowed,
+    Decision,
+    Dossier,
+    Lifecycle,
+    Precondition,
+    WayBack,
+)
+from tidegate.domain.policy import Finding, Policy, Stage, Tier
 from tidegate.domain.promotion import TRANSITIONS, decide
 from tidegate.domain.state import (
     ActorRow,
@@ -46,6 +61,10 @@ WRITERS: Mapping[EventType, tuple[Permission, ...]] = {
     EventType.ROLES_CHANGED: (Permission.MANAGE_ACTORS,),
     EventType.CREDENTIAL_ISSUED: (Permission.MANAGE_ACTORS,),
     EventType.CREDENTIAL_REVOKED: (Permission.MANAGE_ACTORS,),
+    EventType.POLICY_PROPOSED: (Permission.PROPOSE_POLICY,),
+    EventType.POLICY_APPROVED: (Permission.APPROVE_POLICY,),
+    EventType.POLICY_REJECTED: (Permission.APPROVE_POLICY,),
+    EventType.POLICY_ADOPTED: (Permission.APPROVE_POLICY,),
     EventType.DROP_REFUSED: (Permission.INGEST,),
     EventType.BATCH_ACCEPTED: (Permission.INGEST,),
     EventType.BATCH_REFUSED: (Permission.INGEST,),
@@ -54,11 +73,19 @@ WRITERS: Mapping[EventType, tuple[Permission, ...]] = {
     EventType.MODEL_REGISTERED: (Permission.REGISTER,),
     EventType.TRAINING_SET_BUILT: (Permission.REGISTER,),
     EventType.VERSION_REGISTERED: (Permission.REGISTER,),
-    EventType.PROMOTION_REQUESTED: (Permission.REQUEST,),
+    EventType.PROMOTION_REQUESTED: (Permission.REQUEST, Permission.BREAK_GLASS),
     EventType.PROMOTION_APPROVED: (Permission.APPROVE,),
     EventType.PROMOTION_REJECTED: (Permission.APPROVE,),
     # Applied by whoever came last: the requester where nobody had to approve, else the last approver.
-    EventType.PROMOTION_APPLIED: (Permission.REQUEST, Permission.APPROVE),
+    EventType.PROMOTION_APPLIED: (Permission.REQUEST, Permission.APPROVE, Permission.BREAK_GLASS),
+    EventType.PROMOTION_REMINDED: (Permission.TEND,),
+    EventType.PROMOTION_ESCALATED: (Permission.TEND,),
+    EventType.PROMOTION_LAPSED: (Permission.TEND,),
+    EventType.APPROVAL_REVOKED: (Permission.APPROVE,),
+    EventType.APPROVAL_DELEGATED: (Permission.APPROVE,),
+    EventType.DELEGATION_ENDED: (),  # of those between whom it is, whatever they may do by then
+    EventType.CERTIFICATION_LAPSED: (Permission.TEND,),
+    EventType.VERSION_RECERTIFIED: (Permission.APPROVE,),
     EventType.MODEL_ROLLED_BACK: (Permission.ROLL_BACK,),
     EventType.MODEL_STOPPED: (Permission.STOP,),
     EventType.VERSION_DEMOTED: (Permission.DEMOTE,),
@@ -66,10 +93,21 @@ WRITERS: Mapping[EventType, tuple[Permission, ...]] = {
     EventType.DECISIONS_SCORED: (Permission.SCORE,),
     EventType.MONITOR_RAN: (Permission.MONITOR,),
     EventType.CANARY_ANALYSED: (Permission.ANALYSE,),
-    EventType.REVIEW_OPENED: (Permission.MONITOR, Permission.ANALYSE),
+    # By what found something, or with whatever made a review mandatory.
+    EventType.REVIEW_OPENED: (
+        Permission.MONITOR,
+        Permission.ANALYSE,
+        Permission.TEND,
+        Permission.REQUEST,
+        Permission.APPROVE,
+        Permission.BREAK_GLASS,
+    ),
     EventType.REVIEW_DECIDED: (Permission.REVIEW,),
     EventType.REVIEW_FOLLOWED: (Permission.FOLLOW,),
     EventType.RUN_FINISHED: (Permission.RUN,),
+    EventType.REGISTRY_REPAIRED: (),  # of whoever's command found it
+    EventType.TEXT_ERASED: (Permission.ERASE,),
+    EventType.RETENTION_APPLIED: (Permission.ERASE,),
 }
 
 #: What the administrator named at the opening may write before any policy is in force.
@@ -89,8 +127,6 @@ _DECISIONS: Mapping[EventType, Action] = {
     EventType.PROMOTION_APPROVED: Action.APPROVE,
     EventType.PROMOTION_REJECTED: Action.REJECT,
 }
-#: What goes down asks no policy (P5).
-_UNASKED = Policy("none", "0", "", "", {}, ReviewRule((), 1, ""))
 _FOR_ANYBODY = {EventType.ACTION_REFUSED, EventType.PACKET_SEALED}
 _BOUND = ("model", "version", "artifact", "packet", "policy")
 
@@ -162,6 +198,7 @@ class _Judge:
                 yield from self._applied(event)
             else:
                 yield from watching(self._view, event, self._policy())
+                yield from deciding(self._view, event, self._policy())
         except TidegateError as error:
             yield "P3", f"{event.type} cannot be judged: {error.sentence}"
 
@@ -177,7 +214,7 @@ class _Judge:
         if event.type in _FOR_ANYBODY:
             return  # that somebody was refused, also for acting as somebody else, is what it says
         needed = WRITERS[event.type]
-        if not any(permits(actor, each) for each in needed):
+        if needed and not self._deputy(event) and not any(permits(actor, each) for each in needed):
             wanted = " or ".join(f"`{each}`" for each in needed)
             yield "A1", f"{event.type} by {actor.id}, who holds no role that permits {wanted}"
         if event.on_behalf_of:
@@ -187,6 +224,11 @@ class _Judge:
                     "A2",
                     f"{event.type} by {actor.id} on behalf of {event.on_behalf_of}, for whom it cannot act",
                 )
+
+    def _deputy(self, event: Event) -> bool:
+        """Say whether a person decides in the place of one whose permission it is; that it was delegated is P4."""
+        behind = self._view.get(ActorRow, str(event.payload.get("for_whom", "")))
+        return event.type in _DECISIONS and behind is not None and permits(behind, Permission.APPROVE)
 
     def _added(self, event: Event) -> _Breaches:
         """Nothing is made again: it would be another, with what the first earned. No tier is ever lowered."""
@@ -211,7 +253,7 @@ class _Judge:
         life = lifecycle(self._view, event.payload["model"], own["version"])
         act = Act(_DOWN[event.type], own["version"], Stage(own["to"]))
         nothing = Dossier("", (), None)
-        decision = decide(life, act, actor, nothing, (), _UNASKED, _when(event))
+        decision = decide(life, act, actor, nothing, (), UNASKED, _when(event))
         # Whether this actor may at all was said already.
         yield from ((rule, told) for rule, told in _outcome(event, decision) if rule != "A1")
 
@@ -245,10 +287,12 @@ class _Judge:
             yield "P3", f"{event.type} of {asked.id} speaks of another {', another '.join(other)}"
         if said["outcome"] != str(action):
             yield "P3", f"{event.type} of {asked.id} says `{said['outcome']}`"
-        if said["role"] not in actor.roles:
-            yield "P4", f"{event.type} by {actor.id}, who does not hold the role `{said['role']}`"
+        speaker = self._view.get(ActorRow, said["for_whom"]) if said["for_whom"] else actor
+        if speaker is None or said["role"] not in speaker.roles:
+            whose = said["for_whom"] or actor.id
+            yield "P4", f"{event.type} in the name of {whose}, who does not hold the role `{said['role']}`"
         dossier = Dossier(said["packet"], (), None)
-        act = Act(action, asked.version)
+        act = Act(action, asked.version, role=said["role"], for_whom=said["for_whom"])
         decision = decide(life, act, actor, dossier, self._approvals(asked), self._policy(), _when(event))
         for reason in () if isinstance(decision, Allowed) else decision.reasons:
             if reason.rule != "A1":
@@ -269,15 +313,40 @@ class _Judge:
             yield "P3", f"{asked.id} was requested for another artifact than the version has"
         yield from self._sealed(done["packet"], life.versions[asked.version], asked.id)
         dossier = _dossier(done)
+        version = life.versions[asked.version]
+        gate = gate_asked(self._policy(), life, asked.version, ASKED_AS[asked.kind])
+        demands = gate.demands if gate else ()
+        known = dated(self._view, self._platform.policies, self._policy(), version, demands, dossier.findings)
+        dossier = replace(dossier, findings=known)
         yield from self._refound(asked, life, dossier)
         requester = life.people.get(asked.requester)
         if requester is None:
             yield "A1", f"{asked.id} was requested by {asked.requester}, whom no earlier event made an actor"
             return
-        act = Act(Action.PROMOTE, asked.version, Stage(asked.target))
+        if done["kind"] != asked.kind:
+            yield "P9", f"{asked.id} is applied as {done['kind']}, but was requested as {asked.kind}"
+        act = Act(ASKED_AS[asked.kind], asked.version, Stage(asked.target))
         approvals = self._approvals(asked)
+        yield from self._terms(event, asked, life, approvals)
         decision = decide(life, act, requester, dossier, approvals, self._policy(), _when(event))
         yield from _outcome(event, decision)
+
+    def _terms(
+        self, event: Event, asked: PromotionRow, life: Lifecycle, approvals: Sequence[ApprovalRow]
+    ) -> _Breaches:
+        """A version goes live on the conditions of its approvals, and until its policy's term ends."""
+        done, due, until = event.payload, {}, ""
+        if asked.target == Stage.PROD:
+            due = agreed([row.conditions for row in approvals if not row.revoked])
+            until = certified_until(self._policy(), Tier(life.model.tier), due, _when(event))
+        if event.schema_version < 2:  # noqa: PLR2004  # before there were terms
+            return
+        if (dict(done["conditions"]), done["certified_until"]) != (due, until):
+            yield "P3", f"{asked.id} is applied on other conditions than it was approved on"
+        told = {each["name"] for each in done["preconditions"].get("asked", ())}
+        regular = asked.target == Stage.PROD and asked.kind == "regular"
+        if missing := sorted(self._policy().preconditions.asked() - told if regular else ()):
+            yield "P8", f"{asked.id} is applied without a word on {', '.join(missing)}"
 
     def _sealed(self, digest: str, version: VersionRow, name: str) -> _Breaches:
         packet = self._view.get(PacketRow, digest)
@@ -289,7 +358,7 @@ class _Judge:
     def _refound(self, asked: PromotionRow, life: Lifecycle, dossier: Dossier) -> _Breaches:
         """What the policy finds in the sealed packet today must be what was found in it then."""
         packet = self._view.get(PacketRow, asked.packet)
-        gate = self._policy().gate(Tier(life.model.tier), Stage(asked.target))
+        gate = gate_asked(self._policy(), life, asked.version, ASKED_AS[asked.kind])
         if packet is None or gate is None:
             return  # said elsewhere
         recorded = {each.demand: each.verdict for each in dossier.findings}
@@ -326,7 +395,9 @@ def _dossier(done: Mapping[str, Any]) -> Dossier:
     )
     way = done["preconditions"]["way_back"]
     back = WayBack(way["kind"], way["name"], way["verified"] is True) if way else None
-    return Dossier(done["packet"], found, back)
+    asked = done["preconditions"].get("asked", ())
+    held = tuple(Precondition(each["name"], each["rule"], each["holds"], each["sentence"]) for each in asked)
+    return Dossier(done["packet"], found, back, held)
 
 
 def _way(moves: Any) -> str:

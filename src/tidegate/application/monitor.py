@@ -9,8 +9,8 @@ from tidegate.application.features import accepted, declared
 from tidegate.application.ingest import period_window
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import MonitorResult, Segment
-from tidegate.application.promote import lifecycle, policy_in_force
 from tidegate.application.recording import draft, permit
+from tidegate.application.standing import lifecycle, policy_in_force
 from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import utc_text
 from tidegate.domain.errors import Refused
@@ -83,6 +83,7 @@ def monitor(platform: Platform, acting: Acting, model: str, period: str) -> Moni
                     "model": model,
                     "period": period,
                     "version": scoring.version,
+                    "kind": "finding",
                     "cause": cause(result),
                     "role": rule.role,
                     "due_at": utc_text(platform.clock.now() + timedelta(days=rule.due_days)),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from tidegate.application.platform import Platform
 from tidegate.application.ports import StateReader
+from tidegate.application.preconditions import taken_out_at
 from tidegate.application.revisions import in_force
 from tidegate.application.standing import canary_facts
-from tidegate.domain.canonical import digest
+from tidegate.domain.canonical import digest, utc_text
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.evidence import LOSSES
 from tidegate.domain.lifecycle import Lifecycle, WayBack
@@ -25,6 +28,8 @@ class Gathered:
     life: Lifecycle
     facts: dict[str, Any]
     way_back: WayBack
+    datasets: tuple[str, ...]
+    taken_out: tuple[datetime, ...]
 
     def fits(self, state: StateReader, life: Lifecycle, version: VersionRow) -> bool:
         """Say whether the facts still rest on what is there: tier, fallback, champion, way back, data, canary."""
@@ -43,7 +48,9 @@ def gather(platform: Platform, state: StateReader, life: Lifecycle, version: Ver
             have their digest.
     """
     facts = packet_facts(platform, state, life, version)
-    return Gathered(life, facts, tried(platform, life, version))
+    datasets = platform.models.spec(version.model).datasets
+    way_back = tried(platform, life, version)
+    return Gathered(life, facts, way_back, datasets, taken_out_at(platform.ledger, version.model))
 
 
 def _basis(life: Lifecycle) -> tuple[str, str, VersionRow | None, VersionRow | None]:
@@ -100,6 +107,28 @@ def data_facts(state: StateReader, version: VersionRow) -> dict[str, Any]:
     }
 
 
+#: What people call the sections of a packet, where an approval is void because one of them changed.
+_CALLED = {
+    "artifact": "the artifact",
+    "data": "the data",
+    "features": "the feature definitions",
+    "metrics": "the metrics",
+    "slices": "the metrics by slice",
+    "champion": "the comparison with the champion",
+    "canary": "the canary",
+    "way_back": "the way back",
+    "tier": "the tier",
+}
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name the sections in which two packets differ; a packet of another format differs as a whole."""
+    if then.get("schema") != now.get("schema"):
+        return ("the packet's format",)
+    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    return tuple(_CALLED.get(name, f"the {name.replace('_', ' ')}") for name in names)
+
+
 def packet_digest(facts: dict[str, Any]) -> str:
     """Return a packet's identity."""
     return digest(facts)
@@ -119,13 +148,16 @@ def tried(platform: Platform, life: Lifecycle, version: VersionRow) -> WayBack:
     What goes wrong is an answer, not an error: an untried way back blocks prod (rule P8).
     """
     way_back, earlier = way_back_of(life, version), _earlier(life, version)
+    way_back = replace(way_back, at=utc_text(platform.clock.now()))
     if earlier is None:
-        return replace(way_back, verified=bool(way_back.name.strip()))
+        declared = bool(way_back.name.strip())
+        step = f"the fallback is declared: {way_back.name}" if declared else "no fallback is declared"
+        return replace(way_back, verified=declared, steps=(step,))
     try:
         platform.registry.fetch(earlier.model, earlier.number, earlier.artifact)
-    except TidegateError:
-        return way_back
-    return replace(way_back, verified=True)
+    except TidegateError as error:
+        return replace(way_back, steps=(error.sentence,))
+    return replace(way_back, verified=True, steps=(f"{way_back.name} loads by its digest",))
 
 
 def _earlier(life: Lifecycle, version: VersionRow) -> VersionRow | None:

@@ -17,13 +17,18 @@ from tidegate.domain.rollout import Standing
 from tidegate.domain.state import (
     ActorRow,
     CanaryRow,
+    DelegationRow,
     ModelRow,
     PolicyRow,
     PromotionRow,
+    ReviewRow,
     ScoringRow,
     TrainingSetRow,
     VersionRow,
 )
+
+#: Reviews that must not be missed: one that is overdue holds the model's promotions (P9).
+MANDATORY = ("break_glass", "recertification", "condition")
 
 
 def lifecycle(state: StateReader, model: str, version: int | None = None) -> Lifecycle:
@@ -52,7 +57,11 @@ def lifecycle(state: StateReader, model: str, version: int | None = None) -> Lif
     left = {
         each.version for each in reached if versions[each.version].stage not in {Stage.PROD, Stage.RETIRED}
     }
-    return Lifecycle(row, versions, open_now[0] if open_now else None, people, frozenset(left))
+    delegations = state.select(DelegationRow, ended=False)
+    waiting = state.select(ReviewRow, model=model, status="open")
+    mandatory = tuple(each for each in waiting if each.kind in MANDATORY)
+    promotion = open_now[0] if open_now else None
+    return Lifecycle(row, versions, promotion, people, frozenset(left), delegations, mandatory)
 
 
 def itself(state: StateReader, acting: Acting) -> tuple[ActorRow, list[Reason]]:
@@ -126,20 +135,27 @@ def entered_canary(state: StateReader, version: VersionRow) -> int:
     return max((row.sequence for row in reached), default=0)
 
 
-def canary_facts(state: StateReader, version: VersionRow) -> dict[str, Any]:
-    """Return what the packet says of a version's canary: the last analysis that concluded, else the last."""
+def canary_row(state: StateReader, version: VersionRow) -> CanaryRow | None:
+    """Return the analysis that speaks for a version's canary: the last that concluded, else the last."""
     since = entered_canary(state, version)
     rows = [
         row
         for row in state.select(CanaryRow, model=version.model, version=version.number)
         if row.sequence > since
     ]
-    if not rows:
-        return {"verdict": "none"}
     # What could not be measured has concluded too: an older pass does not speak over it.
-    row = max(
-        rows, key=lambda row: (row.standing != Standing.WAITS or row.verdict == Verdict.ERROR, row.sequence)
+    return max(
+        rows,
+        key=lambda row: (row.standing != Standing.WAITS or row.verdict == Verdict.ERROR, row.sequence),
+        default=None,
     )
+
+
+def canary_facts(state: StateReader, version: VersionRow) -> dict[str, Any]:
+    """Return what the packet says of a version's canary."""
+    row = canary_row(state, version)
+    if row is None:
+        return {"verdict": "none"}
     return {
         "verdict": row.verdict,
         "standing": row.standing,

@@ -46,6 +46,14 @@ def _monitored(payload: Payload) -> str:
     return f"monitored {subject}: {payload['verdict']}{tail}"
 
 
+def _approved(payload: Payload) -> str:
+    told = f"approved {payload['promotion']} as {payload['role']}"
+    if payload["for_whom"]:
+        told += f", in the place of {payload['for_whom']}"
+    stated = ", ".join(f"{name} {value:g}" for name, value in payload["conditions"].items())
+    return f"{told}, on condition of {stated}" if stated else told
+
+
 def _denied(payload: Payload) -> str:
     reasons = "; ".join(f"{reason['rule']}: {reason['sentence']}" for reason in payload["reasons"])
     return f"was refused {payload['action']}: {reasons}"
@@ -62,6 +70,11 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.POLICY_ADOPTED: lambda p: (
         f"put policy {p['name']} {p['version']} in force ({_short(p['digest'])})"
     ),
+    EventType.POLICY_PROPOSED: lambda p: (
+        f"proposed policy {p['name']} {p['version']} as {p['id']} ({_short(p['digest'])})"
+    ),
+    EventType.POLICY_APPROVED: lambda p: f"approved the policy change {p['proposal']}",
+    EventType.POLICY_REJECTED: lambda p: f"rejected the policy change {p['proposal']}",
     EventType.DROP_REFUSED: lambda p: (
         f"turned away a drop of {p['dataset']} {p['period']}".rstrip() + f": {p['code']}"
     ),
@@ -80,9 +93,27 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.PROMOTION_REQUESTED: lambda p: (
         f"requested {p['id']}: {p['model']} version {p['version']} from {p['source']} to {p['target']}"
     ),
-    EventType.PROMOTION_APPROVED: lambda p: f"approved {p['promotion']}",
+    EventType.PROMOTION_APPROVED: _approved,
     EventType.PROMOTION_REJECTED: lambda p: f"rejected {p['promotion']}",
-    EventType.PROMOTION_APPLIED: lambda p: f"applied {p['promotion']}: {_moves(p)}",
+    EventType.PROMOTION_APPLIED: lambda p: (
+        f"applied {p['promotion']}{' BY BREAK-GLASS' if p['kind'] == 'break_glass' else ''}: {_moves(p)}"
+    ),
+    EventType.PROMOTION_REMINDED: lambda p: f"reminded whoever decides on {p['promotion']}",
+    EventType.PROMOTION_ESCALATED: lambda p: f"escalated {p['promotion']} to the role {p['role']}",
+    EventType.PROMOTION_LAPSED: lambda p: f"let {p['promotion']} lapse: nobody decided in time",
+    EventType.APPROVAL_REVOKED: lambda p: (
+        f"took the approval of {p['promotion']} back" + (f": {_moves(p)}" if p["moves"] else "")
+    ),
+    EventType.APPROVAL_DELEGATED: lambda p: (
+        f"let {p['delegate']} decide as {p['role']} on {p['model'] or 'every model'} until {p['until'][:10]}"
+    ),
+    EventType.DELEGATION_ENDED: lambda p: f"ended the delegation {p['id']}",
+    EventType.CERTIFICATION_LAPSED: lambda p: (
+        f"found the approval of {p['model']} version {p['version']} lapsed, by {p['because']}"
+    ),
+    EventType.VERSION_RECERTIFIED: lambda p: (
+        f"certified {p['model']} version {p['version']} again, until {p['until'][:10]}"
+    ),
     EventType.MODEL_ROLLED_BACK: lambda p: f"rolled {p['model']} back: {_moves(p)}",
     EventType.MODEL_STOPPED: lambda p: f"stopped {p['model']}: {_moves(p)}",
     EventType.VERSION_DEMOTED: lambda p: f"demoted {p['model']}: {_moves(p)}",
@@ -99,4 +130,9 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.REVIEW_DECIDED: lambda p: f"decided {p['id']}: {p['outcome']}",
     EventType.REVIEW_FOLLOWED: lambda p: f"followed {p['id']}: {p['followed']}",
     EventType.RUN_FINISHED: lambda p: f"ran {p['schedule']} for {p['slot'][:16]}: {p['summary']}",
+    EventType.REGISTRY_REPAIRED: lambda p: f"repaired the registry ({p['id']}): {'; '.join(p['facts'])}",
+    EventType.TEXT_ERASED: lambda p: f"erased {len(p['commitments'])} text(s) of {p['subject']}",
+    EventType.RETENTION_APPLIED: lambda p: (
+        f"let {len(p['commitments'])} text(s) of class {p['kind']} go, older than {p['before'][:10]}"
+    ),
 }

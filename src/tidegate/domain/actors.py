@@ -28,6 +28,8 @@ class Permission(StrEnum):
     ROLL_BACK = "model:version:roll_back"
     STOP = "model:version:stop"
     DEMOTE = "model:version:demote"
+    BREAK_GLASS = "model:version:break_glass"
+    TEND = "model:promotion:tend"
     SCORE = "model:decision:score"
     ANALYSE = "model:canary:analyse"
     MONITOR = "monitor:run:record"
@@ -36,16 +38,24 @@ class Permission(StrEnum):
     REVIEW = "review:item:decide"
     MANAGE_ACTORS = "actor:account:manage"
     ANCHOR = "ledger:head:anchor"
+    EXPORT = "ledger:bundle:export"
+    ERASE = "ledger:text:erase"
+    PROPOSE_POLICY = "policy:change:propose"
+    APPROVE_POLICY = "policy:change:approve"
 
 
 #: What each role permits. An administrator manages accounts and nothing of the lifecycle.
 ROLES: Mapping[str, frozenset[Permission]] = {
-    "administrator": frozenset({Permission.MANAGE_ACTORS, Permission.ANCHOR}),
-    "data_scientist": frozenset({Permission.REGISTER, Permission.REQUEST}),
-    "approver": frozenset({Permission.APPROVE}),
+    "administrator": frozenset({Permission.MANAGE_ACTORS, Permission.ANCHOR, Permission.ERASE}),
+    "data_scientist": frozenset({Permission.REGISTER, Permission.REQUEST, Permission.PROPOSE_POLICY}),
+    "approver": frozenset({Permission.APPROVE, Permission.PROPOSE_POLICY, Permission.APPROVE_POLICY}),
+    # A second pair of eyes of another kind: where a gate asks for one of each role.
+    "risk_officer": frozenset({Permission.APPROVE, Permission.PROPOSE_POLICY, Permission.APPROVE_POLICY}),
     "reviewer": frozenset({Permission.REVIEW}),
-    "operator": frozenset({Permission.ROLL_BACK, Permission.STOP, Permission.DEMOTE, Permission.ANCHOR}),
-    "auditor": frozenset({Permission.ANCHOR}),
+    "operator": frozenset(
+        {Permission.ROLL_BACK, Permission.STOP, Permission.DEMOTE, Permission.BREAK_GLASS, Permission.ANCHOR}
+    ),
+    "auditor": frozenset({Permission.ANCHOR, Permission.EXPORT}),
     "ingest_service": frozenset({Permission.INGEST, Permission.RUN}),
     "feature_service": frozenset({Permission.MATERIALIZE, Permission.RUN}),
     "training_service": frozenset(
@@ -61,14 +71,22 @@ ROLES: Mapping[str, frozenset[Permission]] = {
             Permission.DEMOTE,
             Permission.ROLL_BACK,
             Permission.FOLLOW,
+            Permission.TEND,
             Permission.RUN,
         }
     ),
 }
 
 #: Roles that only a person may hold: a service never decides for people.
-PERSONAL_ROLES = frozenset({"administrator", "approver", "reviewer", "data_scientist", "operator", "auditor"})
+PERSONAL_ROLES = frozenset(
+    {"administrator", "approver", "risk_officer", "reviewer", "data_scientist", "operator", "auditor"}
+)
 KINDS = ("person", "service")
+
+
+def roles_that(permission: Permission) -> tuple[str, ...]:
+    """Return the roles that permit this, in the order of `ROLES`."""
+    return tuple(role for role, granted in ROLES.items() if permission in granted)
 
 
 def permits(actor: ActorRow, permission: Permission) -> bool:

@@ -29,6 +29,9 @@ class EventType(StrEnum):
     CREDENTIAL_ISSUED = "credential.issued"
     CREDENTIAL_REVOKED = "credential.revoked"
     POLICY_ADOPTED = "policy.adopted"
+    POLICY_PROPOSED = "policy.proposed"
+    POLICY_APPROVED = "policy.approved"
+    POLICY_REJECTED = "policy.rejected"
     DROP_REFUSED = "drop.refused"
     BATCH_ACCEPTED = "batch.accepted"
     BATCH_REFUSED = "batch.refused"
@@ -42,6 +45,14 @@ class EventType(StrEnum):
     PROMOTION_APPROVED = "promotion.approved"
     PROMOTION_REJECTED = "promotion.rejected"
     PROMOTION_APPLIED = "promotion.applied"
+    PROMOTION_REMINDED = "promotion.reminded"
+    PROMOTION_ESCALATED = "promotion.escalated"
+    PROMOTION_LAPSED = "promotion.lapsed"
+    APPROVAL_REVOKED = "approval.revoked"
+    APPROVAL_DELEGATED = "approval.delegated"
+    DELEGATION_ENDED = "delegation.ended"
+    CERTIFICATION_LAPSED = "certification.lapsed"
+    VERSION_RECERTIFIED = "version.recertified"
     MODEL_ROLLED_BACK = "model.rolled_back"
     MODEL_STOPPED = "model.stopped"
     VERSION_DEMOTED = "version.demoted"
@@ -54,6 +65,9 @@ class EventType(StrEnum):
     REVIEW_DECIDED = "review.decided"
     REVIEW_FOLLOWED = "review.followed"
     RUN_FINISHED = "run.finished"
+    REGISTRY_REPAIRED = "registry.repaired"
+    TEXT_ERASED = "text.erased"
+    RETENTION_APPLIED = "retention.applied"
 
 
 #: The payload version written today, per type. Older ones are lifted by an upcaster (`UPCASTERS`).
@@ -63,6 +77,12 @@ SCHEMA_VERSIONS: Mapping[EventType, int] = dict.fromkeys(EventType, 1) | {
     EventType.VERSION_REGISTERED: 2,
     EventType.DECISIONS_SCORED: 2,
     EventType.MONITOR_RAN: 2,
+    EventType.PACKET_SEALED: 2,
+    EventType.PROMOTION_REQUESTED: 2,
+    EventType.PROMOTION_APPROVED: 2,
+    EventType.PROMOTION_REJECTED: 2,
+    EventType.PROMOTION_APPLIED: 2,
+    EventType.REVIEW_OPENED: 2,
 }
 
 
@@ -88,6 +108,31 @@ def _monitor_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**payload, "outcomes": ""}
 
 
+def _sealed_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before packets were attested, nobody signed them."""
+    return {**payload, "envelope": {}}
+
+
+def _requested_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before break-glass every request was a regular one, and none had a due time."""
+    return {**payload, "kind": "regular", "due_at": ""}
+
+
+def _decided_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before delegation and conditions everybody spoke for themselves, without conditions."""
+    return {**payload, "for_whom": "", "conditions": {}}
+
+
+def _applied_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before conditions and recertification a version went live without either."""
+    return {**payload, "kind": "regular", "conditions": {}, "certified_until": ""}
+
+
+def _opened_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before reviews could be mandatory, every one was a finding's."""
+    return {**payload, "kind": "finding"}
+
+
 #: (type, from version) -> a pure function from that version's payload to the next one's.
 UPCASTERS: Mapping[tuple[EventType, int], Any] = {
     (EventType.BATCH_ACCEPTED, 1): _batch_v2,
@@ -95,6 +140,12 @@ UPCASTERS: Mapping[tuple[EventType, int], Any] = {
     (EventType.VERSION_REGISTERED, 1): _version_v2,
     (EventType.DECISIONS_SCORED, 1): _scored_v2,
     (EventType.MONITOR_RAN, 1): _monitor_v2,
+    (EventType.PACKET_SEALED, 1): _sealed_v2,
+    (EventType.PROMOTION_REQUESTED, 1): _requested_v2,
+    (EventType.PROMOTION_APPROVED, 1): _decided_v2,
+    (EventType.PROMOTION_REJECTED, 1): _decided_v2,
+    (EventType.PROMOTION_APPLIED, 1): _applied_v2,
+    (EventType.REVIEW_OPENED, 1): _opened_v2,
 }
 
 

@@ -63,7 +63,8 @@ class Evidence:
     """What one check yields about one subject.
 
     ``subject`` names what was checked by content (``artifact sha256:…``); ``tool`` names who measured,
-    with its version.
+    with its version. ``report`` names the digest of a report that shows it, ``at`` says when (RFC 3339, UTC);
+    both are empty where there is none.
     """
 
     kind: str
@@ -72,6 +73,8 @@ class Evidence:
     sentence: str
     tool: str
     values: Mapping[str, Measure] = field(default_factory=dict)
+    report: str = ""
+    at: str = ""
 
     def as_dict(self) -> dict[str, object]:
         """Return the evidence as a payload."""
@@ -82,4 +85,6 @@ class Evidence:
             "sentence": self.sentence,
             "tool": self.tool,
             "values": {name: measure.as_dict() for name, measure in sorted(self.values.items())},
+            "report": self.report,
+            "at": self.at,
         }

@@ -21,12 +21,17 @@ from tidegate.domain.state import (
     BatchRow,
     CanaryRow,
     CredentialRow,
+    DelegationRow,
+    ErasureRow,
     FeatureViewRow,
+    IncidentRow,
     ModelRow,
     MonitorRow,
     PacketRow,
     PolicyRow,
     PromotionRow,
+    ProposalDecisionRow,
+    ProposalRow,
     ReviewRow,
     Row,
     RunRow,
@@ -128,7 +133,24 @@ def _credential_revoked(view: View, event: Event) -> list[Row]:
 
 def _policy_adopted(view: View, event: Event) -> list[Row]:
     before = [replace(row, in_force=False) for row in view.select(PolicyRow, in_force=True)]
-    return [*before, _row(PolicyRow, event, in_force=True)]
+    adopted = [
+        replace(row, status="adopted" if row.digest == event.payload["digest"] else "superseded")
+        for row in view.select(ProposalRow, status="open")  # what was proposed against the one before is moot
+    ]
+    return [*before, _row(PolicyRow, event, in_force=True), *adopted]
+
+
+def _policy_proposed(view: View, event: Event) -> list[Row]:
+    before = [replace(row, status="superseded") for row in view.select(ProposalRow, status="open")]
+    return [*before, _row(ProposalRow, event, proposer=event.actor, status="open")]
+
+
+def _policy_decided(view: View, event: Event) -> list[Row]:
+    decision = _row(ProposalDecisionRow, event, actor=event.actor)
+    if decision.outcome == "approve":
+        return [decision]
+    proposal = _known(view.get(ProposalRow, decision.proposal))
+    return [decision, replace(proposal, status="rejected")]
 
 
 def _batch(view: View, event: Event) -> list[Row]:
@@ -168,7 +190,8 @@ def _training_set_built(_: View, event: Event) -> list[Row]:
 
 
 def _version_registered(_: View, event: Event) -> list[Row]:
-    return [_row(VersionRow, event, stage=str(Stage.CANDIDATE), packet="", prod_sequence=0)]
+    fresh = {"stage": str(Stage.CANDIDATE), "packet": "", "prod_sequence": 0}
+    return [_row(VersionRow, event, **fresh, conditions={}, certified_until="")]
 
 
 def _packet_sealed(view: View, event: Event) -> list[Row]:
@@ -178,7 +201,7 @@ def _packet_sealed(view: View, event: Event) -> list[Row]:
 
 
 def _promotion_requested(view: View, event: Event) -> list[Row]:
-    promotion = _row(PromotionRow, event, status="open")
+    promotion = _row(PromotionRow, event, status="open", chased="", escalated_to="")
     model = _known(view.get(ModelRow, promotion.model))
     open_before = view.select(PromotionRow, model=promotion.model, version=promotion.version, status="open")
     superseded = [replace(row, status="superseded") for row in open_before]
@@ -186,7 +209,7 @@ def _promotion_requested(view: View, event: Event) -> list[Row]:
 
 
 def _promotion_decided(view: View, event: Event) -> list[Row]:
-    approval = _row(ApprovalRow, event, actor=event.actor, occurred_at=event.occurred_at)
+    approval = _row(ApprovalRow, event, actor=event.actor, revoked=False, occurred_at=event.occurred_at)
     if approval.outcome == "approve":
         return [approval]
     promotion = _known(view.get(PromotionRow, approval.promotion))
@@ -195,13 +218,57 @@ def _promotion_decided(view: View, event: Event) -> list[Row]:
 
 def _promotion_applied(view: View, event: Event) -> list[Row]:
     promotion = _known(view.get(PromotionRow, event.payload["promotion"]))
-    moved = _moved(view, event, promoted=promotion.version)
+    terms = {name: event.payload[name] for name in ("conditions", "certified_until")}
+    moved = [
+        replace(row, **terms) if row.number == promotion.version and row.stage == Stage.PROD else row
+        for row in _moved(view, event, promoted=promotion.version)
+    ]
     return [*moved, replace(promotion, status="applied")]
+
+
+def _promotion_chased(view: View, event: Event) -> list[Row]:
+    promotion = _known(view.get(PromotionRow, event.payload["promotion"]))
+    if event.type is EventType.PROMOTION_LAPSED:
+        return [replace(promotion, status="lapsed")]
+    if event.type is EventType.PROMOTION_REMINDED:
+        return [replace(promotion, chased="reminded")]
+    return [replace(promotion, chased="escalated", escalated_to=event.payload["role"])]
+
+
+def _approval_revoked(view: View, event: Event) -> list[Row]:
+    """Taking an approval back may take the version with it: then the same event says where it goes."""
+    approval = _known(view.get(ApprovalRow, event.payload["promotion"], event.payload["approver"]))
+    return [replace(approval, revoked=True), *(_moves(view, event) if event.payload["moves"] else [])]
+
+
+def _delegated(_: View, event: Event) -> list[Row]:
+    return [_row(DelegationRow, event, ended=False)]
+
+
+def _delegation_ended(view: View, event: Event) -> list[Row]:
+    return [replace(_known(view.get(DelegationRow, event.payload["id"])), ended=True)]
+
+
+def _certification_lapsed(view: View, event: Event) -> list[Row]:
+    """What a certificate's end means for the version is the review's to say; here it only stops holding."""
+    version = _known(view.get(VersionRow, event.payload["model"], event.payload["version"]))
+    return [replace(version, certified_until=event.payload["since"])]
+
+
+def _recertified(view: View, event: Event) -> list[Row]:
+    version = _known(view.get(VersionRow, event.payload["model"], event.payload["version"]))
+    closed = [
+        replace(row, status="decided", outcome="recertified", decided_by=event.actor)
+        for row in view.select(
+            ReviewRow, model=version.model, version=version.number, kind="recertification", status="open"
+        )
+    ]
+    return [replace(version, certified_until=event.payload["until"]), *closed]
 
 
 def _moves(view: View, event: Event) -> list[Row]:
     """Moves down or out leave no request of that version open: going up again is asked for again."""
-    rows = _moved(view, event)
+    rows: list[Row] = [*_moved(view, event)]
     for move in event.payload["moves"]:
         open_before = view.select(
             PromotionRow, model=event.payload["model"], version=move["version"], status="open"
@@ -210,8 +277,8 @@ def _moves(view: View, event: Event) -> list[Row]:
     return rows
 
 
-def _moved(view: View, event: Event, promoted: int = 0) -> list[Row]:
-    rows: list[Row] = []
+def _moved(view: View, event: Event, promoted: int = 0) -> list[VersionRow]:
+    rows: list[VersionRow] = []
     for move in event.payload["moves"]:
         version = _known(view.get(VersionRow, event.payload["model"], move["version"]))
         sequence = version.prod_sequence
@@ -253,6 +320,15 @@ def _run_finished(_: View, event: Event) -> list[Row]:
     return [_row(RunRow, event)]
 
 
+def _registry_repaired(_: View, event: Event) -> list[Row]:
+    return [_row(IncidentRow, event, occurred_at=event.occurred_at)]
+
+
+def _erased(_: View, event: Event) -> list[Row]:
+    cause = "subject" if event.type is EventType.TEXT_ERASED else "retention"
+    return [ErasureRow(each, cause, event.sequence) for each in event.payload["commitments"]]
+
+
 def _known(row: R | None) -> R:
     """Return the row an event speaks of. Its absence means that the chain contradicts itself."""
     if row is None:
@@ -266,6 +342,9 @@ _HANDLERS: Mapping[EventType, Callable[[View, Event], Iterable[Row]]] = {
     EventType.CREDENTIAL_ISSUED: _credential_issued,
     EventType.CREDENTIAL_REVOKED: _credential_revoked,
     EventType.POLICY_ADOPTED: _policy_adopted,
+    EventType.POLICY_PROPOSED: _policy_proposed,
+    EventType.POLICY_APPROVED: _policy_decided,
+    EventType.POLICY_REJECTED: _policy_decided,
     EventType.BATCH_ACCEPTED: _batch,
     EventType.BATCH_REFUSED: _batch,
     EventType.FEATURES_BUILT: _features_built,
@@ -278,6 +357,14 @@ _HANDLERS: Mapping[EventType, Callable[[View, Event], Iterable[Row]]] = {
     EventType.PROMOTION_APPROVED: _promotion_decided,
     EventType.PROMOTION_REJECTED: _promotion_decided,
     EventType.PROMOTION_APPLIED: _promotion_applied,
+    EventType.PROMOTION_REMINDED: _promotion_chased,
+    EventType.PROMOTION_ESCALATED: _promotion_chased,
+    EventType.PROMOTION_LAPSED: _promotion_chased,
+    EventType.APPROVAL_REVOKED: _approval_revoked,
+    EventType.APPROVAL_DELEGATED: _delegated,
+    EventType.DELEGATION_ENDED: _delegation_ended,
+    EventType.CERTIFICATION_LAPSED: _certification_lapsed,
+    EventType.VERSION_RECERTIFIED: _recertified,
     EventType.MODEL_ROLLED_BACK: _moves,
     EventType.MODEL_STOPPED: _moves,
     EventType.VERSION_DEMOTED: _moves,
@@ -289,4 +376,7 @@ _HANDLERS: Mapping[EventType, Callable[[View, Event], Iterable[Row]]] = {
     EventType.REVIEW_DECIDED: _review_decided,
     EventType.REVIEW_FOLLOWED: _review_followed,
     EventType.RUN_FINISHED: _run_finished,
+    EventType.REGISTRY_REPAIRED: _registry_repaired,
+    EventType.TEXT_ERASED: _erased,
+    EventType.RETENTION_APPLIED: _erased,
 }

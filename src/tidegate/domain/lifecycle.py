@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from tidegate.domain.policy import Finding, Stage
-from tidegate.domain.state import ActorRow, ModelRow, PromotionRow, VersionRow
+from tidegate.domain.state import ActorRow, DelegationRow, ModelRow, PromotionRow, ReviewRow, VersionRow
 
 
 class Action(StrEnum):
@@ -17,6 +17,8 @@ class Action(StrEnum):
     PROMOTE = "promote"
     APPROVE = "approve"
     REJECT = "reject"
+    REVOKE = "revoke"
+    BREAK_GLASS = "break_glass"
     ROLL_BACK = "roll_back"
     STOP = "stop"
     DEMOTE = "demote"
@@ -25,37 +27,72 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Act:
-    """An action on one version. ``to`` names the stage where the table leaves a choice."""
+    """An action on one version. ``to`` names the stage where the table leaves a choice.
+
+    Who decides says in which ``role``, and for whom if somebody delegated it to them.
+    """
 
     action: Action
     version: int
     to: Stage | None = None
+    role: str = ""
+    for_whom: str = ""
 
 
 @dataclass(frozen=True)
 class WayBack:
-    """What prod returns to if this version must go. ``verified`` says that it was tried, not only named."""
+    """What prod returns to if this version must go. ``verified`` says that it was tried, not only named.
+
+    ``steps`` says what was tried and what came of it, ``at`` when (RFC 3339, UTC).
+    """
 
     kind: str  # "version" or "fallback"
     name: str
     verified: bool
+    steps: tuple[str, ...] = ()
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class Precondition:
+    """Something that changes by the hour, as it stood when it was asked. ``holds`` None: it could not be told.
+
+    It is asked again in the transaction that applies, and recorded there; it never voids an approval.
+    """
+
+    name: str
+    rule: str
+    holds: bool | None
+    sentence: str
+    next_step: str = ""
+
+    def as_dict(self) -> dict[str, str | bool | None]:
+        """Return the precondition as a payload."""
+        return {"name": self.name, "rule": self.rule, "holds": self.holds, "sentence": self.sentence}
 
 
 @dataclass(frozen=True)
 class Dossier:
-    """The evidence at hand: the sealed packet's digest, what each demand found in it, and the way back."""
+    """The evidence at hand: the sealed packet's digest, what each demand found in it, and the way back.
+
+    ``changed`` names, per earlier packet that an approval or the request is bound to, what differs in this one.
+    """
 
     packet: str
     findings: tuple[Finding, ...]
     way_back: WayBack | None
+    preconditions: tuple[Precondition, ...] = ()
+    changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Lifecycle:
     """One model as the ledger has it.
 
-    ``promotion`` is the version's open request, ``people`` holds all actors by id, and ``taken_out`` the
-    numbers of the versions that a rollback or a stop took out of prod.
+    ``promotion`` is the version's open request (where an approval is taken back: the one it was given on),
+    ``people`` holds all actors by id, ``taken_out`` the numbers of the versions that a rollback or a stop took
+    out of prod, ``delegations`` those that have not been ended, and ``mandatory`` the open reviews that must
+    not be missed.
     """
 
     model: ModelRow
@@ -63,6 +100,8 @@ class Lifecycle:
     promotion: PromotionRow | None
     people: Mapping[str, ActorRow]
     taken_out: frozenset[int] = frozenset()
+    delegations: tuple[DelegationRow, ...] = ()
+    mandatory: tuple[ReviewRow, ...] = ()
 
     def in_prod(self) -> VersionRow | None:
         """Return the version in prod, if there is one."""

@@ -56,12 +56,79 @@ class Need:
 
 
 @dataclass(frozen=True)
+class Deadline:
+    """By when people decide on a request, in days from it, and what follows if they do not.
+
+    After ``remind_after`` they are reminded once; at ``due`` days it is escalated to the role ``escalate_to``
+    (empty: to nobody), whose holders may then decide in the place of any role asked for; at ``lapse_after`` the
+    request lapses (0: it waits for ever).
+    """
+
+    due: int
+    remind_after: int = 0
+    escalate_to: str = ""
+    lapse_after: int = 0
+
+
+@dataclass(frozen=True)
 class Gate:
-    """What opens the way into one stage."""
+    """What opens the way into one stage.
+
+    ``requires`` names the sections of the packet that must be there; one that nobody supplied is a named gap.
+    """
 
     to: Stage
     demands: tuple[Demand, ...]
     approvals: tuple[Need, ...] = ()
+    requires: tuple[str, ...] = ()
+    deadline: Deadline | None = None
+
+
+@dataclass(frozen=True)
+class BreakGlass:
+    """The smaller policy for emergencies (P9): its own floor of demands and people, and a review that must follow."""
+
+    demands: tuple[Demand, ...]
+    approvals: tuple[Need, ...]
+    review_days: int
+    role: str
+
+
+@dataclass(frozen=True)
+class Preconditions:
+    """What must hold at the moment a version enters prod, and is asked again there. None: not asked.
+
+    ``fresh_days``: the newest batch of each of the model's datasets is at most this old. ``rehearsed_hours``: the
+    way back was tried at most this long ago. ``approved_days``: an approval older than this no longer counts.
+    ``failed_changes``: at most so many of the model's versions were taken out of prod, within so many days.
+    """
+
+    fresh_days: int | None = None
+    rehearsed_hours: int | None = None
+    approved_days: int | None = None
+    failed_changes: tuple[int, int] | None = None
+
+    def asked(self) -> set[str]:
+        """Return the names of the preconditions that are asked, as `Precondition` calls them."""
+        names = {
+            "fresh": self.fresh_days,
+            "rehearsed": self.rehearsed_hours,
+            "failed_changes": self.failed_changes,
+        }
+        return {name for name, value in names.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Certification:
+    """How long an approval into prod holds, and who must look when it has lapsed.
+
+    ``on_drift``: a monitor's ``failed`` verdict ends it too.
+    """
+
+    days: int
+    review_days: int
+    role: str
+    on_drift: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,16 +164,34 @@ class Policy:
     review: ReviewRule
     tests: Sequence[PolicyTest] = field(default_factory=tuple)
     rollout: Mapping[Tier, CanaryRule] = field(default_factory=dict)
+    preconditions: Preconditions = field(default_factory=Preconditions)
+    certification: Mapping[Tier, Certification] = field(default_factory=dict)
+    break_glass: BreakGlass | None = None
+    changes: tuple[Need, ...] = (Need("approver", 1),)
 
     def gate(self, tier: Tier, to: Stage) -> Gate | None:
         """Return the gate into ``to`` for this tier, or None: then nothing may pass."""
         return self.gates.get(tier, {}).get(to)
 
+    def demands(self) -> Mapping[str, Demand]:
+        """Return every demand that some gate, or break-glass, makes, by its id."""
+        gates = [gate for gates in self.gates.values() for gate in gates.values()]
+        made = [demand for gate in gates for demand in gate.demands]
+        return {
+            demand.id: demand for demand in (*made, *(self.break_glass.demands if self.break_glass else ()))
+        }
+
 
 @dataclass(frozen=True)
 class Finding:
-    """What the policy's demand found in the packet."""
+    """What the policy's demand found in the packet.
+
+    ``since`` is the sequence at which the demand, word for word, came into force, ``measured`` that of the
+    evaluation it judges (P7); 0 where it judges no evaluation.
+    """
 
     demand: str
     verdict: Verdict
     sentence: str
+    since: int = 0
+    measured: int = 0

@@ -4,14 +4,21 @@ Pure: everything it knows is in its arguments, and the answer carries *all* reas
 caller records what it decided, in the transaction in which it was decided, and never in another.
 
     P1  a version goes up one stage at a time, and down any number
-    P2  missing, errored or failed evidence blocks; inconclusive evidence waits for a person
-    P3  an approval speaks for one (version, artifact, packet, policy); any change voids it, by name
+    P2  missing, errored or failed evidence blocks, a required section that nobody supplied too; inconclusive
+        evidence waits for a person
+    P3  an approval speaks for one (version, artifact, packet, policy), as long as the policy lets it; any change
+        voids it, by name
     P4  an approver is a person, holds the required role, did not request, train or register this version,
-        is not the one on whose behalf a service did, and counts once
-    P5  rolling back and stopping never wait for approval; going up into prod again does, whatever the gate
-    P8  prod needs a way back that was tried; the first version's is its declared fallback
-
-(P6 and P7 are about policies and P9 about break-glass; they are not decided here.)
+        is not the one on whose behalf a service did, counts once, and speaks only for themselves unless
+        somebody delegated it to them (`approval` decides P3 and P4)
+    P5  rolling back and stopping never wait for approval; going up into prod again does, whatever the gate;
+        an approval taken back takes a live version with it
+    P6  a policy changes by being proposed and approved (`policy_change` decides it)
+    P7  a demand was in force before the evaluation that it judges
+    P8  prod needs a way back that was tried, and what else must hold at that moment; the first version's way
+        back is its declared fallback
+    P9  break-glass asks a smaller policy with a floor of its own, never none, and a review must follow; while a
+        review that must not be missed is overdue, nothing of the model goes up
 
 Worked example. Version 2 stands in canary and version 1 in prod. ``decide(…, Act(PROMOTE, 2), …)`` finds
 the gate into prod; all its demands passed (P2) and version 1 was loaded by its digest (P8), but nobody has
@@ -31,6 +38,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tidegate.domain.actors import Permission, permits
+from tidegate.domain.approval import carried_without, counted, may_decide, may_revoke, short_of
+from tidegate.domain.canonical import utc_time
 from tidegate.domain.evidence import Verdict, rank
 from tidegate.domain.lifecycle import (
     Act,
@@ -45,7 +54,7 @@ from tidegate.domain.lifecycle import (
     Waiting,
 )
 from tidegate.domain.policy import Gate, Need, Policy, Stage, Tier
-from tidegate.domain.state import ActorRow, ApprovalRow, PromotionRow, VersionRow
+from tidegate.domain.state import ActorRow, ApprovalRow, VersionRow
 
 #: Every legal move: (stage, action) -> stages it may lead to. What is not here is refused.
 #: Approving and rejecting move nothing by themselves. A version leaves ``retired`` only as the one that
@@ -61,12 +70,17 @@ TRANSITIONS: Mapping[tuple[Stage, Action], tuple[Stage, ...]] = {
     (Stage.STAGING, Action.DEMOTE): (Stage.CANDIDATE,),
     (Stage.STAGING, Action.RETIRE): (Stage.RETIRED,),
     (Stage.CANARY, Action.PROMOTE): (Stage.PROD,),
+    (Stage.CANARY, Action.BREAK_GLASS): (Stage.PROD,),
     (Stage.CANARY, Action.APPROVE): (),
     (Stage.CANARY, Action.REJECT): (),
     (Stage.CANARY, Action.DEMOTE): (Stage.STAGING, Stage.CANDIDATE),
     (Stage.CANARY, Action.RETIRE): (Stage.RETIRED,),
     (Stage.PROD, Action.ROLL_BACK): (Stage.CANDIDATE,),
     (Stage.PROD, Action.STOP): (Stage.CANDIDATE,),
+    (Stage.CANDIDATE, Action.REVOKE): (),
+    (Stage.STAGING, Action.REVOKE): (),
+    (Stage.CANARY, Action.REVOKE): (),
+    (Stage.PROD, Action.REVOKE): (Stage.CANDIDATE,),
 }
 
 #: What an act does to the *other* version: a promotion into prod replaces one, a rollback restores one.
@@ -80,6 +94,8 @@ NEEDS: Mapping[Action, Permission] = {
     Action.PROMOTE: Permission.REQUEST,
     Action.APPROVE: Permission.APPROVE,
     Action.REJECT: Permission.APPROVE,
+    Action.REVOKE: Permission.APPROVE,
+    Action.BREAK_GLASS: Permission.BREAK_GLASS,
     Action.ROLL_BACK: Permission.ROLL_BACK,
     Action.STOP: Permission.STOP,
     Action.DEMOTE: Permission.DEMOTE,
@@ -105,61 +121,46 @@ def decide(
         KeyError: the caller asks about a version that the state does not hold (a fault of the caller).
     """
     version = state.versions[act.version]
-    refusals = _permission(act, actor)
+    refusals = _permission(state, act, actor)
     targets = TRANSITIONS.get((Stage(version.stage), act.action))
     if targets is None or (act.to is not None and act.to not in targets):
         return Refused((*refusals, _illegal(version, act, targets)))
     if act.action in {Action.APPROVE, Action.REJECT}:
-        refusals += _may_decide(state, version, act, actor, evidence, approvals, policy)
+        refusals += may_decide(state, version, act, actor, evidence, approvals, policy, now)
         return Refused(tuple(refusals)) if refusals else Allowed((), now)
+    if act.action is Action.REVOKE:
+        refusals += may_revoke(state, actor, approvals)
+        stays = carried_without(state, actor, approvals, _needed(state, policy))
+        return (
+            Refused(tuple(refusals))
+            if refusals
+            else Allowed(_moves(state, version, act, () if stays else targets), now)
+        )
     if act.action is Action.ROLL_BACK and state.previous() is None:
         refusals.append(_nothing_to_restore(state))
     waits: list[Reason] = []
     target = act.to or targets[0]
-    if act.action is Action.PROMOTE:
-        blocked, waits = _gate(state, version, target, evidence, approvals, policy)
-        refusals += blocked
+    if act.action in {Action.PROMOTE, Action.BREAK_GLASS}:
+        refusals += _held(state, now)
+        gate, missing = _asked(state, act, target, policy)
+        refusals += missing
+        if gate is not None:
+            blocked, waits = _gate(state, version, gate, evidence, approvals, policy, now)
+            refusals += blocked
+            # An emergency asks its own floor and the way back; what else must hold at the moment is not asked.
+            if target is Stage.PROD and act.action is Action.PROMOTE:
+                refusals += _preconditions(evidence)
     if refusals:
         return Refused(tuple(refusals))
     if waits:
         return Waiting(tuple(waits))
-    return Allowed(_moves(state, version, act, target), now)
+    return Allowed(_moves(state, version, act, (target,)), now)
 
 
-def counted(
-    state: Lifecycle, version: VersionRow, evidence: Dossier, approvals: Sequence[ApprovalRow], policy: Policy
-) -> tuple[list[ApprovalRow], list[Reason]]:
-    """Return the approvals that count (P3, P4), and one reason per approval that does not."""
-    valid: list[ApprovalRow] = []
-    void: list[Reason] = []
-    for approval in approvals:
-        if (
-            approval.outcome != "approve"
-            or state.promotion is None
-            or approval.promotion != state.promotion.id
-        ):
-            continue
-        changed = _changed(approval, version, evidence, policy)
-        person = state.people[approval.actor]
-        # Approving refused the unfit already (`_may_decide`); what counts never rests on that having been so.
-        unfit = _unfit(state, version, person, [row.actor for row in valid])
-        if changed:
-            sentence = f"the approval by {approval.actor} is void: {', '.join(changed)} changed since"
-            void.append(
-                Reason("approval-void", "P3", sentence, "ask for a new approval of what is there now")
-            )
-        elif approval.role not in person.roles:
-            sentence = f"{approval.actor} no longer holds `{approval.role}`, so that approval does not count"
-            void.append(Reason("approver-lost-role", "P4", sentence, "ask somebody who holds the role"))
-        elif unfit:
-            void += unfit
-        else:
-            valid.append(approval)
-    return valid, void
-
-
-def _permission(act: Act, actor: ActorRow) -> list[Reason]:
-    if permits(actor, NEEDS[act.action]):
+def _permission(state: Lifecycle, act: Act, actor: ActorRow) -> list[Reason]:
+    # Who decides for another has that one's permission; that it was delegated is P4.
+    behind = state.people.get(act.for_whom) if act.for_whom and actor.kind == "person" else None
+    if permits(behind or actor, NEEDS[act.action]):
         return []
     sentence = f"{actor.id} holds no role that permits `{NEEDS[act.action]}`"
     return [Reason("not-permitted", "A1", sentence, "ask somebody whose role permits it")]
@@ -177,112 +178,69 @@ def _illegal(version: VersionRow, act: Act, targets: tuple[Stage, ...] | None) -
     )
 
 
-def _may_decide(
-    state: Lifecycle,
-    version: VersionRow,
-    act: Act,
-    actor: ActorRow,
-    evidence: Dossier,
-    approvals: Sequence[ApprovalRow],
-    policy: Policy,
-) -> list[Reason]:
-    promotion = state.promotion
-    if promotion is None or promotion.version != version.number or promotion.status != "open":
-        sentence = f"no promotion of version {version.number} waits for a decision"
-        return [Reason("nothing-open", "P3", sentence, "request its promotion first")]
-    decided = [row.actor for row in approvals if row.promotion == promotion.id]
-    reasons = _unfit(state, version, actor, decided)
-    if act.action is Action.REJECT:  # closing a request is safe: its own people may, and it need not be fresh
-        return [reason for reason in reasons if reason.code != "own-work"]
-    changed = _changed(promotion, version, evidence, policy)
-    if changed:
-        sentence = f"{promotion.id} was requested for something else: {', '.join(changed)} changed since"
-        reasons.append(Reason("stale-request", "P3", sentence, "request the promotion again"))
-    return reasons
-
-
-def _unfit(state: Lifecycle, version: VersionRow, actor: ActorRow, decided: Sequence[str]) -> list[Reason]:
-    """Return why this actor's decision cannot count (P4), given the actors who decided before."""
-    reasons = []
-    if actor.kind != "person":
-        reasons.append(
-            Reason("not-a-person", "P4", f"{actor.id} is a service; only people approve", "ask a person")
-        )
-    part = _part_in(state, version, actor)
-    if part:
-        sentence = f"{actor.id} cannot approve version {version.number}: it was {' and '.join(part)} by them"
-        reasons.append(Reason("own-work", "P4", sentence, "ask an approver who had no part in it"))
-    twice = sorted(other for other in decided if _subject(state, other) == actor.subject)
-    if twice and state.promotion is not None:
-        sentence = f"{twice[0]} already decided on {state.promotion.id}; one person counts once"
-        reasons.append(Reason("counted-once", "P4", sentence, "ask another approver"))
-    return reasons
-
-
-def _subject(state: Lifecycle, actor: str) -> str:
-    """Return who is behind an account; an account that nobody knows is its own subject."""
-    return state.people[actor].subject if actor in state.people else actor
-
-
-def _part_in(state: Lifecycle, version: VersionRow, actor: ActorRow) -> list[str]:
-    """Name the parts that this person, under any account, had in the version."""
-    promotion = state.promotion
-    parts = {
-        "requested": {promotion.requester, promotion.on_behalf_of} if promotion else set(),
-        "trained": {version.trainer, version.on_behalf_of},
-        "registered": {version.registrar, version.on_behalf_of},
-    }
+def _held(state: Lifecycle, now: datetime) -> list[Reason]:
+    """Return the reviews that must not be missed and are overdue: they hold whatever goes up (P9)."""
+    late = [row for row in state.mandatory if utc_time(row.due_at) < now]
     return [
-        part
-        for part, actors in parts.items()
-        if any(_subject(state, other) == actor.subject for other in actors if other)
+        Reason(
+            "review-overdue",
+            "P9",
+            f"{row.id} ({row.kind.replace('_', ' ')}) was due on {row.due_at[:10]}; until then nothing goes up",
+            f"a {row.role} decides it: tidegate review {row.id} --outcome … --reason …",
+        )
+        for row in late
     ]
 
 
-def _changed(
-    bound: ApprovalRow | PromotionRow, version: VersionRow, evidence: Dossier, policy: Policy
-) -> list[str]:
-    """Name what differs between what was bound and what is there now."""
-    pairs = (
-        ("the version", bound.version, version.number),
-        ("the artifact", bound.artifact, version.artifact),
-        ("the evidence packet", bound.packet, evidence.packet),
-        ("the policy", bound.policy, policy.digest),
-    )
-    return [name for name, then, now in pairs if then != now]
+def _asked(state: Lifecycle, act: Act, target: Stage, policy: Policy) -> tuple[Gate | None, list[Reason]]:
+    """Return the gate that is asked, or why there is none."""
+    if act.action is Action.BREAK_GLASS:
+        glass = policy.break_glass
+        if glass is not None:
+            return Gate(target, glass.demands, glass.approvals), []
+        sentence = f"policy {policy.name} {policy.version} has no break-glass"
+        return None, [Reason("no-break-glass", "P9", sentence, "promote it the regular way")]
+    gate = policy.gate(Tier(state.model.tier), target)
+    if gate is not None:
+        return gate, []
+    sentence = f"policy {policy.name} {policy.version} has no gate into {target} for tier {state.model.tier}"
+    return None, [Reason("no-gate", "P2", sentence, "write the gate: what no policy opens stays shut")]
+
+
+def _needed(state: Lifecycle, policy: Policy) -> Sequence[Need]:
+    """Return whose approval carries the version that is live, under the policy now in force."""
+    kind = state.promotion.kind if state.promotion else ""
+    gate = policy.break_glass if kind == "break_glass" else policy.gate(Tier(state.model.tier), Stage.PROD)
+    return [need for need in (gate.approvals if gate else ()) if need.count > 0] or [DOUBT]
 
 
 def _gate(
     state: Lifecycle,
     version: VersionRow,
-    target: Stage,
+    gate: Gate,
     evidence: Dossier,
     approvals: Sequence[ApprovalRow],
     policy: Policy,
+    now: datetime,
 ) -> tuple[list[Reason], list[Reason]]:
-    """Return why the gate into ``target`` blocks, and what it waits for."""
-    gate = policy.gate(Tier(state.model.tier), target)
-    if gate is None:
-        sentence = (
-            f"policy {policy.name} {policy.version} has no gate into {target} for tier {state.model.tier}"
-        )
-        return [Reason("no-gate", "P2", sentence, "write the gate: what no policy opens stays shut")], []
+    """Return why the gate blocks, and what it waits for."""
     blocked, doubts = _demands(gate, evidence)
-    if target is Stage.PROD:
+    if gate.to is Stage.PROD:
         blocked += _way_back(evidence)
-    if target is Stage.PROD and version.number in state.taken_out:
+    if gate.to is Stage.PROD and version.number in state.taken_out:
         sentence = f"version {version.number} was taken out of prod; going up again waits for a person"
         doubts.append(Reason("taken-out", "P5", sentence, "a person must decide"))
-    valid, void = counted(state, version, evidence, approvals, policy)
+    valid, void = counted(state, version, evidence, approvals, policy, now)
     needs = [need for need in gate.approvals if need.count > 0] or ([DOUBT] if doubts else [])
-    missing = []
-    for need in needs:
-        people = {_subject(state, row.actor) for row in valid if row.role == need.role}
-        if len(people) < need.count:
-            short = need.count - len(people)
-            sentence = f"the gate into {target} waits for {short} more approval(s) by role `{need.role}`"
-            step = f"tidegate approve {state.model.name} {version.number} --as … --reason …"
-            missing.append(Reason("approval-missing", "P4", sentence, step))
+    missing = [
+        Reason(
+            "approval-missing",
+            "P4",
+            f"the gate into {gate.to} waits for {need.count} more approval(s) by role `{need.role}`",
+            f"tidegate approve {state.model.name} {version.number} --as … --reason …",
+        )
+        for need in short_of(state, valid, needs)
+    ]
     return blocked, [*doubts, *void, *missing] if missing else []
 
 
@@ -293,6 +251,11 @@ def _demands(gate: Gate, evidence: Dossier) -> tuple[list[Reason], list[Reason]]
     blocked, doubts = [], []
     for demand in gate.demands:
         finding = found.get(demand.id)
+        if finding is not None and finding.since > finding.measured > 0:
+            came = f"{demand.id} came into force at event {finding.since}"
+            sentence = f"{came}, after what it judges was measured at event {finding.measured}"
+            step = "evaluate again: a demand judges only what is measured after it"
+            blocked.append(Reason("demand-too-late", "P7", sentence, step))
         if finding is None:
             sentence = f"{demand.id}: nothing was measured, expected: {demand.sentence}"
             blocked.append(
@@ -309,6 +272,12 @@ def _demands(gate: Gate, evidence: Dossier) -> tuple[list[Reason], list[Reason]]
                     f"evidence-{finding.verdict}", "P2", sentence, "mend the cause and train a new version"
                 )
             )
+    for section in gate.requires:
+        if (gap := found.get(f"section {section}")) is None or gap.verdict is not Verdict.PASSED:
+            sentence = (
+                f"the packet has no {section.replace('_', ' ')}, which the gate into {gate.to} requires"
+            )
+            blocked.append(Reason("packet-gap", "P2", sentence, "supply it and request again"))
     if not gate.demands:
         sentence = f"the gate into {gate.to} demands nothing; an empty gate is refused"
         blocked.append(Reason("empty-gate", "P2", sentence, "write what it demands"))
@@ -327,6 +296,15 @@ def _way_back(evidence: Dossier) -> list[Reason]:
     return [Reason("no-way-back", "P8", f"prod needs a tried way back, got {got}", step)]
 
 
+def _preconditions(evidence: Dossier) -> list[Reason]:
+    """Return what does not hold at this moment; what could not be told does not hold either (P8 and its like)."""
+    return [
+        Reason(f"precondition-{each.name}", each.rule, each.sentence, each.next_step)
+        for each in evidence.preconditions
+        if each.holds is not True
+    ]
+
+
 _VERB = {Verdict.FAILED: "failed", Verdict.ERROR: "could not be measured"}
 
 
@@ -336,11 +314,13 @@ def _nothing_to_restore(state: Lifecycle) -> Reason:
     return Reason("nothing-to-restore", "P5", sentence, step)
 
 
-def _moves(state: Lifecycle, version: VersionRow, act: Act, target: Stage) -> tuple[Move, ...]:
-    own = Move(version.number, Stage(version.stage), target)
+def _moves(state: Lifecycle, version: VersionRow, act: Act, targets: tuple[Stage, ...]) -> tuple[Move, ...]:
+    if not targets:
+        return ()
+    own = Move(version.number, Stage(version.stage), targets[0])
     current, previous = state.in_prod(), state.previous()
-    if act.action is Action.ROLL_BACK and previous is not None:
-        return own, Move(previous.number, *CONSEQUENCES[Action.ROLL_BACK])
-    if target is Stage.PROD and current is not None:
+    if act.action in {Action.ROLL_BACK, Action.REVOKE}:
+        return (own, Move(previous.number, *CONSEQUENCES[Action.ROLL_BACK])) if previous else (own,)
+    if targets[0] is Stage.PROD and current is not None:
         return Move(current.number, *CONSEQUENCES[Action.PROMOTE]), own
     return (own,)

@@ -71,6 +71,38 @@ class PolicyRow(Row):
 
 
 @dataclass(frozen=True)
+class ProposalRow(Row):
+    """A policy that somebody asks to be put in force. ``status`` is open, adopted, rejected or superseded."""
+
+    TABLE: ClassVar[str] = "policy_proposals"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    digest: str
+    name: str
+    version: str
+    body: str
+    base: str
+    proposer: str
+    status: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class ProposalDecisionRow(Row):
+    """A person's decision on a proposed policy; it is bound to that text and to the policy it would replace."""
+
+    TABLE: ClassVar[str] = "policy_decisions"
+    KEY: ClassVar[tuple[str, ...]] = ("proposal", "actor")
+
+    proposal: str
+    actor: str
+    role: str
+    outcome: str
+    sequence: int
+
+
+@dataclass(frozen=True)
 class BatchRow(Row):
     """What a gate made of one drop. ``batch`` is empty where the gate held everything back.
 
@@ -154,7 +186,8 @@ class VersionRow(Row):
     """One registered artifact of a model, and where it stands.
 
     ``prod_sequence`` is the sequence of the event that last put it into prod by approval (0: never);
-    a rollback restores the highest one below the version that leaves.
+    a rollback restores the highest one below the version that leaves. ``conditions`` are those under which it
+    was let into prod, and ``certified_until`` says until when that holds (empty: without end).
     """
 
     TABLE: ClassVar[str] = "versions"
@@ -173,27 +206,38 @@ class VersionRow(Row):
     facts: Mapping[str, Any]
     packet: str
     prod_sequence: int
+    conditions: Mapping[str, Any]
+    certified_until: str
     links: Mapping[str, Any]
     sequence: int
 
 
 @dataclass(frozen=True)
 class PacketRow(Row):
-    """A sealed packet: all evidence about a version, under one digest."""
+    """A sealed packet: all evidence about a version, under one digest.
+
+    ``envelope`` is its signed attestation (DSSE over an in-toto statement); another key signs otherwise.
+    """
 
     TABLE: ClassVar[str] = "packets"
     KEY: ClassVar[tuple[str, ...]] = ("digest",)
+    VOLATILE: ClassVar[tuple[str, ...]] = ("envelope",)
 
     digest: str
     model: str
     version: int
     body: Mapping[str, Any]
+    envelope: Mapping[str, Any]
     sequence: int
 
 
 @dataclass(frozen=True)
 class PromotionRow(Row):
-    """A request to move a version one stage up. ``status`` is open, applied, rejected or superseded."""
+    """A request to move a version one stage up. ``status`` is open, applied, rejected, superseded or lapsed.
+
+    ``kind`` is ``regular`` or ``break_glass``. ``due_at`` says by when people should decide (empty: whenever),
+    ``chased`` what was done about their not deciding: reminded, then escalated to the role ``escalated_to``.
+    """
 
     TABLE: ClassVar[str] = "promotions"
     KEY: ClassVar[tuple[str, ...]] = ("id",)
@@ -208,13 +252,21 @@ class PromotionRow(Row):
     artifact: str
     packet: str
     policy: str
+    kind: str
+    due_at: str
+    chased: str
+    escalated_to: str
     status: str
     sequence: int
 
 
 @dataclass(frozen=True)
 class ApprovalRow(Row):
-    """A person's recorded decision on a promotion, and exactly what it was about."""
+    """A person's recorded decision on a promotion, and exactly what it was about.
+
+    ``for_whom`` names the person who delegated it, empty where somebody spoke for themselves. ``conditions``
+    are what was demanded beside the yes. ``revoked`` says that it was taken back.
+    """
 
     TABLE: ClassVar[str] = "approvals"
     KEY: ClassVar[tuple[str, ...]] = ("promotion", "actor")
@@ -228,7 +280,27 @@ class ApprovalRow(Row):
     artifact: str
     packet: str
     policy: str
+    for_whom: str
+    conditions: Mapping[str, Any]
+    revoked: bool
     occurred_at: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class DelegationRow(Row):
+    """A person lets another decide in one role, for one model or (``model`` empty) for all, until a moment."""
+
+    TABLE: ClassVar[str] = "delegations"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    principal: str
+    delegate: str
+    role: str
+    model: str
+    until: str
+    ended: bool
     sequence: int
 
 
@@ -297,6 +369,8 @@ class MonitorRow(Row):
 class ReviewRow(Row):
     """A person is asked to look at something. ``status`` is open or decided.
 
+    ``kind`` is ``finding`` (of a monitor or a canary) or one that must not be missed: ``break_glass``,
+    ``recertification``, ``condition``; one of those that is overdue holds the model's promotions (P9).
     ``followed`` says in a few words what was done about the outcome, empty until it was.
     """
 
@@ -307,6 +381,7 @@ class ReviewRow(Row):
     model: str
     period: str
     version: int
+    kind: str
     cause: str
     role: str
     status: str
@@ -332,10 +407,39 @@ class RunRow(Row):
     sequence: int
 
 
+@dataclass(frozen=True)
+class IncidentRow(Row):
+    """Something was changed behind the ledger's back, was found and put right. ``facts`` says what differed."""
+
+    TABLE: ClassVar[str] = "incidents"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    model: str
+    kind: str
+    facts: tuple[str, ...]
+    occurred_at: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class ErasureRow(Row):
+    """A personal text that was erased, by its commitment: ``cause`` is subject (a person's) or retention."""
+
+    TABLE: ClassVar[str] = "erasures"
+    KEY: ClassVar[tuple[str, ...]] = ("commitment",)
+
+    commitment: str
+    cause: str
+    sequence: int
+
+
 ROWS: tuple[type[Row], ...] = (
     ActorRow,
     CredentialRow,
     PolicyRow,
+    ProposalRow,
+    ProposalDecisionRow,
     BatchRow,
     FeatureViewRow,
     TrainingSetRow,
@@ -344,11 +448,14 @@ ROWS: tuple[type[Row], ...] = (
     PacketRow,
     PromotionRow,
     ApprovalRow,
+    DelegationRow,
     ScoringRow,
     CanaryRow,
     MonitorRow,
     ReviewRow,
     RunRow,
+    IncidentRow,
+    ErasureRow,
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.lifecycle import Act, Action, Decision, Dossier, Lifecycle, WayBack
-from tidegate.domain.policy import Demand, Finding, Gate, Need, Policy, ReviewRule, Stage, Tier
+from tidegate.domain.policy import BreakGlass, Demand, Finding, Gate, Need, Policy, ReviewRule, Stage, Tier
 from tidegate.domain.promotion import decide
 from tidegate.domain.rollout import CanaryRule
 from tidegate.domain.state import ActorRow, ApprovalRow, ModelRow, PromotionRow, VersionRow
@@ -43,6 +43,8 @@ USUAL: Mapping[Action, str] = {
     Action.PROMOTE: "p-2",
     Action.APPROVE: "p-3",
     Action.REJECT: "p-3",
+    Action.REVOKE: "p-3",
+    Action.BREAK_GLASS: "p-5",
     Action.ROLL_BACK: "p-5",
     Action.STOP: "p-5",
     Action.DEMOTE: "p-5",
@@ -90,8 +92,16 @@ def a_policy(
         tier: {stage: _gate(stage, count, canary) for stage in DEMANDS} for tier, count in people.items()
     }
     review = ReviewRule((Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ERROR), 7, "reviewer")
-    rollout = dict.fromkeys(Tier, ROLLOUT)
-    return Policy("trams", version, sha256(body.encode()), body, gates, review, (), rollout)
+    return Policy(
+        name="trams",
+        version=version,
+        digest=sha256(body.encode()),
+        body=body,
+        gates=gates,
+        review=review,
+        rollout=dict.fromkeys(Tier, ROLLOUT),
+        break_glass=BreakGlass((DEMANDS[Stage.STAGING],), (Need("approver", 1),), 3, "reviewer"),
+    )
 
 
 def _gate(stage: Stage, count: int, canary: bool) -> Gate:
@@ -126,6 +136,8 @@ def a_version(number: int, stage: Stage, **more: Any) -> VersionRow:
         facts={},
         packet="",
         prod_sequence=10 * number if stage in {Stage.PROD, Stage.RETIRED} else 0,
+        conditions={},
+        certified_until="",
         links={},
         sequence=number,
     )
@@ -183,6 +195,9 @@ class Case:
             artifact=asked.artifact,
             packet=asked.packet,
             policy=asked.policy,
+            for_whom="",
+            conditions={},
+            revoked=False,
             occurred_at="2020-01-01T00:00:00Z",
             sequence=99,
         )
@@ -216,6 +231,10 @@ def a_case(stage: Stage = Stage.CANARY, action: Action = Action.PROMOTE, tier: T
         artifact=version.artifact,
         packet=packet,
         policy=policy.digest,
+        kind="regular",
+        due_at="",
+        chased="",
+        escalated_to="",
         status="open",
         sequence=98,
     )
@@ -227,6 +246,15 @@ def a_case(stage: Stage = Stage.CANARY, action: Action = Action.PROMOTE, tier: T
         evidence=Dossier(packet, findings, WayBack("version", "version 1", verified=True)),
         policy=policy,
     )
-    if action is Action.PROMOTE and target:
+    if action is Action.BREAK_GLASS:
+        floor = (Finding(DEMANDS[Stage.STAGING].id, Verdict.PASSED, "as demanded"),)
+        case = case.but(
+            promotion=replace(asked, kind="break_glass", requester="p-5"),
+            evidence=replace(case.evidence, findings=floor),
+        )
+    if action is Action.REVOKE:
+        case = case.but(promotion=replace(asked, status="applied" if stage is Stage.PROD else "open"))
+        return case.but(approvals=(case.approval("p-3"),))
+    if action in {Action.PROMOTE, Action.BREAK_GLASS} and target:
         return case.but(approvals=(case.approval("p-3"), case.approval("p-4")))
     return case

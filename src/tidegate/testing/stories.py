@@ -21,7 +21,16 @@ from tidegate.domain.actors import token_digest
 from tidegate.domain.canonical import digest, sha256
 from tidegate.domain.events import Draft, Event, EventType
 from tidegate.domain.policy import Stage
-from tidegate.domain.state import BatchRow, PolicyRow, PromotionRow, ReviewRow, VersionRow
+from tidegate.domain.state import (
+    BatchRow,
+    DelegationRow,
+    ErasureRow,
+    PolicyRow,
+    PromotionRow,
+    ProposalRow,
+    ReviewRow,
+    VersionRow,
+)
 
 #: Who takes part: id -> (kind, role, name). Names are personal data and lie beside the ledger.
 CAST: Mapping[str, tuple[str, str, str]] = {
@@ -76,6 +85,21 @@ class Story:
         body = POLICY.format(version)
         adopted = {"digest": named(body), "name": "harbour", "version": version, "body": body}
         return self._append(EventType.POLICY_ADOPTED, "policy", "p-1", adopted)
+
+    def with_proposal(self, version: str) -> Self:
+        """Somebody proposes another policy."""
+        body = POLICY.format(version)
+        name = f"C-{len(self.ledger.state().select(ProposalRow)) + 1}"
+        proposed = {"id": name, "digest": named(body), "name": "harbour", "version": version, "body": body}
+        texts = {"reason": "Spring tides deserve a demand of their own."}
+        base = {"base": self._policy()}
+        return self._append(EventType.POLICY_PROPOSED, "policy", "p-2", {**proposed, **base}, texts)
+
+    def policy_decided(self, proposal: str, outcome: str = "approve") -> Self:
+        """An approver decides on it."""
+        kind = EventType.POLICY_APPROVED if outcome == "approve" else EventType.POLICY_REJECTED
+        payload = {"proposal": proposal, "role": "approver", "outcome": outcome}
+        return self._append(kind, "policy", "p-3", payload, {"reason": "It was tried on last year."})
 
     def with_role(self, actor: str, *roles: str) -> Self:
         """Give an actor these roles instead of the ones they had."""
@@ -166,7 +190,13 @@ class Story:
         """The packet is sealed, and promotion into ``to`` asked for."""
         row = self._version(number)
         body = {"schema": "tg.packet/1", "version": number, "artifact": row.artifact, "to": str(to)}
-        sealed = {"digest": digest(body), "model": self.model, "version": number, "body": body}
+        sealed = {
+            "digest": digest(body),
+            "model": self.model,
+            "version": number,
+            "body": body,
+            "envelope": {},
+        }
         if row.packet != sealed["digest"]:
             self._append(EventType.PACKET_SEALED, f"model/{self.model}", "p-2", sealed)
         asked = {
@@ -180,6 +210,8 @@ class Story:
             "artifact": row.artifact,
             "packet": sealed["digest"],
             "policy": self._policy(),
+            "kind": "regular",
+            "due_at": "2020-06-01T00:00:00Z",
         }
         return self._append(EventType.PROMOTION_REQUESTED, f"model/{self.model}", "p-2", asked)
 
@@ -201,9 +233,12 @@ class Story:
         payload = {
             "model": self.model,
             "promotion": asked.id,
+            "kind": "regular",
             "moves": moves,
             "packet": asked.packet,
             "policy": asked.policy,
+            "conditions": {"review_in_days": 14},
+            "certified_until": "2020-09-01T00:00:00Z",
             "preconditions": {"way_back": {"kind": "fallback", "name": "tide table", "verified": True}},
             "findings": [{"demand": "D1", "verdict": "passed", "sentence": "auc.low 0.65 >= 0.6"}],
         }
@@ -214,6 +249,64 @@ class Story:
     def promoted(self, number: int, to: Stage) -> Self:
         """Ask, approve, apply: one stage up."""
         return self.requested(number, to).approved(number).applied(number)
+
+    def delegated(self, to: str = "p-4") -> Self:
+        """The approver lets somebody else decide for a while."""
+        name = f"D-{len(self.ledger.state().select(DelegationRow)) + 1}"
+        given = {
+            "principal": "p-3",
+            "delegate": to,
+            "role": "approver",
+            "model": "",
+            "until": "2020-07-01T00:00:00Z",
+        }
+        texts = {"reason": "I am away in June."}
+        return self._append(EventType.APPROVAL_DELEGATED, "approvals", "p-3", {"id": name, **given}, texts)
+
+    def delegation_ended(self, name: str) -> Self:
+        """...and no longer."""
+        return self._append(EventType.DELEGATION_ENDED, "approvals", "p-3", {"id": name})
+
+    def chased(self, number: int, kind: EventType) -> Self:
+        """Time passes, and nobody has decided."""
+        asked = self._open(number)
+        about = {"promotion": asked.id, "model": self.model, "version": number}
+        role = {"role": "risk_officer"} if kind is EventType.PROMOTION_ESCALATED else {}
+        return self._append(kind, f"model/{self.model}", "s-6", {**about, **role})
+
+    def revoked(self, number: int) -> Self:
+        """The approver takes the approval of the open request back."""
+        asked = self._open(number)
+        about = {
+            "promotion": asked.id,
+            "approver": "p-3",
+            "model": self.model,
+            "version": number,
+            "moves": [],
+        }
+        texts = {"reason": "The gauge was replaced."}
+        return self._append(EventType.APPROVAL_REVOKED, f"model/{self.model}", "p-3", about, texts)
+
+    def certificate_lapsed(self, number: int) -> Self:
+        """A live version's approval is over, and somebody must look at it."""
+        about = {"model": self.model, "version": number}
+        lapsed = {**about, "because": "age", "since": "2020-09-01T00:00:00Z"}
+        self._append(EventType.CERTIFICATION_LAPSED, f"model/{self.model}", "s-6", lapsed)
+        name = f"R-{len(self.ledger.state().select(ReviewRow)) + 1}"
+        due = {
+            "kind": "recertification",
+            "cause": "it is old",
+            "role": "approver",
+            "due_at": "2020-10-01T00:00:00Z",
+        }
+        opened = {"id": name, **about, "period": "", **due}
+        return self._append(EventType.REVIEW_OPENED, f"model/{self.model}", "s-6", opened)
+
+    def recertified(self, number: int) -> Self:
+        """An approver says that it still holds."""
+        payload = {"model": self.model, "version": number, "until": "2021-03-01T00:00:00Z"}
+        texts = {"reason": "It still tells high water."}
+        return self._append(EventType.VERSION_RECERTIFIED, f"model/{self.model}", "p-3", payload, texts)
 
     def in_prod(self, number: int) -> Self:
         """All the way up from candidate."""
@@ -293,7 +386,12 @@ class Story:
         }
         self._append(EventType.MONITOR_RAN, f"model/{self.model}", "s-4", payload)
         if review:
-            due = {"cause": f"calibration {verdict}", "role": "reviewer", "due_at": "2020-06-01T00:00:00Z"}
+            due = {
+                "kind": "finding",
+                "cause": f"calibration {verdict}",
+                "role": "reviewer",
+                "due_at": "2020-06-01T00:00:00Z",
+            }
             self._append(
                 EventType.REVIEW_OPENED, f"model/{self.model}", "s-4", {"id": review, **about, **due}
             )
@@ -309,6 +407,31 @@ class Story:
         """What a review decided is done."""
         payload = {"id": review, "followed": what}
         return self._append(EventType.REVIEW_FOLLOWED, f"model/{self.model}", "s-2", payload)
+
+    # ── the record itself ─────────────────────────────────────────────────────────────────────────
+
+    def repaired(self) -> Self:
+        """Somebody moved an alias by hand; it was found and put right."""
+        payload = {
+            "id": "I-1",
+            "model": self.model,
+            "kind": "registry",
+            "facts": ["alias prod was on version 2, not 1"],
+        }
+        return self._append(EventType.REGISTRY_REPAIRED, f"model/{self.model}", "s-6", payload)
+
+    def erased(self, kind: EventType = EventType.TEXT_ERASED) -> Self:
+        """The oldest reason that is still there goes; its commitment stays."""
+        gone = self.ledger.state().select(ErasureRow)
+        reasons = [each.payload.get("texts", {}).get("reason", "") for each in self.ledger.events()]
+        oldest = next(each for each in reasons if each and each not in {row.commitment for row in gone})
+        payload: dict[str, Any] = {"commitments": [oldest]}
+        payload |= (
+            {"subject": "p-5"}
+            if kind is EventType.TEXT_ERASED
+            else {"kind": "reason", "before": "2019-01-01T00:00:00Z"}
+        )
+        return self._append(kind, "ledger", "p-1", payload, {"reason": "They asked for it."})
 
     # ── ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -354,6 +477,8 @@ class Story:
             "outcome": outcome,
             "model": self.model,
             **bound,
+            "for_whom": "",
+            "conditions": {"review_in_days": 14} if outcome == "approve" else {},
         }
         texts = {"reason": reason}
         return self._append(
@@ -413,8 +538,13 @@ def whole_story(ledger: Ledger) -> Story:
     story.with_version().in_prod(2).rolled_back(2, to=1)
     story.with_version().promoted(3, Stage.STAGING).promoted(3, Stage.CANARY)
     story.scored("2020-04", 3).analysed("2020-04", 3, "failed").demoted(3, Stage.STAGING)
-    story.requested(3, Stage.CANARY).rejected(3).retired(3).stopped(1)
-    story.with_role("p-4", "reviewer", "auditor").with_revoked("p-5").with_policy("2")
+    story.requested(3, Stage.CANARY).rejected(3).requested(3, Stage.CANARY).approved(3).revoked(3)
+    story.chased(3, EventType.PROMOTION_REMINDED).chased(3, EventType.PROMOTION_ESCALATED)
+    story.chased(3, EventType.PROMOTION_LAPSED).retired(3)
+    story.certificate_lapsed(1).recertified(1).stopped(1).repaired()
+    story.with_role("p-4", "reviewer", "approver").delegated().delegation_ended("D-1").with_revoked("p-5")
+    story.with_proposal("1b").policy_decided("C-1", "reject").with_proposal("2").policy_decided("C-2")
+    story.with_policy("2").erased().erased(EventType.RETENTION_APPLIED)
     # What is still open at the end, so that a table of state holds every kind of row.
     return (
         story.in_prod(1)

@@ -202,11 +202,12 @@ class Town:
     def asked(self, number: int, source: str, target: str) -> str:
         """Seal what the policy's own example shows, and ask; return the request's id."""
         body, bound = self._bound(number)
-        sealed = {"digest": bound["packet"], "model": MODEL, "version": number, "body": body}
+        sealed = {"digest": bound["packet"], "model": MODEL, "version": number, "body": body, "envelope": {}}
         self.say(EventType.PACKET_SEALED, "p-2", sealed)
         name = f"{MODEL}-P{len(self.ledger.state().select(PromotionRow)) + 1}"
         ask = {"id": name, "model": MODEL, "version": number, "source": source, "target": target, **bound}
-        self.say(EventType.PROMOTION_REQUESTED, "p-2", {**ask, "requester": "p-2", "on_behalf_of": ""})
+        more = {"requester": "p-2", "on_behalf_of": "", "kind": "regular", "due_at": ""}
+        self.say(EventType.PROMOTION_REQUESTED, "p-2", {**ask, **more})
         return name
 
     def decided(self, promotion: str, number: int, kind: EventType, actor: str = "p-3") -> Self:
@@ -218,6 +219,8 @@ class Town:
             "outcome": outcome,
             "model": MODEL,
             "version": number,
+            "for_whom": "",
+            "conditions": {},
         }
         self.say(kind, actor, {**said, **bound}, texts=self.reason())
         return self
@@ -228,10 +231,13 @@ class Town:
         payload = {
             "model": MODEL,
             "promotion": promotion,
+            "kind": "regular",
+            "conditions": {},
+            "certified_until": "",
             "moves": [{"version": each, "from": source, "to": target} for each, source, target in moves],
             "packet": "sha256:p",
             "policy": self.policy.digest,
-            "preconditions": {"way_back": way_back},
+            "preconditions": {"way_back": way_back, "asked": []},
             "findings": [{**found, "sentence": f"got 7; demanded: {self.words}"}],
         }
         self.say(EventType.PROMOTION_APPLIED, "p-3", payload)
@@ -287,7 +293,7 @@ class Town:
         self.say(EventType.CANARY_ANALYSED, "s-6", {**said, **more})
         if review:
             about = {"model": MODEL, "period": period, "version": number, "cause": self.words}
-            due = {"id": review, "role": "reviewer", "due_at": "2013-05-08T07:00:00Z"}
+            due = {"id": review, "kind": "finding", "role": "reviewer", "due_at": "2013-05-08T07:00:00Z"}
             self.say(EventType.REVIEW_OPENED, "s-6", {**about, **due})
         return self
 
@@ -303,7 +309,12 @@ class Town:
         ran["outcomes"] = "tg1:o"
         self.say(EventType.MONITOR_RAN, "s-4", ran)
         if review:
-            due = {"cause": self.words, "role": "reviewer", "due_at": "2013-05-08T07:00:00Z"}
+            due = {
+                "kind": "finding",
+                "cause": self.words,
+                "role": "reviewer",
+                "due_at": "2013-05-08T07:00:00Z",
+            }
             self.say(EventType.REVIEW_OPENED, "s-4", {"id": review, **about, **due})
         return self
 

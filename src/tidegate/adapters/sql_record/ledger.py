@@ -19,7 +19,7 @@ from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import Draft, Event, Head, commitment, open_body, seal
 from tidegate.domain.fold import changes
-from tidegate.domain.state import PolicyRow, Row
+from tidegate.domain.state import ErasureRow, PolicyRow, Row
 
 R = TypeVar("R", bound=Row)
 
@@ -106,6 +106,9 @@ class SqlTransaction(SqlState):
             self._connection.execute(sa.insert(tables.texts).values(kept))
         for row in changes(self, event):
             put(self._connection, row)
+            if isinstance(row, ErasureRow):
+                gone = tables.texts.c.commitment == row.commitment
+                self._connection.execute(sa.delete(tables.texts).where(gone))
         self._head = Head(event.sequence, event.hash)
         self._opened_with = event.clock if event.sequence == 1 else self._opened_with
         head = {"sequence": event.sequence, "hash": event.hash, "clock": self._opened_with}

@@ -18,6 +18,7 @@ from tidegate.domain.canonical import NO_DIGEST, canonical, parse
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.events import Event, commitment, open_body
 from tidegate.domain.fold import changes
+from tidegate.domain.state import ErasureRow
 
 #: What a body that no writer of ours wrote may raise while it is read or folded.
 _UNFIT = (TidegateError, sa.exc.SQLAlchemyError, LookupError, ValueError, TypeError, AttributeError)
@@ -84,7 +85,7 @@ def _faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
             whole = False
         last = event
     yield from _head_faults(stored, last)
-    yield from _text_faults(stored, committed)
+    yield from _text_faults(stored, committed, _erased(folded))
     if whole:
         yield from _state_faults(stored, folded)
 
@@ -125,7 +126,12 @@ def _head_faults(stored: sa.Connection, last: Event | None) -> Iterator[str]:
             yield f"cursors {cursor['sink']}: column sequence says {cursor['sequence']!r}, off the chain"
 
 
-def _text_faults(stored: sa.Connection, committed: set[str]) -> Iterator[str]:
+def _erased(folded: sa.Connection) -> set[str]:
+    """Return the commitments whose texts an event erased."""
+    return {row.commitment for row in SqlState(folded).select(ErasureRow)}
+
+
+def _text_faults(stored: sa.Connection, committed: set[str], erased: set[str]) -> Iterator[str]:
     kept = set()
     for row in stored.execute(_raw(tables.texts)).mappings():
         kept.add(row["commitment"])
@@ -135,7 +141,9 @@ def _text_faults(stored: sa.Connection, committed: set[str]) -> Iterator[str]:
             holds = False
         if not holds:
             yield f"texts {_short(row['commitment'])}: it is not the text that was committed to"
-    for missing in sorted(committed - kept):
+    for left in sorted(erased & kept):
+        yield f"texts {_short(left)}: an event erased it, but it is still there"
+    for missing in sorted(committed - kept - erased):
         yield f"texts {_short(missing)}: an event commits to it, but it is gone"
     for extra in sorted(kept - committed, key=str):
         yield f"texts {_short(extra)}: no event commits to it"

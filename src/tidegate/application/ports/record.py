@@ -30,6 +30,8 @@ class Transaction(StateReader, Protocol):
     def append(self, draft: Draft) -> Event:
         """Seal ``draft`` onto the chain and fold it into the state.
 
+        A text that the event erases (`ErasureRow`) goes in the same unit of work: none goes without an event.
+
         Raises:
             Refused: the ledger was opened for another kind of clock.
         """

@@ -7,8 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.application import promote as use_case
 from tidegate.application import train as training
+from tidegate.application.lower import lower
+from tidegate.application.promote import climb, preview
+from tidegate.application.standing import lifecycle
+from tidegate.application.weighing import Outcome
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import LOSSES
@@ -59,7 +62,7 @@ def versions(model: Model, as_user: As = None, as_json: AsJson = False) -> None:
     """List a model's versions: stage, metrics, identity."""
     here = platform()
     reading(here, as_user)
-    rows = use_case.lifecycle(here.ledger.state(), model).versions.values()
+    rows = lifecycle(here.ledger.state(), model).versions.values()
 
     def render() -> None:
         for row in rows:
@@ -81,7 +84,7 @@ def promote(
 ) -> None:
     """Ask for the stages above, one after the other, until one waits for people. Canary comes before prod."""
     here = platform()
-    outcome = use_case.climb(here, acting(here, as_user, key), model, version, to)
+    outcome = climb(here, acting(here, as_user, key), model, version, to)
     after(here)
     say_outcome(outcome, as_json)
 
@@ -99,7 +102,7 @@ def rollback(
     """Restore the previous approved version at once. It waits for nobody."""
     here = platform()
     action = Action.STOP if stop else Action.ROLL_BACK
-    outcome = use_case.lower(here, acting(here, as_user, key), model, action, reason)
+    outcome = lower(here, acting(here, as_user, key), model, action, reason)
     after(here)
     say_outcome(outcome, as_json)
 
@@ -115,7 +118,7 @@ def demote(
 ) -> None:
     """Take a version in staging or canary down. It waits for nobody."""
     here = platform()
-    outcome = use_case.lower(here, acting(here, as_user, key), model, Action.DEMOTE, reason, version, to)
+    outcome = lower(here, acting(here, as_user, key), model, Action.DEMOTE, reason, version, to)
     after(here)
     say_outcome(outcome, as_json)
 
@@ -130,7 +133,7 @@ def retire(
 ) -> None:
     """Retire a version that is not in prod, for good."""
     here = platform()
-    outcome = use_case.lower(here, acting(here, as_user, key), model, Action.RETIRE, reason, version)
+    outcome = lower(here, acting(here, as_user, key), model, Action.RETIRE, reason, version)
     after(here)
     say_outcome(outcome, as_json)
 
@@ -139,7 +142,7 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
     """Explain where a version stands: what opens its next gate, what blocks it, and what was refused."""
     here = platform()
     reading(here, as_user)
-    decision, dossier, policy = use_case.preview(here, model, version)
+    decision, dossier, policy = preview(here, model, version)
     row = here.ledger.state().get(VersionRow, model, version)
     stage = row.stage if row else ""
     found = () if isinstance(decision, Allowed) else decision.reasons
@@ -194,7 +197,7 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
     say(data, as_json, render)
 
 
-def say_outcome(outcome: use_case.Outcome, as_json: bool) -> None:
+def say_outcome(outcome: Outcome, as_json: bool) -> None:
     """Print where a version stands now, and what it waits for."""
     data = {
         "model": outcome.model,

@@ -9,7 +9,7 @@ import typer
 from tidegate.application import identity
 from tidegate.application.follow import DOING
 from tidegate.application.people import names
-from tidegate.application.promote import resolve
+from tidegate.application.resolve import resolve
 from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.domain.actors import ROLES
 from tidegate.domain.errors import BadInput

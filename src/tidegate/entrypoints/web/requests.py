@@ -14,12 +14,13 @@ from tidegate.application.packet import way_back_of
 from tidegate.application.ports import Expressions, Policies
 from tidegate.application.standing import lifecycle
 from tidegate.domain.actors import Permission, permits
+from tidegate.domain.approval import counted
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.lifecycle import Act, Action, Allowed, Dossier, Lifecycle, Reason, Refused, Waiting
 from tidegate.domain.policy import Finding, Policy, Stage, Tier
-from tidegate.domain.promotion import counted, decide
+from tidegate.domain.promotion import decide
 from tidegate.domain.state import ActorRow, ApprovalRow, PacketRow, PolicyRow, PromotionRow
 from tidegate.entrypoints.web.evidence import Demanded, demanded
 from tidegate.entrypoints.web.record import Note, Record
@@ -143,7 +144,7 @@ def _judged(
 
     requester = life.people[bare.asked.actor]
     going_up = decide(life, Act(Action.PROMOTE, bare.version), requester, dossier, approvals, policy, now)
-    valid, _ = counted(life, version, dossier, approvals, policy)
+    valid, _ = counted(life, version, dossier, approvals, policy, now)
     may = [actor for actor in life.people.values() if permits(actor, Permission.APPROVE)]
     return replace(
         bare,

@@ -245,8 +245,8 @@ class LedgerContract:
         state = subject.state()
         assert [row.number for row in state.select(VersionRow, model="tides", stage=Stage.PROD)] == [1]
         assert [row.id for row in state.select(CredentialRow, revoked=True)] == ["c-p-5"]
-        assert [row.id for row in state.select(ActorRow, roles=("reviewer", "auditor"))] == ["p-4"]
-        assert [row.id for row in state.select(PromotionRow, version=2, status="open")] == ["tides-P13"]
+        assert [row.id for row in state.select(ActorRow, roles=("reviewer", "approver"))] == ["p-4"]
+        assert [row.id for row in state.select(PromotionRow, version=2, status="open")] == ["tides-P14"]
         (rows,) = state.select(TrainingSetRow, digest=state.select(TrainingSetRow)[0].digest)
         assert state.select(TrainingSetRow, windows=rows.windows, batches=rows.batches)
         assert state.select(VersionRow, model="nothing") == ()

@@ -13,7 +13,7 @@ from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import Draft, Event, Head, commitment, open_body, seal
 from tidegate.domain.fold import StateView, changes, replay
 from tidegate.domain.policy import Stage
-from tidegate.domain.state import PolicyRow, PromotionRow, State, VersionRow
+from tidegate.domain.state import ErasureRow, PolicyRow, PromotionRow, State, VersionRow
 
 
 @dataclass
@@ -83,6 +83,8 @@ class MemoryTransaction(StateView):
         self._contents.texts |= {commitments[name]: kept for name, kept in salted.items()}
         for row in changes(self, event):
             self._contents.state.put(row)
+            if isinstance(row, ErasureRow):
+                self._contents.texts.pop(row.commitment, None)
         _hold(self)
         self.whole = True
         return event
@@ -206,7 +208,8 @@ def _faults(contents: Contents) -> Iterator[str]:
         head = Head(event.sequence, event.hash)
     committed = {each for event in contents.events for each in event.payload.get("texts", {}).values()}
     kept = {name for name, (salt, text) in contents.texts.items() if commitment(salt, text) == name}
-    for name in sorted(committed ^ kept | (set(contents.texts) - kept)):
+    erased = {str(key[0]) for key in replay(contents.events).tables[ErasureRow.TABLE]}
+    for name in sorted((committed - erased) ^ kept | (set(contents.texts) - kept)):
         yield f"texts {name[:19]}…: what is kept is not what was committed to"
     for table, rows in replay(contents.events).tables.items():
         if rows != contents.state.tables[table]:

@@ -9,6 +9,8 @@ import rfc8785
 import sqlalchemy as sa
 from alembic import op
 
+from tidegate.adapters.sql_record.migrations.gaining import gain
+
 revision = "0002"
 down_revision = "0001"
 
@@ -26,14 +28,7 @@ GAINED = (
 
 def upgrade() -> None:
     """Add what a year needs."""
-    for table in dict.fromkeys(table for table, *_ in GAINED):
-        gained = [(name, kind, value) for owner, name, kind, value in GAINED if owner == table]
-        for name, kind, value in gained:
-            op.add_column(table, sa.Column(name, kind, nullable=True))
-            op.execute(sa.update(sa.table(table, sa.column(name))).values({name: value}))
-        with op.batch_alter_table(table) as altered:
-            for name, kind, _ in gained:
-                altered.alter_column(name, existing_type=kind(), nullable=False)
+    gain(GAINED)
     _versions_say_what_they_predict()
     op.create_table(
         "canary_analyses",
