@@ -8,7 +8,19 @@ The format, in the order of the file:
       ID: {says: TEXT, passes: CEL, unclear: CEL}          `unclear` may be absent
     gates:
       TIER:                      a tier that is stated has a gate into each of staging, canary, prod
-        STAGE: {demands: [ID…], approvals: {ROLE: COUNT}}  `approvals` may be absent
+        STAGE:
+          demands: [ID…]
+          requires: [SECTION…]       of the packet; what is not there is a named gap. May be absent
+          approvals: {ROLE: COUNT}   may be absent
+          deadline: {due_days: N, remind_after_days: N, escalate_to: ROLE, lapse_after_days: N}
+                                     by when people decide; may be absent, as may all but `due_days`
+    preconditions: {fresh_days: N, rehearsed_hours: N, approved_days: N, failed_changes: {at_most: N, days: N}}
+                                 what must hold when a version enters prod; may be absent, as may each
+    certification:               how long an approval into prod holds; may be absent, as may a tier
+      TIER: {days: N, review_days: N, role: ROLE, on_drift: true|false}
+    break_glass: {demands: [ID…], approvals: {ROLE: COUNT}, review_days: N, role: ROLE}
+                                 the floor for emergencies; without it there is no break-glass
+    changes: {approvals: {ROLE: COUNT}}    who lets another policy in; one approver where it is absent
     rollout:                     what a canary must show; a tier without it has no canary that can hold
       TIER: {labelled_share: SHARE, days: N, may_lose: SHARE}
     review: {on: [VERDICT…], due_days: N, role: ROLE}
@@ -36,21 +48,35 @@ from typing import Any
 from tidegate.adapters.shared.yaml_reader import Node, Reader, read_text
 from tidegate.application.judgement import coverage, run_tests
 from tidegate.application.ports import Expressions
-from tidegate.domain.actors import ROLES, Permission
+from tidegate.domain.actors import Permission, roles_that
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput
 from tidegate.domain.evidence import Verdict
-from tidegate.domain.policy import Demand, Gate, Need, Policy, PolicyTest, ReviewRule, Stage, Tier
+from tidegate.domain.policy import (
+    BreakGlass,
+    Certification,
+    Deadline,
+    Demand,
+    Gate,
+    Need,
+    Policy,
+    PolicyTest,
+    Preconditions,
+    ReviewRule,
+    Stage,
+    Tier,
+)
 from tidegate.domain.rollout import CanaryRule
 
 FILE = "policy.yaml"
 CODE = "policy"
 #: Roles that may approve, and that may review: asking any other would wait for ever.
-APPROVING = tuple(role for role, permitted in ROLES.items() if Permission.APPROVE in permitted)
-REVIEWING = tuple(role for role, permitted in ROLES.items() if Permission.REVIEW in permitted)
+APPROVING = roles_that(Permission.APPROVE)
+REVIEWING = roles_that(Permission.REVIEW)
 STAGES = (Stage.STAGING, Stage.CANARY, Stage.PROD)
 
 _TOP = ("policy", "version", "demands", "gates", "review", "example", "tests")
+_MAY = ("rollout", "preconditions", "certification", "break_glass", "changes")
 _ROLLOUT = ("labelled_share", "days", "may_lose")
 _NAME = 64
 
@@ -108,9 +134,12 @@ class _Parsing:
         self._reader, self._expressions = reader, expressions
 
     def policy(self, body: str) -> Policy:
-        top = self._reader.root.members(_TOP, ("rollout",))
+        top = self._reader.root.members(_TOP, _MAY)
         demands = self._demands(top["demands"]) if "demands" in top else {}
-        gates = self._gates(top["gates"], demands) if "gates" in top else {}
+        asked: set[str] = set()
+        glass = self._break_glass(top["break_glass"], demands, asked) if "break_glass" in top else None
+        gates = self._gates(top["gates"], demands, asked) if "gates" in top else {}
+        terms = top.get("certification")
         return Policy(
             name=top["policy"].text("the policy's name", _NAME) if "policy" in top else "",
             version=top["version"].word("the policy's version") if "version" in top else "",
@@ -120,6 +149,10 @@ class _Parsing:
             review=self._review(top.get("review")),
             tests=self._tests(top["tests"], top.get("example"), gates) if "tests" in top else (),
             rollout=self._rollout(top["rollout"], gates) if "rollout" in top else {},
+            preconditions=self._preconditions(top.get("preconditions")),
+            certification=self._certification(terms, gates) if terms else {},
+            break_glass=glass,
+            changes=self._changes(top.get("changes")),
         )
 
     def _demands(self, node: Node) -> dict[str, Demand]:
@@ -151,12 +184,13 @@ class _Parsing:
             node.fault(f"an expression that is always {str(answer).lower()}", "one that reads the packet")
         return text
 
-    def _gates(self, node: Node, demands: Mapping[str, Demand]) -> dict[Tier, dict[Stage, Gate]]:
+    def _gates(
+        self, node: Node, demands: Mapping[str, Demand], asked: set[str]
+    ) -> dict[Tier, dict[Stage, Gate]]:
         tiers: dict[Tier, dict[Stage, Gate]] = {}
         members = node.members((), tuple(Tier))
         if node.value == {}:
             node.fault("no tier", "gates for at least one tier")
-        asked: set[str] = set()
         before = len(self._reader.faults)
         for tier in Tier:
             if tier in members:
@@ -170,9 +204,20 @@ class _Parsing:
         return tiers
 
     def _gate(self, to: Stage, node: Node, demands: Mapping[str, Demand], asked: set[str]) -> Gate:
-        parts = node.members(("demands",), ("approvals",))
+        parts = node.members(("demands",), ("requires", "approvals", "deadline"))
+        return Gate(
+            to,
+            self._chosen(parts.get("demands"), demands, asked),
+            self._needs(parts["approvals"], "or no approvals at all") if "approvals" in parts else (),
+            self._requires(parts.get("requires")),
+            self._deadline(parts["deadline"]) if "deadline" in parts else None,
+        )
+
+    def _chosen(
+        self, node: Node | None, demands: Mapping[str, Demand], asked: set[str]
+    ) -> tuple[Demand, ...]:
         chosen: list[Demand] = []
-        for item in parts["demands"].items("demand ids") if "demands" in parts else []:
+        for item in node.items("demand ids") if node else []:
             name = item.text("a demand's id")
             if name and name not in demands:
                 item.fault(f"the demand {name!r}", f"one of {', '.join(demands)}")
@@ -181,13 +226,86 @@ class _Parsing:
             elif name:
                 chosen.append(demands[name])
                 asked.add(name)
-        needs: list[Need] = []
-        if "approvals" in parts:
-            if parts["approvals"].value == {}:
-                parts["approvals"].fault("an empty mapping", "a role and a count, or no approvals at all")
-            for role, count in parts["approvals"].members((), APPROVING).items():
-                needs.append(Need(role, count.integer(1, 20)))
-        return Gate(to, tuple(chosen), tuple(needs))
+        return tuple(chosen)
+
+    def _needs(self, node: Node, instead: str = "") -> tuple[Need, ...]:
+        if node.value == {}:
+            node.fault("an empty mapping", f"a role and a count{f', {instead}' if instead else ''}")
+        return tuple(Need(role, count.integer(1, 20)) for role, count in node.members((), APPROVING).items())
+
+    def _requires(self, node: Node | None) -> tuple[str, ...]:
+        sections: list[str] = []
+        for item in node.items("sections of the packet") if node else []:
+            name = item.text("a section's name", _NAME)
+            if name in sections:
+                item.fault(f"{name!r} again", "each section once")
+            sections.append(name)
+        return tuple(sections)
+
+    def _deadline(self, node: Node) -> Deadline:
+        parts = node.members(("due_days",), ("remind_after_days", "escalate_to", "lapse_after_days"))
+        due = parts["due_days"].integer(1, 365) if "due_days" in parts else 1
+        remind = parts["remind_after_days"].integer(1, 365) if "remind_after_days" in parts else 0
+        lapse = parts["lapse_after_days"].integer(1, 365) if "lapse_after_days" in parts else 0
+        role = (
+            parts["escalate_to"].one_of(APPROVING, "a role that approves") if "escalate_to" in parts else None
+        )
+        if remind >= due:
+            parts["remind_after_days"].fault(
+                f"a reminder after {remind} days", f"one before the {due} it is due in"
+            )
+        if lapse and lapse < due:
+            parts["lapse_after_days"].fault(
+                f"an end after {lapse} days", f"one not before the {due} it is due in"
+            )
+        return Deadline(due, remind, role or "", lapse)
+
+    def _preconditions(self, node: Node | None) -> Preconditions:
+        parts = (
+            node.members((), ("fresh_days", "rehearsed_hours", "approved_days", "failed_changes"))
+            if node
+            else {}
+        )
+        if node is not None and node.value == {}:
+            node.fault("an empty mapping", "a precondition, or no preconditions at all")
+        numbers = {
+            name: parts[name].integer(1, 3650)
+            for name in ("fresh_days", "rehearsed_hours", "approved_days")
+            if name in parts
+        }
+        budget = parts["failed_changes"].members(("at_most", "days"), ()) if "failed_changes" in parts else {}
+        both = len(budget) == 2  # noqa: PLR2004  # a count and its days
+        failed = (budget["at_most"].integer(0, 100), budget["days"].integer(1, 3650)) if both else None
+        return Preconditions(**numbers, failed_changes=failed)
+
+    def _certification(self, node: Node, gates: Mapping[Tier, object]) -> dict[Tier, Certification]:
+        rules: dict[Tier, Certification] = {}
+        for tier, entry in node.members((), tuple(gates)).items():
+            parts = entry.members(("days", "review_days", "role"), ("on_drift",))
+            if all(name in parts for name in ("days", "review_days", "role")):
+                rules[Tier(tier)] = Certification(
+                    parts["days"].integer(1, 3650),
+                    parts["review_days"].integer(1, 365),
+                    parts["role"].one_of(APPROVING, "a role that approves") or "",
+                    parts["on_drift"].flag("whether drift ends it") if "on_drift" in parts else False,
+                )
+        return rules
+
+    def _break_glass(self, node: Node, demands: Mapping[str, Demand], asked: set[str]) -> BreakGlass:
+        parts = node.members(("demands", "approvals", "review_days", "role"), ())
+        chosen = self._chosen(parts.get("demands"), demands, asked)
+        if "demands" in parts and not chosen:
+            parts["demands"].fault("no demand", "a floor: break-glass is a smaller policy, never none (P9)")
+        return BreakGlass(
+            chosen,
+            self._needs(parts["approvals"]) if "approvals" in parts else (),
+            parts["review_days"].integer(1, 365) if "review_days" in parts else 1,
+            (parts["role"].one_of(REVIEWING, "a role that reviews") if "role" in parts else None) or "",
+        )
+
+    def _changes(self, node: Node | None) -> tuple[Need, ...]:
+        parts = node.members(("approvals",), ()) if node else {}
+        return self._needs(parts["approvals"]) if "approvals" in parts else (Need("approver", 1),)
 
     def _review(self, node: Node | None) -> ReviewRule:
         parts = node.members(("on", "due_days", "role"), ()) if node else {}

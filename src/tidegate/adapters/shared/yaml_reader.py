@@ -222,6 +222,13 @@ class Node:
             return least
         return float(value)
 
+    def flag(self, what: str) -> bool:
+        """Return true or false; false after a fault."""
+        if not isinstance(self.value, bool):
+            self.fault(self.shown, f"true or false: {what}")
+            return False
+        return self.value
+
     def one_of(self, choices: Collection[str], what: str) -> str | None:
         """Return one of the texts in ``choices``, or None after a fault."""
         if not isinstance(self.value, str) or self.value not in choices:
