@@ -16,7 +16,15 @@ from tidegate.domain.lifecycle import Act, Action, Decision, Dossier, Lifecycle,
 from tidegate.domain.policy import BreakGlass, Demand, Finding, Gate, Need, Policy, ReviewRule, Stage, Tier
 from tidegate.domain.promotion import decide
 from tidegate.domain.rollout import CanaryRule
-from tidegate.domain.state import ActorRow, ApprovalRow, ModelRow, PromotionRow, VersionRow
+from tidegate.domain.state import (
+    ActorRow,
+    ApprovalRow,
+    DelegationRow,
+    ModelRow,
+    PromotionRow,
+    ReviewRow,
+    VersionRow,
+)
 
 MODEL = "tram_delay"
 NOW = datetime(2020, 1, 1, tzinfo=UTC)
@@ -158,11 +166,21 @@ class Case:
         default_factory=lambda: {name: an_actor(name, *roles) for name, roles in ACTORS}
     )
     taken_out: frozenset[int] = frozenset()
+    delegations: tuple[DelegationRow, ...] = ()
+    mandatory: tuple[ReviewRow, ...] = ()
 
     @property
     def state(self) -> Lifecycle:
         """Return the model as the ledger has it."""
-        return Lifecycle(self.model, self.versions, self.promotion, self.people, self.taken_out)
+        return Lifecycle(
+            self.model,
+            self.versions,
+            self.promotion,
+            self.people,
+            self.taken_out,
+            self.delegations,
+            self.mandatory,
+        )
 
     def but(self, **changes: Any) -> Case:
         """Return the case with fields replaced."""
@@ -176,6 +194,13 @@ class Case:
         """Return the case with that verdict on each demand."""
         found = tuple(replace(each, verdict=verdict, sentence=sentence) for each in self.evidence.findings)
         return self.but(evidence=replace(self.evidence, findings=found))
+
+    def delegated(self, to: str = "p-6", **more: Any) -> Case:
+        """Return the case in which the approver `p-3` lets somebody decide for a week."""
+        row = DelegationRow(
+            "D-1", "p-3", to, "approver", "", "2020-01-08T00:00:00Z", ended=False, sequence=97
+        )
+        return self.but(delegations=(*self.delegations, replace(row, **more)))
 
     def with_person(self, person: ActorRow) -> Case:
         """Return the case with one account more, or another one of that id."""
@@ -204,11 +229,18 @@ class Case:
         return replace(row, **more)
 
     def decide(
-        self, action: Action, actor: str | None = None, to: Stage | None = None, version: int = 2
+        self,
+        action: Action,
+        actor: str | None = None,
+        to: Stage | None = None,
+        version: int = 2,
+        *,
+        role: str = "",
+        for_whom: str = "",
     ) -> Decision:
         """Decide an act of one actor, by default of who usually does it."""
         person = self.people[actor or USUAL[action]]
-        act = Act(action, version, to)
+        act = Act(action, version, to, role, for_whom)
         return decide(self.state, act, person, self.evidence, self.approvals, self.policy, NOW)
 
 
