@@ -1,10 +1,12 @@
-"""Do what reviews decided: retrain, or roll back. The person's decision starts this flow."""
+"""Do what is due: what time asks for (reminders, terms), and what reviews decided: retrain, or roll back."""
 
 from prefect import flow, task
 
 from tidegate.application.follow import follow as carry_out
 from tidegate.application.follow import outstanding
 from tidegate.application.review import ReviewOutcome
+from tidegate.application.tend import tend
+from tidegate.application.timeline import sentence
 from tidegate.domain.errors import BadInput
 from tidegate.entrypoints.flows import RETRIES, RETRY_SECONDS, service, worth_retrying
 from tidegate.entrypoints.slots import scheduled
@@ -29,8 +31,15 @@ def act(outcome: ReviewOutcome) -> list[dict]:
     return done
 
 
+@task(retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=worth_retrying)
+def see_to() -> list[dict]:
+    """Remind, escalate, let lapse: whatever has become due because time has passed."""
+    here = service("svc-rollout")
+    return [{"due": sentence(event)} for event in tend(here.platform, here.acting)]
+
+
 @flow(name="follow")
 @scheduled("svc-rollout")
 def follow(slot: str | None = None) -> list[dict]:  # noqa: ARG001  # any slot: all that is outstanding
-    """Carry out what reviews decided: what stops a version comes first."""
-    return act(ReviewOutcome.ROLL_BACK) + act(ReviewOutcome.RETRAIN)
+    """Carry out what reviews decided, what stops a version first; then see to what time has made due."""
+    return act(ReviewOutcome.ROLL_BACK) + act(ReviewOutcome.RETRAIN) + see_to()

@@ -8,6 +8,9 @@ from tidegate.application.platform import Platform
 from tidegate.application.projection import SINK
 from tidegate.application.revisions import in_force
 from tidegate.application.runs import schedule_status
+from tidegate.application.standing import MANDATORY
+from tidegate.application.tend import overdue
+from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
 from tidegate.domain.state import BatchRow, ModelRow, PolicyRow, PromotionRow, ReviewRow, VersionRow
 
@@ -17,7 +20,7 @@ def status(platform: Platform) -> dict[str, Any]:
 
     Schedules that cannot be read hide nothing else: ``schedules`` is then empty and ``schedules_fault`` says why.
     """
-    state = platform.ledger.state()
+    state, now = platform.ledger.state(), platform.clock.now()
     schedules, fault = _schedules(platform)
     policy = state.select(PolicyRow, in_force=True)
     # One row a batch: what was restated is no longer in force, and two drops may bring the same batch.
@@ -39,13 +42,30 @@ def status(platform: Platform) -> dict[str, Any]:
             "quarantined": sum(row.quarantined for row in batches),
         },
         "models": models,
+        "held": sorted({row.model for row in overdue(state, now) if row.kind in MANDATORY}),
         "waiting": {
             "approvals": [
-                {"promotion": row.id, "model": row.model, "version": row.version, "to": row.target}
+                {
+                    "promotion": row.id,
+                    "model": row.model,
+                    "version": row.version,
+                    "to": row.target,
+                    "kind": row.kind,
+                    "due_at": row.due_at,
+                    "overdue": bool(row.due_at) and utc_time(row.due_at) < now,
+                    "escalated_to": row.escalated_to,
+                }
                 for row in state.select(PromotionRow, status="open")
             ],
             "reviews": [
-                {"review": row.id, "model": row.model, "period": row.period, "due_at": row.due_at}
+                {
+                    "review": row.id,
+                    "model": row.model,
+                    "period": row.period,
+                    "kind": row.kind,
+                    "due_at": row.due_at,
+                    "overdue": utc_time(row.due_at) < now,
+                }
                 for row in state.select(ReviewRow, status="open")
             ],
         },

@@ -185,7 +185,8 @@ def _held(state: Lifecycle, now: datetime) -> list[Reason]:
         Reason(
             "review-overdue",
             "P9",
-            f"{row.id} ({row.kind.replace('_', ' ')}) was due on {row.due_at[:10]}, and nothing goes up before it is decided",
+            f"{row.id} ({row.kind.replace('_', ' ')}) was due on {row.due_at[:10]}, and nothing goes up before "
+            "it is decided",
             f"a {row.role} decides it: tidegate review {row.id} --outcome … --reason …",
         )
         for row in late

@@ -12,7 +12,7 @@ import typer
 
 from tidegate import __version__
 from tidegate.domain.errors import BadInput, DependencyFailed, TidegateError
-from tidegate.entrypoints.cli import audit, create, data, models, people, rollout, schedule, work
+from tidegate.entrypoints.cli import audit, create, data, deciding, models, people, rollout, schedule, work
 from tidegate.entrypoints.cli.common import err, out
 
 app = typer.Typer(
@@ -44,6 +44,10 @@ app.command(rich_help_panel="Models")(models.demote)
 app.command(rich_help_panel="Models")(models.retire)
 app.command(rich_help_panel="People")(people.approve)
 app.command(rich_help_panel="People")(people.reject)
+app.command(rich_help_panel="People")(deciding.revoke)
+app.command(rich_help_panel="People")(deciding.recertify)
+app.command("break-glass", rich_help_panel="People")(deciding.break_glass)
+app.add_typer(deciding.delegation, name="delegation", rich_help_panel="People")
 app.command(rich_help_panel="People")(people.review)
 app.add_typer(people.user, name="user", rich_help_panel="People")
 app.add_typer(audit.audit, name="audit", rich_help_panel="See")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite, nan
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from tidegate.application import identity
 from tidegate.application.follow import DOING
 from tidegate.application.people import names
-from tidegate.application.resolve import resolve
+from tidegate.application.resolve import CONDITIONS, Say, resolve
 from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.domain.actors import ROLES
 from tidegate.domain.errors import BadInput
@@ -28,6 +29,7 @@ from tidegate.entrypoints.cli.common import (
     say,
     table,
 )
+from tidegate.entrypoints.cli.deciding import actor_id
 from tidegate.entrypoints.cli.models import Model, Version, say_outcome
 
 user = typer.Typer(no_args_is_help=True, help="Accounts: people and services, their roles and tokens.")
@@ -37,12 +39,41 @@ def approve(
     model: Model,
     version: Version,
     reason: Reason,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=NUMBER", help=f"What the yes demands; of: {', '.join(CONDITIONS)}."),
+    ] = None,
+    role: Annotated[str, typer.Option(help="In which of your roles; default: one that the gate lacks.")] = "",
+    for_whom: Annotated[
+        str, typer.Option("--for", metavar="USER", help="Who delegated it to you, by name or id.")
+    ] = "",
     as_user: As = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Approve the open promotion of a version; where it was the last approval needed, it takes effect."""
-    _decide(Action.APPROVE, model, version, reason, as_user, key, as_json)
+    here = platform()
+    who = acting(here, as_user, key)
+    principal = actor_id(here, for_whom) if for_whom else ""
+    # Who speaks for another says in which role it was delegated: the one that most is, unless told otherwise.
+    spoken = role or ("approver" if principal else "")
+    given = Say(spoken, principal, dict(map(_condition, condition or ())))
+    outcome = resolve(here, who, model, version, Action.APPROVE, reason, given)
+    after(here)
+    say_outcome(outcome, as_json)
+
+
+def _condition(pair: str) -> tuple[str, float]:
+    name, equals, value = pair.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = nan
+    if not equals or not isfinite(number):
+        raise BadInput(
+            "bad-condition", "got a condition that is no NAME=NUMBER, expected one", "like review_in_days=14"
+        )
+    return name, number
 
 
 def reject(
@@ -54,14 +85,8 @@ def reject(
     as_json: AsJson = False,
 ) -> None:
     """Reject the open promotion of a version."""
-    _decide(Action.REJECT, model, version, reason, as_user, key, as_json)
-
-
-def _decide(
-    action: Action, model: str, version: int, reason: str, as_user: str | None, key: str | None, as_json: bool
-) -> None:
     here = platform()
-    outcome = resolve(here, acting(here, as_user, key), model, version, action, reason)
+    outcome = resolve(here, acting(here, as_user, key), model, version, Action.REJECT, reason)
     after(here)
     say_outcome(outcome, as_json)
 

@@ -59,19 +59,33 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
             out.print(models)
         waiting = found["waiting"]
         for item in waiting["approvals"]:
+            way = " BY BREAK-GLASS" if item["kind"] == "break_glass" else ""
             out.print(
-                f"waits for an approver: {item['promotion']}, {item['model']} version {item['version']} to {item['to']}"
+                f"waits for an approver: {item['promotion']}, {item['model']} version {item['version']} "
+                f"to {item['to']}{way}{_due(item)}",
+                markup=False,
             )
         for item in waiting["reviews"]:
+            about = item["period"] or item["kind"].replace("_", " ")
             out.print(
-                f"waits for a reviewer: {item['review']}, {item['model']} {item['period']}, due {item['due_at']}"
+                f"waits for a reviewer: {item['review']}, {item['model']} {about}{_due(item)}", markup=False
             )
+        for model in found["held"]:
+            out.print(f"held: {model}: a review that must not be missed is overdue, nothing goes up (P9)")
         if not waiting["approvals"] and not waiting["reviews"]:
             out.print("nothing waits for anybody")
         for line in _clockwork(found):
             out.print(line, markup=False)
 
     say(found, as_json, render)
+
+
+def _due(item: dict[str, Any]) -> str:
+    """Return by when somebody should decide, and what was done about their not deciding."""
+    if not item["due_at"]:
+        return ""
+    told = f", {'OVERDUE since' if item['overdue'] else 'due'} {item['due_at']}"
+    return told + (f", escalated to {item['escalated_to']}" if item.get("escalated_to") else "")
 
 
 def _clockwork(found: dict[str, Any]) -> list[str]:
