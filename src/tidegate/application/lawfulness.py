@@ -226,9 +226,20 @@ class _Judge:
                 )
 
     def _deputy(self, event: Event) -> bool:
-        """Say whether a person decides in the place of one whose permission it is; that it was delegated is P4."""
-        behind = self._view.get(ActorRow, str(event.payload.get("for_whom", "")))
-        return event.type in _DECISIONS and behind is not None and permits(behind, Permission.APPROVE)
+        """Say whether a person decides in the place of one whose permission it is; that it was delegated is P4.
+
+        What their decision led to at once is theirs too.
+        """
+        if event.type in _DECISIONS:
+            behind = self._view.get(ActorRow, str(event.payload["for_whom"]))
+            return behind is not None and permits(behind, Permission.APPROVE)
+        if event.type is EventType.PROMOTION_APPLIED:
+            given = self._view.get(ApprovalRow, event.payload["promotion"], event.actor)
+            return given is not None and bool(given.for_whom)
+        if event.type is EventType.REVIEW_OPENED and event.payload["kind"] != "finding":
+            about = {"model": event.payload["model"], "version": event.payload["version"]}
+            return any(row.for_whom for row in self._view.select(ApprovalRow, actor=event.actor, **about))
+        return False
 
     def _added(self, event: Event) -> _Breaches:
         """Nothing is made again: it would be another, with what the first earned. No tier is ever lowered."""

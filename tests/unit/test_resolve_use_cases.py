@@ -1,0 +1,564 @@
+"""Deciding on fakes: conditions, roles, delegation, taking back, terms, deadlines, break-glass. All of it lawful."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tidegate.application.delegate import delegate, end_delegation
+from tidegate.application.lawfulness import unlawful
+from tidegate.application.lower import lower
+from tidegate.application.platform import Acting
+from tidegate.application.promote import climb, request
+from tidegate.application.resolve import Say, resolve, revoke
+from tidegate.application.review import ReviewOutcome, decide_review
+from tidegate.application.tend import overdue, recertify, tend
+from tidegate.application.weighing import Outcome
+from tidegate.domain.canonical import utc_text
+from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.events import Event, EventType
+from tidegate.domain.lifecycle import Action
+from tidegate.domain.policy import Certification, Deadline, Need, Policy, Preconditions, Stage, Tier
+from tidegate.domain.state import ApprovalRow, DelegationRow, PromotionRow, ReviewRow, VersionRow
+from tidegate.testing.cases import MODEL, a_policy, with_gate
+from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.fakes.small import FixedClock
+
+WELL = "Evidence looks sound to me."
+DAY = timedelta(days=1)
+
+
+def ruled(**more: object) -> Policy:
+    """Return a policy that says more than the usual one; its body names it."""
+    policy = a_policy("trust")
+    body = f"{policy.body} {sorted(more)}"
+    return replace(policy, body=body, digest=f"sha256:{len(body)}-{sorted(more)}", **more)  # type: ignore[arg-type]
+
+
+def gate_into_prod(**more: object) -> Policy:
+    policy = ruled()
+    gate = replace(policy.gates[Tier.STANDARD][Stage.PROD], **more)  # type: ignore[arg-type]
+    return with_gate(policy, gate)
+
+
+World = Callable[..., FakePlatform]
+
+
+@pytest.fixture
+def under(tmp_path: Path) -> World:
+    """Return what makes a world under a policy: version 1 was trained by `s-1` for `p-2`; `p-9` is a risk officer."""
+
+    def made(policy: Policy | None = None) -> FakePlatform:
+        platform = FakePlatform(tmp_path, policy)
+        platform.add_actor("p-9", "risk_officer")
+        platform.register(on_behalf_of="p-2")
+        return platform
+
+    return made
+
+
+@pytest.fixture
+def world(under: World) -> FakePlatform:
+    """Return the world under the usual policy."""
+    return under()
+
+
+@pytest.fixture
+def asked(world: FakePlatform) -> FakePlatform:
+    """Return the world in which version 1 waits before prod."""
+    ask(world)
+    return world
+
+
+@pytest.fixture
+def live(asked: FakePlatform) -> FakePlatform:
+    """Return the world with version 1 in prod and version 2 waiting before it."""
+    approve(asked)
+    asked.register(on_behalf_of="p-2")
+    ask(asked, 2)
+    return asked
+
+
+def ask(world: FakePlatform, version: int = 1) -> Outcome:
+    return climb(world, world.acting("p-2"), MODEL, version, Stage.PROD)
+
+
+def approve(
+    world: FakePlatform, version: int = 1, who: str = "p-3", say: Say | None = None, key: str | None = None
+) -> Outcome:
+    return resolve(world, world.acting(who, key), MODEL, version, Action.APPROVE, WELL, say)
+
+
+def version(world: FakePlatform, number: int = 1) -> VersionRow:
+    row = world.ledger.state().get(VersionRow, MODEL, number)
+    assert row is not None
+    return row
+
+
+def later(world: FakePlatform, days: float) -> datetime:
+    """Let time pass; return the moment it has come to."""
+    clock = world.clock
+    assert isinstance(clock, FixedClock)
+    clock.moment += days * DAY
+    return clock.moment
+
+
+def new(world: FakePlatform, act: Callable[[], object]) -> list[Event]:
+    before = len(list(world.ledger.events()))
+    act()
+    return list(world.ledger.events())[before:]
+
+
+def codes(error: pytest.ExceptionInfo[Refused]) -> list[str]:
+    reasons = error.value.data["reasons"]
+    assert isinstance(reasons, list)
+    return [reason["code"] for reason in reasons]
+
+
+# ── conditions ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_conditions_are_recorded_and_bind_the_live_version(asked: FakePlatform) -> None:
+    approve(asked, say=Say(conditions={"max_share": 0.1, "lapses_in_days": 30}))
+    row = version(asked)
+    assert (row.stage, dict(row.conditions)) == ("prod", {"lapses_in_days": 30, "max_share": 0.1})
+    assert row.certified_until == utc_text(asked.clock.now() + 30 * DAY)
+    assert unlawful(asked) == ()
+
+
+def test_of_several_conditions_the_strictest_holds(under: World) -> None:
+    world = under(gate_into_prod(approvals=(Need("approver", 2),)))
+    ask(world)
+    approve(world, say=Say(conditions={"max_share": 0.5, "lapses_in_days": 60}))
+    approve(world, who="p-4", say=Say(conditions={"max_share": 0.2}))
+    assert dict(version(world).conditions) == {"lapses_in_days": 60, "max_share": 0.2}
+    assert unlawful(world) == ()
+
+
+def test_a_review_that_was_demanded_is_opened_at_once_and_overdue_holds_the_model(live: FakePlatform) -> None:
+    approve(live, 2, say=Say(conditions={"review_in_days": 14}))
+    (review,) = live.ledger.state().select(ReviewRow, kind="condition")
+    assert (review.version, review.role, review.due_at) == (
+        2,
+        "reviewer",
+        utc_text(live.clock.now() + 14 * DAY),
+    )
+    live.register(on_behalf_of="p-2")
+    later(live, 15)
+    with pytest.raises(Refused) as error:
+        ask(live, 3)
+    assert codes(error) == ["review-overdue"]
+    decide_review(live, live.acting("p-6"), review.id, ReviewOutcome.BENIGN, "It is as it was.")
+    assert ask(live, 3).stage == "canary"
+    assert unlawful(live) == ()
+
+
+@pytest.mark.parametrize(
+    ("conditions", "sentence"),
+    [
+        ({"best_effort": 1}, "got the condition `best_effort`, expected one of: max_share, review_in_days"),
+        ({"max_share": 0}, "got max_share = 0, expected a share from 0.01 to 1"),
+        ({"max_share": 1.5}, "got max_share = 1.5, expected a share from 0.01 to 1"),
+        ({"review_in_days": 0.5}, "got review_in_days = 0.5, expected a whole number from 1 to 365"),
+        ({"lapses_in_days": 1e9}, "got lapses_in_days = 1e+09, expected a whole number from 1 to 3650"),
+    ],
+)
+def test_a_condition_that_nothing_enforces_is_bad_input_and_nothing_is_written(
+    asked: FakePlatform, conditions: dict[str, float], sentence: str
+) -> None:
+    def act() -> None:
+        with pytest.raises(BadInput) as error:
+            approve(asked, say=Say(conditions=conditions))
+        assert error.value.sentence.startswith(sentence)
+
+    assert new(asked, act) == []
+
+
+# ── roles ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_decision_is_given_in_the_role_that_the_gate_still_lacks(under: World) -> None:
+    world = under(gate_into_prod(approvals=(Need("approver", 1), Need("risk_officer", 1))))
+    world.change_roles("p-4", "approver", "risk_officer")
+    ask(world)
+    approve(world)
+    assert approve(world, who="p-4").stage == "prod"
+    given = {row.actor: row.role for row in world.ledger.state().select(ApprovalRow)}
+    assert given == {"p-3": "approver", "p-4": "risk_officer"}
+    assert unlawful(world) == ()
+
+
+# ── delegation ────────────────────────────────────────────────────────────────────────────────────
+
+
+def lend(
+    world: FakePlatform, to: str = "p-6", who: str = "p-3", role: str = "approver", days: float = 7
+) -> DelegationRow:
+    until = world.clock.now() + days * DAY
+    return delegate(world, world.acting(who), to, role, until, "I am away.", MODEL)
+
+
+def test_who_was_asked_to_decides_in_the_others_place(asked: FakePlatform) -> None:
+    row = lend(asked)
+    assert (row.id, row.principal, row.delegate, row.model) == ("D-1", "p-3", "p-6", MODEL)
+    assert approve(asked, who="p-6", say=Say("approver", "p-3")).stage == "prod"
+    (approval,) = asked.ledger.state().select(ApprovalRow, actor="p-6")
+    assert approval.for_whom == "p-3"
+    assert unlawful(asked) == ()
+
+
+def test_a_delegation_ends_by_itself_and_by_hand(asked: FakePlatform) -> None:
+    lend(asked)
+    end_delegation(asked, asked.acting("p-6"), "D-1")
+    with pytest.raises(Refused) as error:
+        approve(asked, who="p-6", say=Say("approver", "p-3"))
+    assert codes(error) == ["no-delegation"]
+    lend(asked, days=2)
+    later(asked, 2)
+    with pytest.raises(Refused) as error:
+        approve(asked, who="p-6", say=Say("approver", "p-3"))
+    assert codes(error) == ["no-delegation"]
+    assert unlawful(asked) == ()
+
+
+def test_nobody_delegates_what_is_not_theirs_or_to_themselves(asked: FakePlatform) -> None:
+    asked.add_actor("p-10", "reviewer", subject="p-3")
+    for who, to, role, expected in (
+        ("p-6", "p-5", "approver", ["role-not-held"]),
+        ("p-6", "p-5", "reviewer", ["role-not-held"]),
+        ("p-3", "p-10", "approver", ["to-oneself"]),
+    ):
+        with pytest.raises(Refused) as error:
+            lend(asked, to, who, role)
+        assert codes(error) == expected
+    refusals = [event for event in asked.ledger.events() if event.type is EventType.ACTION_REFUSED]
+    assert [event.payload["action"] for event in refusals] == ["delegate"] * 3
+
+
+@pytest.mark.parametrize("days", [0, -1, 93])
+def test_a_delegation_has_an_end_that_is_near(asked: FakePlatform, days: float) -> None:
+    with pytest.raises(BadInput, match="expected an end within 92 days from now"):
+        lend(asked, days=days)
+
+
+def test_a_delegation_to_a_service_or_to_nobody_is_bad_input(asked: FakePlatform) -> None:
+    for to in ("s-1", "p-99"):
+        with pytest.raises(BadInput, match="no person on record"):
+            lend(asked, to)
+
+
+def test_only_the_two_between_whom_it_is_end_a_delegation(asked: FakePlatform) -> None:
+    lend(asked)
+    with pytest.raises(Refused) as error:
+        end_delegation(asked, asked.acting("p-4"), "D-1")
+    assert codes(error) == ["not-yours"]
+    assert not asked.ledger.state().select(DelegationRow)[0].ended
+    with pytest.raises(BadInput, match="got the delegation `D-9`, expected one of: D-1"):
+        end_delegation(asked, asked.acting("p-3"), "D-9")
+
+
+def test_delegating_under_a_key_happens_once(asked: FakePlatform) -> None:
+    until = asked.clock.now() + DAY
+    keyed = asked.acting("p-3", "k")
+    first = delegate(asked, keyed, "p-6", "approver", until, "away")
+    assert delegate(asked, keyed, "p-6", "approver", until, "away") == first
+    assert len(asked.ledger.state().select(DelegationRow)) == 1
+
+
+# ── taking back ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_taking_back_before_the_last_approval_leaves_the_request_open(under: World) -> None:
+    world = under(gate_into_prod(approvals=(Need("approver", 2),)))
+    ask(world)
+    approve(world)
+    (event,) = new(world, lambda: revoke(world, world.acting("p-3"), MODEL, 1, "I misread a slice."))
+    assert (event.type, event.payload["moves"]) == (EventType.APPROVAL_REVOKED, [])
+    assert approve(world, who="p-4").stage == "canary"
+    assert approve(world).stage == "prod"
+    assert unlawful(world) == ()
+
+
+def test_taking_back_the_approval_of_a_live_version_restores_the_last_approved_one_in_one_event(
+    live: FakePlatform,
+) -> None:
+    approve(live, 2)
+    (event,) = new(live, lambda: revoke(live, live.acting("p-3"), MODEL, 2, "The metrics were of March."))
+    assert event.type is EventType.APPROVAL_REVOKED
+    assert (version(live, 1).stage, version(live, 2).stage) == ("prod", "candidate")
+    assert version(live, 2).prod_sequence == 0
+    assert unlawful(live) == ()
+
+
+def test_what_was_unapproved_needs_a_person_to_go_up_again(live: FakePlatform) -> None:
+    approve(live, 2)
+    revoke(live, live.acting("p-3"), MODEL, 2, "The metrics were of March.")
+    ask(live, 2)
+    with pytest.raises(Refused):
+        revoke(live, live.acting("p-3"), MODEL, 2, "again")
+    assert approve(live, 2).stage == "prod"
+    assert unlawful(live) == ()
+
+
+def test_a_forged_revocation_that_moves_nothing_is_named(live: FakePlatform) -> None:
+    approve(live, 2)
+    asked = max(live.ledger.state().select(PromotionRow, version=2), key=lambda row: row.sequence)
+    payload = {"promotion": asked.id, "approver": "p-3", "model": MODEL, "version": 2, "moves": []}
+    live.write(EventType.APPROVAL_REVOKED, payload, "p-3", f"model/{MODEL}")
+    (breach,) = unlawful(live)
+    assert breach.endswith("rule P5")
+
+
+# ── deadlines ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def dated(under: World) -> FakePlatform:
+    """Return a world whose prod gate reminds after 3 days, escalates after 7 and lets a request lapse after 30."""
+    world = under(gate_into_prod(deadline=Deadline(7, 3, "risk_officer", 30)))
+    ask(world)
+    return world
+
+
+def test_time_reminds_escalates_and_lets_lapse_each_once(dated: FakePlatform) -> None:
+    clock = dated.acting("s-4")
+    assert tend(dated, clock) == ()
+    seen = []
+    for days in (3, 0, 4, 0, 22, 1, 1):
+        later(dated, days)
+        seen.append([str(event.type) for event in tend(dated, clock)])
+    assert seen == [["promotion.reminded"], [], ["promotion.escalated"], [], [], ["promotion.lapsed"], []]
+    (row,) = dated.ledger.state().select(PromotionRow, target="prod")
+    assert (row.status, row.chased, row.escalated_to) == ("lapsed", "escalated", "risk_officer")
+    with pytest.raises(Refused) as error:
+        approve(dated)
+    assert codes(error) == ["nothing-open"]
+    assert unlawful(dated) == ()
+
+
+def test_whom_it_was_escalated_to_decides(dated: FakePlatform) -> None:
+    later(dated, 8)
+    tend(dated, dated.acting("s-4"))
+    assert approve(dated, who="p-9").stage == "prod"
+    assert unlawful(dated) == ()
+
+
+def test_who_may_not_tend_is_refused(dated: FakePlatform) -> None:
+    with pytest.raises(Refused) as error:
+        tend(dated, dated.acting("p-3"))
+    assert codes(error) == ["not-permitted"]
+
+
+def test_a_request_that_lapses_before_its_time_is_named(dated: FakePlatform) -> None:
+    (row,) = dated.ledger.state().select(PromotionRow, target="prod")
+    payload = {"promotion": row.id, "model": MODEL, "version": 1}
+    dated.write(EventType.PROMOTION_LAPSED, payload, "s-4", f"model/{MODEL}")
+    (breach,) = unlawful(dated)
+    assert "lapses before its time, rule P3" in breach
+
+
+# ── terms ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def termed(under: World) -> FakePlatform:
+    """Return a world in which an approval holds 90 days, or until drift, and version 1 is live."""
+    rule = Certification(90, 14, "approver", on_drift=True)
+    world = under(ruled(certification={Tier.STANDARD: rule}))
+    ask(world)
+    approve(world)
+    return world
+
+
+def drift(world: FakePlatform, period: str = "2024-02") -> None:
+    """Have a monitor fail on the live version."""
+    about = {"model": MODEL, "period": period, "version": 1, "verdict": "failed", "outcomes": ""}
+    world.scored(1, period)
+    world.write(
+        EventType.MONITOR_RAN, {**about, "evidence": {}, "report": "", "review": ""}, "s-2", f"model/{MODEL}"
+    )
+
+
+def test_an_approval_lapses_with_its_term_and_holds_for_another_once_certified(termed: FakePlatform) -> None:
+    assert version(termed).certified_until == utc_text(termed.clock.now() + 90 * DAY)
+    later(termed, 90)
+    (event,) = tend(termed, termed.acting("s-4"))
+    assert (event.type, event.payload["because"]) == (EventType.CERTIFICATION_LAPSED, "age")
+    assert tend(termed, termed.acting("s-4")) == ()
+    (review,) = termed.ledger.state().select(ReviewRow, kind="recertification")
+    assert (review.status, review.role) == ("open", "approver")
+    row = recertify(termed, termed.acting("p-3"), MODEL, 1, "It still holds.")
+    assert row.certified_until == utc_text(termed.clock.now() + 90 * DAY)
+    assert termed.ledger.state().select(ReviewRow, kind="recertification")[0].outcome == "recertified"
+    assert tend(termed, termed.acting("s-4")) == ()
+    assert unlawful(termed) == ()
+
+
+def test_drift_ends_a_term_and_only_drift_after_the_last_certificate(termed: FakePlatform) -> None:
+    drift(termed)
+    (event,) = tend(termed, termed.acting("s-4"))
+    assert event.payload["because"] == "drift"
+    recertify(termed, termed.acting("p-3"), MODEL, 1, "The storm explains it.")
+    assert tend(termed, termed.acting("s-4")) == ()
+    drift(termed, "2024-03")
+    assert [event.payload["because"] for event in tend(termed, termed.acting("s-4"))] == ["drift"]
+
+
+def test_an_overdue_certificate_holds_the_next_version_but_not_a_rollback(termed: FakePlatform) -> None:
+    termed.register(on_behalf_of="p-2")
+    ask(termed, 2)
+    approve(termed, 2)
+    termed.register(on_behalf_of="p-2")
+    later(termed, 90)
+    tend(termed, termed.acting("s-4"))
+    later(termed, 15)
+    assert [row.kind for row in overdue(termed.ledger.state(), termed.clock.now())] == ["recertification"]
+    with pytest.raises(Refused) as error:
+        ask(termed, 3)
+    assert codes(error) == ["review-overdue"]
+    assert lower(termed, termed.acting("p-5"), MODEL, Action.ROLL_BACK, "to be safe").version == 1
+
+
+@pytest.mark.parametrize(
+    ("who", "code"), [("p-2", "not-permitted"), ("p-6", "not-permitted"), ("s-1", "not-permitted")]
+)
+def test_who_may_not_approve_certifies_nothing(termed: FakePlatform, who: str, code: str) -> None:
+    with pytest.raises(Refused) as error:
+        recertify(termed, termed.acting(who), MODEL, 1, "fine")
+    assert code in codes(error)
+
+
+def test_the_trainer_does_not_certify_their_own_work_again(termed: FakePlatform) -> None:
+    termed.change_roles("p-2", "data_scientist", "approver")
+    with pytest.raises(Refused) as error:
+        recertify(termed, termed.acting("p-2"), MODEL, 1, "fine")
+    assert codes(error) == ["own-work"]
+
+
+def test_only_what_is_live_is_certified_again(termed: FakePlatform) -> None:
+    lower(termed, termed.acting("p-5"), MODEL, Action.STOP, "odd scores")
+    with pytest.raises(Refused) as error:
+        recertify(termed, termed.acting("p-3"), MODEL, 1, "fine")
+    assert codes(error) == ["nothing-to-certify"]
+
+
+# ── break-glass ───────────────────────────────────────────────────────────────────────────────────
+
+
+def smash(
+    world: FakePlatform, number: int, who: str = "p-5", reason: str = "Prod answers nothing."
+) -> Outcome:
+    acting: Acting = world.acting(who)
+    return request(world, acting, MODEL, number, action=Action.BREAK_GLASS, reason=reason)
+
+
+def test_break_glass_goes_by_its_floor_and_opens_a_review_that_must_follow(live: FakePlatform) -> None:
+    outcome = smash(live, 2)
+    assert [(each.rule, each.code) for each in outcome.waits] == [("P4", "approval-missing")]
+    written = new(live, lambda: approve(live, 2, "p-4"))
+    assert [event.type for event in written] == [
+        EventType.PROMOTION_APPROVED, EventType.PROMOTION_APPLIED, EventType.REVIEW_OPENED,
+    ]  # fmt: skip
+    assert written[1].payload["kind"] == "break_glass"
+    (review,) = live.ledger.state().select(ReviewRow, kind="break_glass")
+    assert review.due_at == utc_text(live.clock.now() + 3 * DAY)
+    assert version(live, 2).stage == "prod"
+    assert unlawful(live) == ()
+
+
+def test_approvals_of_the_regular_request_do_not_count_for_break_glass(under: World) -> None:
+    world = under(gate_into_prod(approvals=(Need("approver", 2),)))
+    ask(world)
+    approve(world)
+    assert [each.code for each in smash(world, 1).waits] == ["approval-missing"]
+    assert approve(world, who="p-3").stage == "prod"
+    assert unlawful(world) == ()
+
+
+def test_break_glass_takes_a_reason_and_an_operator(live: FakePlatform) -> None:
+    with pytest.raises(BadInput, match="got no reason"):
+        smash(live, 2, reason=" ")
+    with pytest.raises(Refused) as error:
+        smash(live, 2, "p-2")
+    assert codes(error) == ["not-permitted"]
+
+
+def test_while_its_review_is_overdue_nothing_of_the_model_goes_up(live: FakePlatform) -> None:
+    smash(live, 2)
+    approve(live, 2)
+    live.register(on_behalf_of="p-2")
+    climb(live, live.acting("p-2"), MODEL, 3, Stage.CANARY)
+    later(live, 4)
+    for act in (lambda: ask(live, 3), lambda: smash(live, 3)):
+        with pytest.raises(Refused) as error:
+            act()
+        assert "review-overdue" in codes(error)
+
+
+# ── what must hold at the moment ──────────────────────────────────────────────────────────────────
+
+
+def test_stale_data_block_prod_and_void_nothing(under: World) -> None:
+    world = under(ruled(preconditions=Preconditions(fresh_days=45)))
+    world.accept()
+    ask(world)
+    later(world, 46)
+    outcome = approve(world)
+    assert [each.code for each in outcome.waits] == ["precondition-fresh"]
+    assert outcome.waits[0].sentence == "the newest batch of trips is 46 days old, expected at most 45"
+    world.accept("2024-02")
+    # The request was for older data; asked again the approval no longer speaks for it, and that is told.
+    assert {each.code for each in ask(world).waits} <= {"approval-void", "approval-missing"}
+    assert unlawful(world) == ()
+
+
+def test_too_many_versions_taken_out_freeze_promotion_until_time_has_passed(live: FakePlatform) -> None:
+    live.adopt(ruled(preconditions=Preconditions(failed_changes=(0, 30))))
+    ask(live, 2)
+    approve(live, 2)
+    lower(live, live.acting("p-5"), MODEL, Action.ROLL_BACK, "odd scores")
+    live.register(on_behalf_of="p-2")
+    with pytest.raises(Refused) as error:
+        ask(live, 3)
+    assert codes(error) == ["precondition-failed_changes"]
+    later(live, 31)
+    assert [each.code for each in ask(live, 3).waits] == ["approval-missing"]
+
+
+def test_an_approval_that_has_grown_old_is_asked_for_again(under: World) -> None:
+    policy = replace(
+        gate_into_prod(approvals=(Need("approver", 2),)), preconditions=Preconditions(approved_days=14)
+    )
+    world = under(policy)
+    ask(world)
+    approve(world)
+    later(world, 15)
+    outcome = approve(world, who="p-4")
+    assert [each.code for each in outcome.waits] == ["approval-expired", "approval-missing"]
+
+
+# ── a demand judges only what is measured after it ────────────────────────────────────────────────
+
+
+def test_a_demand_that_was_loosened_after_the_measurement_does_not_judge_it(world: FakePlatform) -> None:
+    gate = world.policies.load().gates[Tier.STANDARD][Stage.CANARY]
+    (demand,) = gate.demands
+    looser = replace(demand, passes="packet.metrics.calibration_gap.value <= 0.9")
+    policy = ruled()
+    for tier in Tier:
+        policy = with_gate(policy, replace(gate, demands=(looser,)), tier)
+    world.adopt(policy)
+    with pytest.raises(Refused) as error:
+        climb(world, world.acting("p-2"), MODEL, 1, Stage.CANARY)
+    assert codes(error) == ["demand-too-late"]
+    measured_since = world.register(on_behalf_of="p-2")
+    assert climb(world, world.acting("p-2"), MODEL, measured_since, Stage.CANARY).stage == "canary"
+
+
+def test_a_demand_that_stays_word_for_word_keeps_its_age_through_another_policy(world: FakePlatform) -> None:
+    world.adopt(a_policy("2"))
+    assert climb(world, world.acting("p-2"), MODEL, 1, Stage.CANARY).stage == "canary"
