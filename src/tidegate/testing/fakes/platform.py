@@ -99,16 +99,21 @@ class StatedEntities(FakeEntities):
 
 
 class FakePlatform:
-    """Keeps its few files below ``home``. Two platforms on one ``store`` share a ledger, as processes do."""
+    """Keeps its few files below ``home``. Two platforms on one ``store`` share a ledger, as processes do.
+
+    ``ledger`` may be another one, still empty: then use cases run on fakes around a real record.
+    """
 
     assurance = "local"
 
-    def __init__(self, home: Path, policy: Policy | None = None, store: Store | None = None) -> None:
+    def __init__(
+        self, home: Path, policy: Policy | None = None, store: Store | None = None, ledger: Any = None
+    ) -> None:
         self.frames = home
         self.clock: ports.Clock = FixedClock()
         self.entropy: ports.Entropy = CountingEntropy()
         self.signer: ports.Signer = FakeSigner()
-        self.ledger = MemoryLedger(self.clock, self.entropy, store)
+        self.ledger: Any = ledger or MemoryLedger(self.clock, self.entropy, store)
         self.contracts: ports.Contracts = FakeContracts()
         self.gate: ports.DataGate = FakeDataGate({})
         self.batches: ports.Batches = FakeBatches(home)
@@ -151,7 +156,8 @@ class FakePlatform:
     ) -> Event:
         """Append an event that no use case under test writes."""
         with self.ledger.transaction() as tx:
-            return tx.append(Draft(kind, stream, actor, payload))
+            event: Event = tx.append(Draft(kind, stream, actor, payload))
+        return event
 
     def add_actor(self, name: str, *roles: str, subject: str = "") -> None:
         """Make an account; its kind is the first letter of its id."""
