@@ -23,7 +23,7 @@ from tidegate.domain.schedule import CatchUp, Schedule
 from tidegate.domain.state import ReviewRow, RunRow
 from tidegate.entrypoints import flows
 from tidegate.entrypoints.flows import load_file
-from tidegate.entrypoints.slots import each_model, month_before, scheduled
+from tidegate.entrypoints.slots import each_model, moment_of, scheduled
 from tidegate.settings import load
 from tidegate.testing.shell import Shell
 
@@ -244,10 +244,10 @@ def test_a_slot_that_is_no_time_is_bad_input(here, slot):
         tide(slot=slot)
 
 
-def test_without_a_period_the_month_before_the_slot_is_meant(here):
-    assert month_before("2013-03-01T06:30:00Z") == "2013-02"
+def test_a_run_is_about_the_moment_of_its_slot_and_by_hand_about_now(here):
+    assert moment_of("2013-03-01T06:30:00Z") == datetime(2013, 3, 1, 6, 30, tzinfo=UTC)
     here("2013-06-15T00:00:00Z")
-    assert month_before(None) == "2013-05"
+    assert moment_of(None) == datetime(2013, 6, 15, tzinfo=UTC)
 
 
 def test_a_refusal_or_a_failure_for_one_model_does_not_stop_the_others(here, monkeypatch):

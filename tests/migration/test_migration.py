@@ -191,6 +191,7 @@ FIRST_CUT = """
     ALTER TABLE batches DROP COLUMN revision; ALTER TABLE batches DROP COLUMN supersedes;
     ALTER TABLE batches DROP COLUMN touches; ALTER TABLE batches DROP COLUMN superseded_by;
     ALTER TABLE scorings DROP COLUMN stage; ALTER TABLE monitor_runs DROP COLUMN outcomes;
+    ALTER TABLE monitor_runs DROP COLUMN occurred_at;
     ALTER TABLE reviews DROP COLUMN followed; DROP TABLE canary_analyses; DROP TABLE runs;
     UPDATE alembic_version SET version_num = '0001'
 """

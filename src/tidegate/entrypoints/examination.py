@@ -9,6 +9,7 @@ from importlib import metadata
 
 from tidegate.application.features import trusted
 from tidegate.application.projection import SINK
+from tidegate.application.runs import ran_ahead, schedule_status
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.state import BatchRow, FeatureViewRow, ModelRow, PolicyRow, VersionRow
@@ -131,6 +132,16 @@ def _registry(here: Tidegate) -> Look:
         yield True, f"aliases follow the ledger (projected to event {here.ledger.cursor(SINK)})", ""
 
 
+def _schedules(here: Tidegate) -> Look:
+    found = schedule_status(here, here.clock.now())
+    hint = "set the clock right; what was recorded ahead of it is run again when it comes"
+    jumped = [item for item in found if item["ahead"]]
+    for item in jumped:
+        yield False, ran_ahead(item), hint
+    if not jumped:
+        yield True, f"{len(found)} schedules, no run recorded ahead of the clock", ""
+
+
 _LOOKS: dict[str, Callable[[Tidegate], Look]] = {
     "tools": _tools,
     "keys": _keys,
@@ -140,4 +151,5 @@ _LOOKS: dict[str, Callable[[Tidegate], Look]] = {
     "batches": _batches,
     "features": _features,
     "registry": _registry,
+    "schedules": _schedules,
 }

@@ -111,7 +111,6 @@ def _night(stage: Stage, day: str, deliveries: Sequence[Any]) -> str:
     if day == BY_HAND:
         for each in deliveries:
             stage.flow("ingest", "svc-ingest", dataset=each.dataset, drop=str(_landed(stage, each)))
-            stage.flow("monitor", "svc-monitor", model=FLIGHTS, period=each.period)
     else:
         stage.command("schedule", "run")
     return "\n".join(f"(simulated: {each.note})" for each in deliveries if each.note)
