@@ -17,6 +17,7 @@ from tidegate.adapters.sql_record.ledger import SqlTransaction
 from tidegate.domain import events
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.events import EventType
+from tidegate.domain.state import MonitorRow, RunRow
 from tidegate.testing.databases import emptied, new_database
 from tidegate.testing.fakes.small import CountingEntropy, TickingClock
 from tidegate.testing.stories import Story
@@ -234,6 +235,27 @@ def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url
     assert revision(migrated.engine) == REVISION
     assert {event.schema_version for event in migrated.events()} == {1}
     assert migrated.verify() == ()
+
+
+def test_rows_that_did_not_say_when_they_were_recorded_have_it_from_the_chain(url):
+    ledger = opened(url)
+    story = Story(ledger).opened().with_data("2020-01").with_version().in_prod(1)
+    story.scored("2020-02", 1).monitored("2020-02", 1).ran("score", "2020-03-01T06:30:00Z")
+    with ledger.engine.begin() as connection:
+        for statement in (
+            "ALTER TABLE monitor_runs DROP COLUMN occurred_at",
+            "ALTER TABLE runs DROP COLUMN occurred_at",
+            "UPDATE alembic_version SET version_num = '0002'",
+        ):
+            connection.exec_driver_sql(statement)
+    ledger.engine.dispose()
+    migrated = opened(url)
+    assert revision(migrated.engine) == REVISION
+    assert migrated.verify() == ()
+    moments = {event.sequence: event.occurred_at for event in migrated.events()}
+    rows = [*migrated.state().select(MonitorRow), *migrated.state().select(RunRow)]
+    assert [row.occurred_at for row in rows] == [moments[row.sequence] for row in rows]
+    assert len(rows) == 2
 
 
 def lifted(open_body):
