@@ -71,6 +71,18 @@ def test_the_restated_month_names_the_version_that_had_learned_from_it(played):
     assert "flight_delay/3" in line
 
 
+def test_the_restated_month_is_monitored_again_by_the_next_scheduled_run(played):
+    """Nobody asks for it; the first hours of October, in UTC, were restated with September."""
+    assert not any(": passed" in line for line in said(played, "arrivals 2013-09 arrive"))
+    lines = [line for line in said(played, "arrivals 2013-11") if line.startswith("flight_delay 2013-")]
+    assert lines == [f"flight_delay 2013-{month}, version 2: passed" for month in ("09", "10", "11")]
+
+
+def test_at_the_end_no_month_is_left_unscored_or_unseen(played):
+    found = played[0].json("status")
+    assert (found["gaps"], found["gaps_fault"]) == ([], "")
+
+
 # ── versions and canaries ─────────────────────────────────────────────────────────────────────────
 
 

@@ -133,18 +133,18 @@ def _in_turn(here: Service, asked: Asked, flow: str, act: Callable[[str], Any]) 
         if not mine:
             return {**found, "skipped": True, "said": f"skipped: another run of {schedule.name} is under way"}
         for due in due_by(platform, schedule, asked.slot):
-            if (first := waits_for(platform, schedule, due.slot)) is not None:
-                slot, before = (
-                    f"{schedule.name} of {utc_text(due.slot)}",
-                    f"{first[0]} of {utc_text(first[1])}",
-                )
-                return {
-                    **found,
-                    "skipped": True,
-                    "said": f"skipped: {slot} waits for {before}, which was not run",
-                }
+            if why := _waits(platform, schedule, due):
+                return {**found, "skipped": True, "said": f"skipped: {why}"}
             found["runs"].append(_run(here, schedule.name, due, act))
     return found if found["runs"] else {**found, "said": "recorded by an earlier run"}
+
+
+def _waits(platform: Tidegate, schedule: Schedule, due: Due) -> str:
+    """Return why a slot cannot be run yet, empty where it can."""
+    if (first := waits_for(platform, schedule, due.slot)) is None:
+        return ""
+    before = f"{first[0]} of {utc_text(first[1])}"
+    return f"{schedule.name} of {utc_text(due.slot)} waits for {before}, which was not run"
 
 
 def _schedule(platform: Tidegate, asked: Asked, flow: str) -> Schedule:
