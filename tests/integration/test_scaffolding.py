@@ -93,7 +93,8 @@ def test_what_the_reference_project_shares_is_not_written_twice(project):
 
 #: What only the reference project may speak of.
 FLIGHTS = re.compile(
-    rb"flight|flown|airport|airline|carrier|tailnum|\bplanes?\b|\bweather\b|origin_delay|New York", re.IGNORECASE
+    rb"flight|flown|airport|airline|carrier|tailnum|\bplanes?\b|\bweather\b|origin_delay|New York",
+    re.IGNORECASE,
 )
 
 
