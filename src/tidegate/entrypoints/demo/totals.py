@@ -26,7 +26,9 @@ def _dataset(name: str, events: Iterable[Event]) -> str:
     drops = [event.payload for event in events if event.type in _GATED and event.payload["dataset"] == name]
     read, accepted, held = (sum(drop[key] for drop in drops) for key in ("read", "accepted", "quarantined"))
     restated = sum(1 for drop in drops if drop["supersedes"])
-    line = f"{name}: {read:,} rows in {_count(len(drops), 'drop')}, {accepted:,} accepted, {held:,} quarantined"
+    line = (
+        f"{name}: {read:,} rows in {_count(len(drops), 'drop')}, {accepted:,} accepted, {held:,} quarantined"
+    )
     return f"{line}; {_count(restated, 'drop')} restated another" if restated else line
 
 
@@ -52,7 +54,9 @@ def _verdicts(events: Iterable[Event], kind: EventType) -> str:
         for event in events
         if event.type is kind
     }
-    return ", ".join(f"{count} {verdict}" for verdict, count in sorted(Counter(last.values()).items())) or "none"
+    return (
+        ", ".join(f"{count} {verdict}" for verdict, count in sorted(Counter(last.values()).items())) or "none"
+    )
 
 
 def _people(events: Iterable[Event]) -> str:
