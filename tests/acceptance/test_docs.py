@@ -58,6 +58,16 @@ def test_the_commands_of_a_page_do_and_show_what_it_says(page, shell, played, em
     assert len(ran) == len(page), f"{ran[-1][0]}\n{ran[-1][1][-3000:]}"
 
 
+def test_output_that_a_page_does_not_keep_to_is_seen():
+    """The comparison can fail: by a word, by the order, by a figure."""
+    (command,) = commands("$ tidegate status\nwaits for an approver: P-1\nwaits for a reviewer: R-7\n")
+    assert command.missing("x\nwaits for  an approver: P-1, a 1\nwaits for a reviewer: R-7, due") is None
+    assert command.missing("waits for an approver: P-2\nwaits for a reviewer: R-7") is not None
+    assert command.missing("waits for a reviewer: R-7\nwaits for an approver: P-1") is not None
+    with pytest.raises(ValueError, match="expected a command"):
+        commands("waits for nobody\n")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):

@@ -17,6 +17,7 @@ import pytest
 
 from tidegate.domain.canonical import sha256
 from tidegate.entrypoints.scaffolding.project import project_files
+from tidegate.testing.pages import commands
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "new-team.md"
@@ -54,14 +55,13 @@ class Team:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(step["body"])
                 continue
-            for line in step["commands"].splitlines():
-                assert line.startswith("$ "), line
-                command, _, wanted = line[2:].partition("# exit ")
-                if command.startswith("export "):
-                    name, _, value = command.removeprefix("export ").strip().partition("=")
+            for command in commands(step["commands"]):
+                if command.line.startswith("export "):
+                    name, _, value = command.line.removeprefix("export ").partition("=")
                     self.environment[name] = value
                 else:
-                    self.run(command.strip(), int(wanted or 0))
+                    self.run(command.line, command.code)
+                    assert command.missing(self.said[-1][1]) is None, (command, self.said[-1][1])
 
     def run(self, command, wanted=0):
         done = subprocess.run(
