@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.testing.pages import blocks, commands
+from tidegate.testing.pages import Command, commands, steps
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -21,7 +21,7 @@ BIN = Path(sys.executable).parent
 
 
 def typed(page):
-    return [command for block in blocks(page.read_text()) for command in commands(block)]
+    return [step for step in steps(page.read_text()) if isinstance(step, Command)]
 
 
 def script(page, folder):

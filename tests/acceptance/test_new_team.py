@@ -7,7 +7,6 @@ page's own script, and what runs is what the wheel holds.
 import importlib.util
 import json
 import os
-import re
 import subprocess
 import sys
 import zipfile
@@ -17,16 +16,11 @@ import pytest
 
 from tidegate.domain.canonical import sha256
 from tidegate.entrypoints.scaffolding.project import project_files
-from tidegate.testing.pages import commands
+from tidegate.testing.pages import File, steps
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "new-team.md"
 MODELS = ("busy_hour", "hour_count")
-_STEP = re.compile(
-    r"^<!-- file: (?P<path>\S+) -->\n```\w+\n(?P<body>.*?)^```"
-    r"|^```console in a new project\n(?P<commands>.*?)^```",
-    re.MULTILINE | re.DOTALL,
-)
 
 
 class Team:
@@ -49,19 +43,17 @@ class Team:
         }
 
     def play(self, page):
-        for step in _STEP.finditer(page):
-            if step["path"]:
-                target = self.project / step["path"]
+        for step in steps(page, "console in a new project"):
+            if isinstance(step, File):
+                target = self.project / step.path
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(step["body"])
-                continue
-            for command in commands(step["commands"]):
-                if command.line.startswith("export "):
-                    name, _, value = command.line.removeprefix("export ").partition("=")
-                    self.environment[name] = value
-                else:
-                    self.run(command.line, command.code)
-                    assert command.missing(self.said[-1][1]) is None, (command, self.said[-1][1])
+                target.write_text(step.body)
+            elif step.line.startswith("export "):
+                name, _, value = step.line.removeprefix("export ").partition("=")
+                self.environment[name] = value
+            else:
+                self.run(step.line, step.code)
+                assert step.missing(self.said[-1][1]) is None, (step, self.said[-1][1])
 
     def run(self, command, wanted=0):
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The console blocks of a page: what is typed, what it ends with, and what it shows.
+"""What a page has its reader do: the files it gives, what is typed, what that ends with and shows.
 
     ```console
     $ tidegate rollback busy_hour --as otto --reason "Odd scores."
@@ -7,12 +7,14 @@
     ```
 
 A line that begins with ``$`` is a command, with ``# exit N`` one that ends with N. What stands below it is a part of
-what it prints, in that order; runs of blanks count as one, so a table need not be drawn exactly.
+what it prints, in that order; runs of blanks count as one, so a table need not be drawn exactly. A file is a block
+of any language under ``<!-- file: PATH -->``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 
@@ -34,9 +36,25 @@ class Command:
         return None
 
 
-def blocks(page: str, kind: str = "console") -> list[str]:
-    """Return the bodies of a page's blocks of one kind."""
-    return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+@dataclass(frozen=True)
+class File:
+    """A file that the page gives."""
+
+    path: str
+    body: str
+
+
+def steps(page: str, kind: str = "console") -> Iterator[File | Command]:
+    """Yield a page's files and the commands of its blocks of one kind, in its order."""
+    for step in re.finditer(
+        rf"^<!-- file: (?P<path>\S+) -->\n```\w+\n(?P<body>.*?)^```|^```{re.escape(kind)}\n(?P<block>.*?)^```",
+        page,
+        re.MULTILINE | re.DOTALL,
+    ):
+        if step["path"]:
+            yield File(step["path"], step["body"])
+        else:
+            yield from commands(step["block"])
 
 
 def commands(block: str) -> list[Command]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -10,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tidegate.domain.errors import TidegateError
 
 BIN = Path(sys.executable).parent
 
@@ -44,6 +48,14 @@ class Shell:
         """Run a command that must succeed and return what it printed with ``--json``."""
         return self.json_of([str(BIN / "tidegate"), *words, "--json"], timeout=timeout, **more)
 
+    def several(self, *commands: tuple[Sequence[str], Mapping[str, str]], timeout: float = 900) -> list[Any]:
+        """Run commands that must succeed one after the other in one process; return what each printed as JSON.
+
+        The tools are imported once, which is most of what a short command takes.
+        """
+        told = json.dumps([(list(words), dict(more)) for words, more in commands])
+        return list(self.json_of([sys.executable, "-m", __name__, told], timeout=timeout))
+
     def json_of(self, words: Sequence[str], timeout: float = 300, **more: str) -> Any:
         """Run a whole command line that must succeed, and return the JSON it printed."""
         done = self._run(words, timeout, more)
@@ -77,3 +89,26 @@ class Shell:
             if f"TIDEGATE_HOME={self.home}".encode() in environment and words:
                 found.append(words)
         return found
+
+
+def _in_one_process(commands: Sequence[tuple[Sequence[str], Mapping[str, str]]]) -> list[Any]:
+    from tidegate.entrypoints.cli.app import app
+
+    printed: list[Any] = []
+    for words, more in commands:
+        os.environ.update(more)
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(said):
+                app([*words, "--json"], standalone_mode=False)
+        except TidegateError as error:
+            sys.exit(f"`{' '.join(words)}`: {error.sentence}")
+        finally:
+            for name in more:
+                del os.environ[name]
+        printed.append(json.loads(said.getvalue()))
+    return printed
+
+
+if __name__ == "__main__":  # what `Shell.several` starts
+    json.dump(_in_one_process(json.loads(sys.argv[1])), sys.stdout)
