@@ -231,3 +231,38 @@ def test_the_tools_work_on_the_new_project_without_us(team):
         'print(*[suite.name for suite in gx.get_context(context_root_dir="expectations").suites.all()])'
     )
     assert "readings" in team.run(f"python -W ignore -c '{program}'")
+
+
+# ── and what was broken behind its back (here, because a small project is soon scored) ────────────────
+
+
+@pytest.fixture
+def broken(team):
+    """Return a function that breaks files of the team's home; they are put back."""
+    kept = {}
+
+    def spoil(pattern, change):
+        for path in (team.project / ".tidegate").glob(pattern):
+            kept[path] = path.read_bytes()
+            path.write_bytes(change(kept[path]))
+        assert kept
+
+    yield spoil
+    for path, body in kept.items():
+        path.write_bytes(body)
+
+
+@pytest.mark.slow
+def test_a_tampered_artifact_is_not_served(team, broken):
+    broken("mlflow/artifacts/**/*.onnx", lambda body: body + b"\0")
+    team.run("tidegate run score model=busy_hour period=2026-03 --as svc-score", 3)
+    assert "failed: got an artifact with the digest sha256:" in team.said[-1][1]
+
+
+@pytest.mark.slow
+def test_a_broken_feature_store_fails_in_one_sentence(team, broken):
+    broken("feast/registry.db", lambda _: b"broken" * 1000)
+    later = "TIDEGATE_NOW=2026-06-02T06:00:00Z"  # or there would be nothing to bring online
+    team.run(f"{later} tidegate run materialize --as svc-features", 3)
+    (sentence, _) = team.said[-1][1].splitlines()
+    assert sentence.startswith("failed: got DatabaseError from Feast")
