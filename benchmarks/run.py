@@ -29,7 +29,8 @@ from tidegate.entrypoints.flow_server import FlowServer
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-out = Console(highlight=False, soft_wrap=True)
+#: In a pipe rich would lay tables out for 80 columns.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
 
 def main(only: str) -> None:
