@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import subprocess
@@ -13,9 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tidegate.domain.errors import TidegateError
-
 BIN = Path(sys.executable).parent
+#: What `Shell.several` starts: the command line's own entry, called for one command after the other.
+_SEVERAL = """
+import contextlib, io, json, os, sys
+from tidegate.domain.errors import TidegateError
+from tidegate.entrypoints.cli.app import app
+
+printed = []
+for words, more in json.loads(sys.argv[1]):
+    os.environ.update(more)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            app([*words, "--json"], standalone_mode=False)
+    except TidegateError as error:
+        sys.exit(f"`{' '.join(words)}`: {error.sentence}")
+    for name in more:
+        del os.environ[name]
+    printed.append(json.loads(said.getvalue()))
+json.dump(printed, sys.stdout)
+"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,7 @@ class Shell:
         The tools are imported once, which is most of what a short command takes.
         """
         told = json.dumps([(list(words), dict(more)) for words, more in commands])
-        return list(self.json_of([sys.executable, "-m", __name__, told], timeout=timeout))
+        return list(self.json_of([sys.executable, "-P", "-c", _SEVERAL, told], timeout=timeout))
 
     def json_of(self, words: Sequence[str], timeout: float = 300, **more: str) -> Any:
         """Run a whole command line that must succeed, and return the JSON it printed."""
@@ -89,26 +105,3 @@ class Shell:
             if f"TIDEGATE_HOME={self.home}".encode() in environment and words:
                 found.append(words)
         return found
-
-
-def _in_one_process(commands: Sequence[tuple[Sequence[str], Mapping[str, str]]]) -> list[Any]:
-    from tidegate.entrypoints.cli.app import app
-
-    printed: list[Any] = []
-    for words, more in commands:
-        os.environ.update(more)
-        said = io.StringIO()
-        try:
-            with contextlib.redirect_stdout(said):
-                app([*words, "--json"], standalone_mode=False)
-        except TidegateError as error:
-            sys.exit(f"`{' '.join(words)}`: {error.sentence}")
-        finally:
-            for name in more:
-                del os.environ[name]
-        printed.append(json.loads(said.getvalue()))
-    return printed
-
-
-if __name__ == "__main__":  # what `Shell.several` starts
-    json.dump(_in_one_process(json.loads(sys.argv[1])), sys.stdout)
