@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidegate.adapters.shared.disk import disk_full
 from tidegate.domain.errors import DependencyFailed, TidegateError
 
 if TYPE_CHECKING:
@@ -152,6 +153,8 @@ def _ours(error: Exception) -> bool:
 
 
 def _failed(error: Exception) -> DependencyFailed:
+    if full := disk_full(error, "MLflow's store"):
+        return full
     text = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     text = re.sub(r"//[^/@\s]+@", "//…@", text)  # a store's address may carry a password
     return DependencyFailed(
