@@ -12,7 +12,6 @@ import pytest
 from tidegate.adapters.ed25519_signer import Ed25519Signer
 from tidegate.adapters.mlflow_registry import MlflowRegistry
 from tidegate.adapters.shared.files import DEAD_AFTER, partials, sweep, write_whole
-from tidegate.application.ports import Registry
 from tidegate.testing.shell import Shell
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +88,7 @@ def test_a_registry_that_was_half_made_is_no_registry(tmp_path):
     killed(f"{store}(Path({str(tmp_path / 'mlflow.db')!r}))", call="replace", first=first)
     assert not (tmp_path / "mlflow.db").exists()
     assert len(partials(tmp_path)) == 1
-    registry: Registry = MlflowRegistry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts")
+    registry = MlflowRegistry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts")
     assert registry.project("nobody", {}) == ()
     for left in partials(tmp_path):
         age(left)
