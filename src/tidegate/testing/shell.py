@@ -95,7 +95,11 @@ class Shell:
 
     def processes(self) -> list[str]:
         """Return the command lines of all processes that run for this home (Linux only)."""
-        found = []
+        return list(self.running().values())
+
+    def running(self) -> dict[int, str]:
+        """Return all processes that run for this home, by their number (Linux only)."""
+        found = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 environment = (process / "environ").read_bytes().split(b"\0")
@@ -103,5 +107,5 @@ class Shell:
             except OSError:
                 continue  # it ended while we looked
             if f"TIDEGATE_HOME={self.home}".encode() in environment and words:
-                found.append(words)
+                found[int(process.name)] = words
         return found
