@@ -3,8 +3,9 @@
 from prefect import flow, task
 
 from tidegate.application.monitor import monitor as compare
+from tidegate.application.monitor import to_monitor
 from tidegate.entrypoints.flows import RETRIES, RETRY_SECONDS, service, worth_retrying
-from tidegate.entrypoints.slots import each_model, month_before, scheduled
+from tidegate.entrypoints.slots import each_model, moment_of, one_by_one, scheduled
 
 
 @task(retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=worth_retrying)
@@ -23,8 +24,14 @@ def watch(model: str, period: str) -> dict:
     }
 
 
+def changed(model: str, slot: str | None) -> dict:
+    """Look at each period that nobody looked at, or whose outcomes came late or were restated since."""
+    periods = to_monitor(service("svc-monitor").platform, model, moment_of(slot))
+    return one_by_one(periods, lambda period: watch(model, period))
+
+
 @flow(name="monitor")
 @scheduled("svc-monitor")
 def monitor(model: str | None = None, period: str | None = None, slot: str | None = None) -> dict:
-    """Monitor ``period``, like 2013-04 (default: the month before), of ``model`` (default: all of them)."""
-    return each_model(model, lambda name: watch(name, period or month_before(slot)))
+    """Monitor ``period``, like 2013-04 (default: whatever changed), of ``model`` (default: all of them)."""
+    return each_model(model, lambda name: watch(name, period) if period else changed(name, slot))

@@ -14,10 +14,30 @@ import sqlalchemy as sa
 from filelock import FileLock
 
 from tidegate.testing.databases import new_database
+from tidegate.testing.disks import namespaced
 from tidegate.testing.isolation import isolated, why_not
 from tidegate.testing.shell import BIN, Shell
 
+#: Files that take minutes, in the order in which workers get them: the first plays the year, the next two do not
+#: need it, and the rest finds it played. Nobody waits, and the long ones do not come last.
+LONG = (
+    "test_demo.py",
+    "test_new_team.py",
+    "test_full_disk_loop.py",
+    "test_kill_demo.py",
+    "test_docs.py",
+    "test_bad_input.py",
+    "test_worker.py",
+    "test_production.py",
+)
 SERVER = "postgresql+psycopg://127.0.0.1:5432/postgres"
+
+
+def pytest_collection_modifyitems(items):
+    assert [name for name in LONG if not list(Path(__file__).parent.rglob(name))] == [], (
+        "LONG names a file no more"
+    )
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +80,22 @@ def played(tmp_path_factory):
     return shell, json.loads(said.read_text())
 
 
+@pytest.fixture(scope="session")
+def copy_of_played(played):
+    """Return a function that copies the played home, to act on."""
+
+    def copy(home):
+        shutil.copytree(played[0].home, home, ignore=shutil.ignore_patterns("landing", "feeds"))
+        _move_registry(home / "mlflow" / "mlflow.db", str(played[0].home), str(home))
+        return Shell(home, ROOT)
+
+    return copy
+
+
 @pytest.fixture
-def shell(played, tmp_path):
-    """A copy of the played home, to act on."""
-    home = tmp_path / "home"
-    shutil.copytree(played[0].home, home, ignore=shutil.ignore_patterns("landing", "feeds", "prefect"))
-    _move_registry(home / "mlflow" / "mlflow.db", str(played[0].home), str(home))
-    return Shell(home, ROOT)
+def shell(copy_of_played, tmp_path):
+    """A copy of the played home, of this test alone."""
+    return copy_of_played(tmp_path / "home")
 
 
 def _move_registry(database, old, new):
@@ -79,6 +108,22 @@ def _move_registry(database, old, new):
                     f'UPDATE "{table}" SET "{column}" = replace("{column}", ?, ?) WHERE instr("{column}", ?)',
                     (old, new, old),
                 )
+
+
+@pytest.fixture(scope="session")
+def in_namespace():
+    """Return a function that runs a script where it may mount disks of its own, and returns the JSON it prints."""
+
+    def run(script, given):
+        done = namespaced(script, given)
+        if done.returncode and "unshare:" in done.stderr:
+            if os.environ.get("CI") == "true":
+                pytest.fail(done.stderr)  # promised there: a skip would hide that it was not tried
+            pytest.skip(f"no namespace of one's own here: {done.stderr.strip()}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    return run
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 from tidegate.application.ports import Ledger
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.canonical import sha256
+from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.events import Draft, EventType
 from tidegate.entrypoints.web.desk import agenda, plain, render, write
 from tidegate.entrypoints.web.measures import number, side_by_side
@@ -534,8 +535,9 @@ def test_a_page_that_cannot_be_replaced_leaves_the_one_before(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DependencyFailed) as failed:
         write(settings)
+    assert failed.value.code == "disk-full"
     assert [each.name for each in (settings.home / "desk").iterdir()] == ["index.html"]
     assert (settings.home / "desk" / "index.html").read_bytes() == before
 

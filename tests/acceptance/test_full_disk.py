@@ -6,13 +6,11 @@ ends with the process that this file starts of itself (Linux).
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import random
 import shutil
-import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,12 @@ from typing import Any
 import pytest
 
 from tidegate.adapters.arrow_batches import ArrowBatches
+from tidegate.testing.disks import PAGE, files, fill, small_disk
 from tidegate.testing.shell import Shell
 from tidegate.testing.tides import HEADER, TIDES, write_tides
 
 ROOT = Path(__file__).parents[2]
-DISK, PAGE = 4 * 2**20, 4096
+DISK = 4 * 2**20
 INGEST = ("ingest", "tides", "tides-2013-01.csv", "--as", "svc-ingest")
 NOW = {"TIDEGATE_NOW": "2013-02-01T06:00:00Z"}
 
@@ -45,11 +44,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_full_disk_is_one_sentence_nothing_half_written_and_the_same_command_later(
-    project: Path, tmp_path: Path
+    project: Path, tmp_path: Path, play: Callable[..., Any]
 ) -> None:
     batch, size = kept(project, tmp_path / "roomy")
     # No room to open the ledger; for its log, not for the batch; for the batch, not for its event.
-    told = play(tmp_path / "disk", project, INGEST, [0, size // 2, size + 48 * 1024])
+    told = play(tmp_path / "disk", INGEST, [0, size // 2, size + 48 * 1024])
     for step in told["full"]:
         assert (step["code"], step["said"]) == (3, ""), step
         assert step["error"].startswith("failed: ")
@@ -66,8 +65,8 @@ def test_a_full_disk_is_one_sentence_nothing_half_written_and_the_same_command_l
     assert f"batches/tides/{batch}" in told["after"]
 
 
-def test_a_ledger_is_not_half_opened_on_a_full_disk(project: Path, tmp_path: Path) -> None:
-    told = play(tmp_path, project, ("open",), [0, 350_000])
+def test_a_ledger_is_not_half_opened_on_a_full_disk(tmp_path: Path, play: Callable[..., Any]) -> None:
+    told = play(tmp_path, ("open",), [0, 350_000])
     for step in told["full"]:
         assert step["code"] == 3, step
         assert "got no space left on the disk" in step["error"]
@@ -83,19 +82,16 @@ def kept(project: Path, home: Path) -> tuple[str, int]:
     return path.name, -(-path.stat().st_size // PAGE) * PAGE
 
 
-def play(home: Path, project: Path, words: tuple[str, ...], leave: list[int]) -> Any:
-    """Run a command on a disk with so little room left, in a namespace of its own."""
-    home.mkdir(exist_ok=True)
-    given = json.dumps({"home": str(home), "project": str(project), "words": words, "leave": leave})
-    done = subprocess.run(
-        ["unshare", "-rm", sys.executable, __file__, given], capture_output=True, text=True, timeout=900
-    )
-    if done.returncode and "unshare:" in done.stderr:
-        if os.environ.get("CI") == "true":
-            pytest.fail(done.stderr)  # there a namespace is promised: a skip would hide that it was not tried
-        pytest.skip(f"no namespace of one's own here: {done.stderr.strip()}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
+@pytest.fixture
+def play(in_namespace: Callable[[str, dict[str, Any]], Any], project: Path) -> Callable[..., Any]:
+    """Return a function that runs a command on a disk with so little room left."""
+
+    def played(home: Path, words: tuple[str, ...], leave: list[int]) -> Any:
+        home.mkdir(exist_ok=True)
+        given = {"home": str(home), "project": str(project), "words": words, "leave": leave}
+        return in_namespace(__file__, given)
+
+    return played
 
 
 # ── inside the namespace ──────────────────────────────────────────────────────────────────────────
@@ -103,41 +99,27 @@ def play(home: Path, project: Path, words: tuple[str, ...], leave: list[int]) ->
 
 def main(home: Path, project: Path, words: list[str], leave: list[int]) -> None:
     """Fill the disk up to so many bytes, run the command, free it again; print what was seen."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "none", str(home)], check=True)
+    small_disk(home, DISK)
     shell, full, verified = Shell(home, project), [], []
     if words != ["open"]:
         assert shell.run("open", **NOW).returncode == 0
     for room in leave:
-        before = _files(home)
-        _fill(home / "filler", room)
+        before = files(home)
+        fill(home / "filler", room)
         step = _run(shell, *words)
-        step["written"] = sorted(_files(home) - before - {"filler"})
+        step["written"] = sorted(files(home) - before - {"filler"})
         full.append(step)
         (home / "filler").unlink()
     verified.append(shell.run("audit", "verify").returncode)
     again = _run(shell, *words)
     verified.append(shell.run("audit", "verify").returncode)
-    told = {"full": full, "again": again, "verified": verified, "after": sorted(_files(home))}
+    told = {"full": full, "again": again, "verified": verified, "after": sorted(files(home))}
     sys.stdout.write(json.dumps(told))
 
 
 def _run(shell: Shell, *words: str) -> dict[str, object]:
     done = shell.run(*words, **NOW)
     return {"code": done.returncode, "said": done.stdout, "error": done.stderr}
-
-
-def _files(home: Path) -> set[str]:
-    return {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
-
-
-def _fill(path: Path, room: int) -> None:
-    with path.open("wb", buffering=0) as file:
-        with contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(PAGE))
-        file.truncate(max(0, file.tell() // PAGE * PAGE - room))
-    status = os.statvfs(path)
-    assert abs(status.f_bavail * status.f_frsize - room) < 2 * PAGE
 
 
 if __name__ == "__main__":

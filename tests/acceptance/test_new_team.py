@@ -7,7 +7,6 @@ page's own script, and what runs is what the wheel holds.
 import importlib.util
 import json
 import os
-import re
 import subprocess
 import sys
 import zipfile
@@ -17,15 +16,11 @@ import pytest
 
 from tidegate.domain.canonical import sha256
 from tidegate.entrypoints.scaffolding.project import project_files
+from tidegate.testing.pages import File, steps
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "new-team.md"
 MODELS = ("busy_hour", "hour_count")
-_STEP = re.compile(
-    r"^<!-- file: (?P<path>\S+) -->\n```\w+\n(?P<body>.*?)^```"
-    r"|^```console in a new project\n(?P<commands>.*?)^```",
-    re.MULTILINE | re.DOTALL,
-)
 
 
 class Team:
@@ -48,20 +43,17 @@ class Team:
         }
 
     def play(self, page):
-        for step in _STEP.finditer(page):
-            if step["path"]:
-                target = self.project / step["path"]
+        for step in steps(page, "console in a new project"):
+            if isinstance(step, File):
+                target = self.project / step.path
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(step["body"])
-                continue
-            for line in step["commands"].splitlines():
-                assert line.startswith("$ "), line
-                command, _, wanted = line[2:].partition("# exit ")
-                if command.startswith("export "):
-                    name, _, value = command.removeprefix("export ").strip().partition("=")
-                    self.environment[name] = value
-                else:
-                    self.run(command.strip(), int(wanted or 0))
+                target.write_text(step.body)
+            elif step.line.startswith("export "):
+                name, _, value = step.line.removeprefix("export ").partition("=")
+                self.environment[name] = value
+            else:
+                self.run(step.line, step.code)
+                assert step.missing(self.said[-1][1]) is None, (step, self.said[-1][1])
 
     def run(self, command, wanted=0):
         done = subprocess.run(
@@ -239,3 +231,38 @@ def test_the_tools_work_on_the_new_project_without_us(team):
         'print(*[suite.name for suite in gx.get_context(context_root_dir="expectations").suites.all()])'
     )
     assert "readings" in team.run(f"python -W ignore -c '{program}'")
+
+
+# ── and what was broken behind its back (here, because a small project is soon scored) ────────────────
+
+
+@pytest.fixture
+def broken(team):
+    """Return a function that breaks files of the team's home; they are put back."""
+    kept = {}
+
+    def spoil(pattern, change):
+        for path in (team.project / ".tidegate").glob(pattern):
+            kept[path] = path.read_bytes()
+            path.write_bytes(change(kept[path]))
+        assert kept
+
+    yield spoil
+    for path, body in kept.items():
+        path.write_bytes(body)
+
+
+@pytest.mark.slow
+def test_a_tampered_artifact_is_not_served(team, broken):
+    broken("mlflow/artifacts/**/*.onnx", lambda body: body + b"\0")
+    team.run("tidegate run score model=busy_hour period=2026-03 --as svc-score", 3)
+    assert "failed: got an artifact with the digest sha256:" in team.said[-1][1]
+
+
+@pytest.mark.slow
+def test_a_broken_feature_store_fails_in_one_sentence(team, broken):
+    broken("feast/registry.db", lambda _: b"broken" * 1000)
+    later = "TIDEGATE_NOW=2026-06-02T06:00:00Z"  # or there would be nothing to bring online
+    team.run(f"{later} tidegate run materialize --as svc-features", 3)
+    (sentence, _) = team.said[-1][1].splitlines()
+    assert sentence.startswith("failed: got DatabaseError from Feast")

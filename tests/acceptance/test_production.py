@@ -39,45 +39,50 @@ def test_the_same_loop_runs_on_postgresql(production, postgres_url):
     nobody = shell.run("status", **now)
     assert (nobody.returncode, "TIDEGATE_TOKEN" in nobody.stderr) == (2, True)
 
-    def token(name, role, *more):
-        words = ("user", "add", name, "--role", role, *more)
-        return shell.json(*words, **now, TIDEGATE_TOKEN=admin)["token"]
-
-    feed = token("feed", "ingest_service", "--service")
-    views = token("views", "feature_service", "--service")
-    scores = token("scores", "scoring_service", "--service")
-    rollout = token("rollout", "rollout_service", "--service")
-    dana, amir, otto = token("Dana", "data_scientist"), token("Amir", "approver"), token("Otto", "operator")
+    # One process for many commands: what is asked of them lies in PostgreSQL, and the tools are imported once.
+    services = {
+        "feed": "ingest_service",
+        "views": "feature_service",
+        "scores": "scoring_service",
+        "rollout": "rollout_service",
+    }
+    people = {"Dana": "data_scientist", "Amir": "approver", "Otto": "operator"}
+    added = [("user", "add", name, "--role", role, "--service") for name, role in services.items()]
+    added += [("user", "add", name, "--role", role) for name, role in people.items()]
+    made = shell.several(*((words, {**now, "TIDEGATE_TOKEN": admin}) for words in added))
+    feed, views, scores, rollout, dana, amir, otto = (each["token"] for each in made)
 
     def act(who, moment, *words):
-        return shell.json(*words, **{**now, "TIDEGATE_NOW": moment, "TIDEGATE_TOKEN": who})
+        return words, {**now, "TIDEGATE_NOW": moment, "TIDEGATE_TOKEN": who}
 
     def arrives(moment, *drops):
         for dataset, period in drops:
             drop = landing / dataset / f"{dataset}-{period}.zip"
-            act(feed, moment, "ingest", dataset, str(drop))
+            yield act(feed, moment, "ingest", dataset, str(drop))
 
-    arrives("2013-01-02T06:00:00Z", ("airports", "2013"), ("planes", "2013"))
-    for month, moment in (("01", "2013-02"), ("02", "2013-03"), ("03", "2013-04")):
-        arrives(
-            f"{moment}-04T06:00:00Z",
-            *((name, f"2013-{month}") for name in ("flights", "weather", "arrivals")),
-        )
-    spring = "2013-04-04T12:00:00Z"
-    act(views, spring, "run", "materialize")
-    assert act(dana, spring, "train", "flight_delay")["version"] == 1
-    assert act(dana, spring, "promote", "flight_delay", "1")["stage"] == "canary"
-    arrives("2013-05-04T06:00:00Z", *((name, "2013-04") for name in ("flights", "weather", "arrivals")))
-    may = "2013-05-04T07:00:00Z"
-    act(views, may, "run", "materialize")
-    act(scores, may, "run", "score", "model=flight_delay", "period=2013-04")
-    (step,) = act(rollout, may, "run", "canary", "model=flight_delay")
+    monthly, spring, may = ("flights", "weather", "arrivals"), "2013-04-04T12:00:00Z", "2013-05-04T07:00:00Z"
+    *_, trained, promoted = shell.several(
+        *arrives("2013-01-02T06:00:00Z", ("airports", "2013"), ("planes", "2013")),
+        *arrives("2013-02-04T06:00:00Z", *((name, "2013-01") for name in monthly)),
+        *arrives("2013-03-04T06:00:00Z", *((name, "2013-02") for name in monthly)),
+        *arrives("2013-04-04T06:00:00Z", *((name, "2013-03") for name in monthly)),
+        act(views, spring, "run", "materialize"),
+        act(dana, spring, "train", "flight_delay"),
+        act(dana, spring, "promote", "flight_delay", "1"),
+    )
+    assert (trained["version"], promoted["stage"]) == (1, "canary")
+    *_, (step,), approved, stopped = shell.several(
+        *arrives("2013-05-04T06:00:00Z", *((name, "2013-04") for name in monthly)),
+        act(views, may, "run", "materialize"),
+        act(scores, may, "run", "score", "model=flight_delay", "period=2013-04"),
+        act(rollout, may, "run", "canary", "model=flight_delay"),
+        act(amir, may, "approve", "flight_delay", "1", "--reason", "Read the packet; go."),
+        act(otto, may, "rollback", "flight_delay", "--stop", "--reason", "A drill."),
+    )
     assert (step["verdict"], step["stage"], step["promotion"] != "") == ("passed", "canary", True)
-    approved = act(amir, may, "approve", "flight_delay", "1", "--reason", "Read the packet; go.")
-    assert approved["stage"] == "prod"
-    words = ("rollback", "flight_delay", "--stop", "--reason", "A drill.")
-    assert act(otto, may, *words)["stage"] == "candidate"
-    assert act(admin, may, "audit", "verify")["faults"] == []
+    assert (approved["stage"], stopped["stage"]) == ("prod", "candidate")
+    after = {**now, "TIDEGATE_NOW": may, "TIDEGATE_TOKEN": admin}
+    assert shell.json("audit", "verify", **after)["faults"] == []
 
     engine = sa.create_engine(postgres_url)
     with engine.connect() as connection:

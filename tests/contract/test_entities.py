@@ -50,6 +50,18 @@ class TestSqlEntities(EntitiesContract):
         assert refusal.value.code == code
         assert sentence in refusal.value.sentence
 
+    def test_a_label_time_that_is_no_time_is_one_clear_sentence(
+        self, subject: SqlEntities, tmp_path: Path
+    ) -> None:
+        sql = "SELECT * REPLACE ('later' AS known_at) FROM trips"
+        model = model_spec(write_model(tmp_path / "models", rows=sql))
+        batches = {DATASET: [write_rows(trips(days=1), tmp_path / "trips.parquet").path]}
+        window = (FIRST_DAY, FIRST_DAY + DAY)
+        with pytest.raises(BadInput) as refusal:
+            subject.outcomes(model, batches, NO_DECLARED, window, FIRST_DAY + DAY)
+        assert refusal.value.code == "bad-label-time"
+        assert refusal.value.sentence == "got known_at of tram_delay as string, expected times"
+
     def test_rows_sql_sees_the_models_datasets_and_no_other(
         self, subject: SqlEntities, tmp_path: Path
     ) -> None:

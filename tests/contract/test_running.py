@@ -134,6 +134,38 @@ deployments:
             (24, "got '0 0 31 2 *' (Bad day-of-month)"),
         }
 
+    def test_a_schedule_comes_after_those_it_names_and_after_what_they_come_after(self, tmp_path):
+        def after(name, *names, **more):
+            tags = ["nightly", *(f"after={each}" for each in names)]
+            return deployment(Schedule(name, name, "0 6 * * *", "UTC")) | {"tags": tags} | more
+
+        paused = [{"cron": "0 6 * * *", "active": False}]
+        found = written(
+            tmp_path,
+            after("collect"),
+            after("build", "collect", schedules=paused),
+            after("other"),
+            after("score", "other", "build"),
+        ).all()
+        assert {schedule.name: schedule.after for schedule in found} == {
+            "collect": (),
+            "other": (),
+            "score": ("collect", "build", "other"),
+        }
+
+    @pytest.mark.parametrize("name", ["score", "later", "nothing", ""])
+    def test_a_schedule_comes_only_after_one_above_it_so_that_no_two_wait_for_each_other(
+        self, tmp_path, name
+    ):
+        schedules = [
+            deployment(Schedule(each, each, "0 6 * * *", "UTC")) for each in ("collect", "score", "later")
+        ]
+        schedules[1]["tags"] = [f"after={name}"]
+        with pytest.raises(BadInput) as caught:
+            written(tmp_path, *schedules).all()
+        (fault,) = caught.value.data["faults"]
+        assert fault["sentence"] == f"got 'after={name}', expected after=NAME, a deployment above it"
+
     def test_two_schedules_of_one_name_are_refused(self, tmp_path):
         with pytest.raises(BadInput, match="got the deployment 'nightly' again"):
             written(tmp_path, deployment(DAILY), deployment(DAILY)).all()

@@ -1,36 +1,49 @@
 """Scheduled flows on a real home: slots, turns, catching up, and what each service may do."""
 
+import inspect
 import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tidegate.adapters.clocks import SystemClock
 from tidegate.adapters.prefect_schedules import PrefectSchedules
 from tidegate.adapters.turns import FileTurns
 from tidegate.application.follow import follow
-from tidegate.application.runs import schedule_status
+from tidegate.application.lawfulness import unlawful
+from tidegate.application.ports import MonitorResult, Segment
+from tidegate.application.promote import climb, resolve
+from tidegate.application.runs import schedule_status, story_of, what_came
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.actors import ROLES, Permission
-from tidegate.domain.canonical import utc_text
+from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
+from tidegate.domain.lifecycle import Action
+from tidegate.domain.policy import Stage
 from tidegate.domain.schedule import CatchUp, Schedule
-from tidegate.domain.state import ReviewRow, RunRow
-from tidegate.entrypoints import flows
+from tidegate.domain.state import MonitorRow, ReviewRow, RunRow
+from tidegate.entrypoints import examination, flows, slots
+from tidegate.entrypoints.cli.app import app
 from tidegate.entrypoints.flows import load_file
-from tidegate.entrypoints.slots import each_model, month_before, scheduled
+from tidegate.entrypoints.slots import each_model, moment_of, run_due, scheduled
 from tidegate.settings import load
+from tidegate.testing.cases import MODEL
+from tidegate.testing.fakes.platform import FakePlatform, StatedEntities
 from tidegate.testing.shell import Shell
 
 ROOT = Path(__file__).parents[2]
 OPENED = "2013-01-01T12:00:00Z"
 FIRST = datetime(2013, 1, 2, 6, tzinfo=UTC)
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 def project(folder, schedules, **code):
@@ -46,9 +59,9 @@ def project(folder, schedules, **code):
             "name": name,
             "entrypoint": f"{flow}.py:{flow}",
             "schedules": [{"cron": cron}],
-            "tags": [f"catch-up={catch_up}"],
+            "tags": [f"catch-up={catch_up}", *(f"after={other}" for other in after)],
         }
-        for name, flow, cron, catch_up in schedules
+        for name, flow, cron, catch_up, *after in schedules
     ]
     (folder / "pipelines" / "prefect.yaml").write_text(json.dumps({"deployments": deployments}))
     return folder
@@ -244,10 +257,10 @@ def test_a_slot_that_is_no_time_is_bad_input(here, slot):
         tide(slot=slot)
 
 
-def test_without_a_period_the_month_before_the_slot_is_meant(here):
-    assert month_before("2013-03-01T06:30:00Z") == "2013-02"
+def test_a_run_is_about_the_moment_of_its_slot_and_by_hand_about_now(here):
+    assert moment_of("2013-03-01T06:30:00Z") == datetime(2013, 3, 1, 6, 30, tzinfo=UTC)
     here("2013-06-15T00:00:00Z")
-    assert month_before(None) == "2013-05"
+    assert moment_of(None) == datetime(2013, 6, 15, tzinfo=UTC)
 
 
 def test_a_refusal_or_a_failure_for_one_model_does_not_stop_the_others(here, monkeypatch):
@@ -328,6 +341,272 @@ def test_another_schedule_runs_meanwhile(here):
     with platform.turns.take("schedule/ebb"):
         tide(slot=utc_text(FIRST))
     assert called == [utc_text(FIRST)]
+
+
+# ── what comes after what ────────────────────────────────────────────────────────────────────────
+
+CHAIN = (("tide", "tide", "0 6 * * *", "each"), ("ebb", "ebb", "0 7 * * *", "each", "tide"))
+
+
+@pytest.fixture
+def chain(here, tmp_path, monkeypatch):
+    """Return two scheduled flows, of which `ebb` comes after `tide`, what they were called for, and what is broken."""
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(project(tmp_path / "chain", CHAIN)))
+    called, broken = [], set()
+
+    def flow(name, account):
+        def body(slot=None):
+            if name in broken:
+                raise DependencyFailed("down", f"got no {name}, expected one", "start it")
+            called.append((name, slot[:10]))
+
+        body.__name__ = name
+        return scheduled(account)(body)
+
+    return flow("tide", "svc-score"), flow("ebb", "svc-monitor"), called, broken
+
+
+def test_after_downtime_a_slot_waits_until_what_it_comes_after_was_run(here, chain):
+    """A worker starts all late runs at once, and nobody says which of them comes first."""
+    tide, ebb, called, _ = chain
+    platform = here(FIRST + 2 * HOUR)
+    found = ebb(slot=utc_text(FIRST + HOUR))
+    assert (found["skipped"], found["runs"]) == (True, [])
+    assert found["said"] == (
+        "skipped: ebb of 2013-01-02T07:00:00Z waits for tide of 2013-01-02T06:00:00Z, which was not run"
+    )
+    assert (called, slots_run(platform, "ebb")) == ([], [])
+    assert schedule_status(platform, FIRST + 3 * HOUR)[1]["missed"] == [utc_text(FIRST + HOUR)], "still due"
+    tide(slot=utc_text(FIRST))
+    assert "skipped" not in ebb(slot=utc_text(FIRST + HOUR))
+    assert called == [("tide", "2013-01-02"), ("ebb", "2013-01-02")]
+
+
+def test_what_does_not_have_to_wait_is_caught_up_before_what_has_to(here, chain):
+    tide, ebb, called, _ = chain
+    here(FIRST)
+    tide(slot=utc_text(FIRST))
+    here(FIRST + HOUR)
+    ebb(slot=utc_text(FIRST + HOUR))
+    here(FIRST + DAY)
+    tide(slot=utc_text(FIRST + DAY))
+    here(FIRST + 2 * DAY + HOUR)
+    found = ebb(slot=utc_text(FIRST + 2 * DAY + HOUR))
+    assert [run["slot"] for run in found["runs"]] == [utc_text(FIRST + DAY + HOUR)]
+    assert "waits for tide of 2013-01-04T06:00:00Z" in found["said"]
+    assert called[2:] == [("tide", "2013-01-03"), ("ebb", "2013-01-03")]
+
+
+def test_a_broken_schedule_holds_back_what_comes_after_it_and_nothing_for_ever(here, chain):
+    tide, ebb, called, broken = chain
+    broken.add("tide")
+    for day in (0, 1):
+        here(FIRST + day * DAY)
+        with pytest.raises(DependencyFailed):
+            tide(slot=utc_text(FIRST + day * DAY))
+        here(FIRST + day * DAY + HOUR)
+        assert ebb(slot=utc_text(FIRST + day * DAY + HOUR))["skipped"]
+    broken.clear()
+    here(FIRST + 2 * DAY + HOUR)
+    tide(slot=utc_text(FIRST + 2 * DAY))
+    ebb(slot=utc_text(FIRST + 2 * DAY + HOUR))
+    platform = here(FIRST + 2 * DAY + HOUR)
+    assert slots_run(platform, "ebb")[-1] == utc_text(FIRST + 2 * DAY + HOUR)
+    assert called == [("tide", "2013-01-04"), ("ebb", "2013-01-04")], "who never ran owes the latest alone"
+    assert all(item["missed"] == [] for item in schedule_status(platform, platform.clock.now()))
+
+
+def test_what_is_broken_holds_back_nothing_that_does_not_come_after_it(here, chain):
+    tide, ebb, called, broken = chain
+    broken.add("ebb")
+    here(FIRST + 2 * HOUR)
+    tide(slot=utc_text(FIRST))
+    with pytest.raises(DependencyFailed):
+        ebb(slot=utc_text(FIRST + HOUR))
+    here(FIRST + DAY)
+    tide(slot=utc_text(FIRST + DAY))
+    assert called == [("tide", "2013-01-02"), ("tide", "2013-01-03")]
+
+
+def test_a_slot_that_is_skipped_ends_the_run_of_all_that_is_due(here, chain, monkeypatch):
+    platform = here(FIRST + 2 * HOUR)
+    asked, noted = [], []
+
+    def skipped(_settings, flow, parameters):
+        asked.append((flow, parameters["slot"]))
+        return {
+            "schedule": flow,
+            "runs": [],
+            "skipped": True,
+            "said": f"skipped: another run of {flow} is under way",
+        }
+
+    monkeypatch.setattr(slots, "run_flow", skipped)
+    monkeypatch.setattr(slots, "in_process", lambda _: nullcontext())
+    with pytest.raises(Refused) as caught:
+        run_due(platform, None, noted.append)
+    assert (caught.value.code, caught.value.sentence) == ("under-way", "another run of tide is under way")
+    assert asked == [("tide", "tide/2013-01-02T06:00:00Z")], "what comes behind it was not begun"
+    assert len(noted) == 1
+
+
+def test_the_reference_project_says_what_comes_after_what():
+    found = {each.name: each.after for each in PrefectSchedules(ROOT / "pipelines" / "prefect.yaml").all()}
+    assert found == {
+        "collect": (),
+        "materialize": ("collect",),
+        "score": ("collect", "materialize"),
+        "monitor": ("collect", "materialize", "score"),
+        "canary": ("collect", "materialize", "score"),
+        "follow": (),
+    }
+
+
+# ── clocks that jump ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def ticking(tmp_path, monkeypatch):
+    """Return a function that sets the machine's own clock and opens the project; a simulated one never goes back."""
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(project(tmp_path / "project", DAILY)))
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("TIDEGATE_NOW", raising=False)
+
+    def at(moment):
+        monkeypatch.setattr(SystemClock, "now", lambda _: moment)
+        return Tidegate(load())
+
+    at(FIRST - 12 * HOUR).open()
+    return at
+
+
+def test_a_clock_that_jumped_ahead_and_back_stops_no_schedule_and_is_said(ticking, monkeypatch, capsys):
+    tide, called = recorder()
+    ticking(FIRST)
+    tide(slot=utc_text(FIRST))
+    far = FIRST + 3 * DAY
+    ticking(far)
+    tide(slot=utc_text(far))
+    assert called == [utc_text(FIRST + day * DAY) for day in range(4)]
+    platform = ticking(FIRST + DAY)
+    tide(slot=utc_text(FIRST + DAY))
+    assert called[4:] == [utc_text(FIRST + DAY)], "it is run again when it comes"
+    tide(slot=utc_text(FIRST + DAY))
+    assert len(called) == 5
+    assert unlawful(platform) == ()
+    assert platform.ledger.verify() == ()
+
+    said = "tide has 2 slots up to 2013-01-05T06:00:00Z recorded on a clock ahead of this one"
+    app(["status"], standalone_mode=False)
+    assert f"ahead of the clock: {said}" in " ".join(capsys.readouterr().out.split())
+    monkeypatch.setattr(examination, "_LOOKS", {"schedules": examination._LOOKS["schedules"]})
+    with pytest.raises(DependencyFailed, match="1 of 1 examinations found a fault"):
+        app(["doctor"], standalone_mode=False)
+    assert f"BAD schedules: {said}" in " ".join(capsys.readouterr().out.split())
+    ticking(far)
+    app(["doctor"], standalone_mode=False)
+    assert "no run recorded ahead of the clock" in capsys.readouterr().out
+
+
+def test_a_clock_that_went_back_runs_nothing_twice_and_goes_on_when_it_is_right(ticking):
+    tide, called = recorder()
+    for day in range(5):
+        ticking(FIRST + day * DAY)
+        tide(slot=utc_text(FIRST + day * DAY))
+    ticking(FIRST + 2 * DAY + HOUR)
+    assert tide(slot=utc_text(FIRST + 2 * DAY))["said"] == "recorded by an earlier run"
+    ticking(FIRST + 5 * DAY)
+    tide(slot=utc_text(FIRST + 5 * DAY))
+    assert called == [utc_text(FIRST + day * DAY) for day in range(6)]
+
+
+# ── late rows and late labels, by the flows that are scheduled ───────────────────────────────────
+
+
+@pytest.fixture
+def trams(tmp_path, monkeypatch):
+    """Return a world on fakes whose version 1 went live on 4 April, and a function that runs a flow for a slot."""
+    world = FakePlatform(tmp_path)
+    world.clock.moment = datetime(2024, 4, 4, 12, tzinfo=UTC)
+    for month in ("2024-03", "2024-04"):
+        world.accept(month, accepted=120)
+    world.register()
+    climb(world, world.acting("p-2"), MODEL, 1, Stage.PROD)
+    resolve(world, world.acting("p-3"), MODEL, 1, Action.APPROVE, "Evidence looks sound to me.")
+    world.entities = StatedEntities(tmp_path)
+    world.monitors.run = lambda *_: MonitorResult((), (), tmp_path, "sha256:report")
+    store = {"training_frame": lambda entities, *_, **__: entities, "verify": lambda _: None}
+    monkeypatch.setitem(world.__dict__, "features", SimpleNamespace(**store))
+    world.scorer = SimpleNamespace(score=lambda *_: Segment("sha256:root", tmp_path / "x.parquet", 120))
+    modules = {name: load_file(ROOT / "pipelines" / f"{name}.py") for name in ("score", "monitor")}
+    accounts = {"score": "s-6", "monitor": "s-2"}
+
+    def run(name, month, day):
+        world.clock.moment = datetime(2024, month, day, 12, tzinfo=UTC)
+        slot = utc_text(datetime(2024, month, day, 6, 30, tzinfo=UTC))
+        story = story_of(name, utc_time(slot))
+        acting = replace(world.acting(accounts[name]), correlation=story)
+        monkeypatch.setattr(modules[name], "service", lambda _: flows.Service(world, acting))
+        inside = flows.SLOT.set(flows.Slot(world, story))
+        try:
+            found = inspect.unwrap(modules[name].__dict__[name].fn)(slot=slot)
+        finally:
+            flows.SLOT.reset(inside)
+        return found[MODEL], what_came(world, name, utc_time(slot), list(slots._refusals(found)))
+
+    for name, step in (("score", "decide"), ("monitor", "watch")):
+        monkeypatch.setattr(modules[name], step, getattr(modules[name], step).fn)
+    return world, run
+
+
+def test_a_month_whose_drop_came_late_is_scored_and_monitored_by_the_schedules(trams):
+    world, run = trams
+    assert list(run("score", 5, 1)[0]) == ["2024-04"]
+    assert list(run("monitor", 5, 4)[0]) == ["2024-04"]
+    found, came = run("score", 6, 1)
+    assert found["refused"] == "nothing-to-score"
+    assert came[0] == "nothing"
+    assert "got no batch of trips for 2024-05" in came[1]
+    found, came = run("monitor", 6, 4)
+    assert (found["refused"], came[0]) == ("not-scored", "nothing")
+    for month in ("2024-05", "2024-06"):  # May's comes with June's
+        world.accept(month, accepted=120)
+    found, came = run("score", 7, 1)
+    assert list(found) == ["2024-05", "2024-06"]
+    assert came == ("done", "2 decisions.scored")
+    assert list(run("monitor", 7, 4)[0]) == ["2024-05", "2024-06"]
+    assert run("score", 7, 2) == ({}, ("nothing", "nothing new to do"))
+
+
+def test_labels_that_came_late_or_were_restated_are_looked_at_by_the_schedule(trams):
+    world, run = trams
+    for month in (5, 6):
+        world.accept(f"2024-{month:02d}", accepted=120)
+        run("score", month, 1)
+    run("monitor", 6, 4)
+    assert run("monitor", 6, 4)[0] == {}
+    world.entities.digest = "tg1:late"
+    found, came = run("monitor", 7, 4)
+    assert list(found) == ["2024-04", "2024-05"]
+    assert came[0] == "done"
+
+
+def test_a_period_that_fails_stops_no_other_and_leaves_the_slot_due(trams):
+    world, run = trams
+    world.accept("2024-05", accepted=120)
+    run("score", 6, 1)
+
+    def failing(_spec, decisions, *_):
+        if world.monitors.failed:
+            return MonitorResult((), (), decisions.path, "sha256:report")
+        world.monitors.failed = True
+        raise DependencyFailed("decisions-altered", "got other decisions, expected those recorded")
+
+    world.monitors.failed, world.monitors.run = False, failing
+    with pytest.raises(DependencyFailed):
+        run("monitor", 6, 4)
+    assert [row.period for row in world.ledger.state().select(MonitorRow)] == ["2024-05"]
+    assert list(run("monitor", 6, 4)[0]) == ["2024-04"]
 
 
 # ── the commands ─────────────────────────────────────────────────────────────────────────────────

@@ -1,162 +1,41 @@
-"""Under a real Prefect server and worker: schedules arrive, a scheduled run counts once, crashes converge."""
+"""Under a real Prefect server and worker: scheduled runs arrive, count once, and end with their worker."""
 
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
+import sqlite3
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
 import pytest
 
 from tidegate.adapters.prefect_schedules import PrefectSchedules
-from tidegate.bootstrap import QUIET, Tidegate
+from tidegate.bootstrap import Tidegate
 from tidegate.domain.events import EventType
 from tidegate.entrypoints.flows import load_file
 from tidegate.settings import load
-from tidegate.testing.shell import Shell
+from tidegate.testing.orchestra import Orchestra
 
 ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
 #: The whole story ends within this, whatever happens.
 SECONDS = 240
 
 
-class Orchestra:
-    """A Prefect server and a worker of our own, with their state below ``base``, on a free port."""
-
-    def __init__(self, base):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.base, self.until = base, time.monotonic() + SECONDS
-        self.shell = Shell(base / "home", ROOT)
-        self.environment = self.shell.environment(
-            **QUIET,
-            PREFECT_HOME=str(base / "prefect"),
-            PREFECT_API_URL=f"http://127.0.0.1:{self.port}/api",
-            PREFECT_SERVER_UI_ENABLED="false",
-            PREFECT_WORKER_QUERY_SECONDS="2",
-            TIDEGATE_PROJECT=str(ROOT),
-            PATH=f"{BIN}:{os.environ['PATH']}",  # the worker starts flows with the `python` it finds
-        )
-        self.started = []
-
-    def start(self, *words):
-        with (self.base / f"{words[0]}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [str(BIN / "prefect"), *words],
-                cwd=ROOT / "pipelines",
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
-        self.started.append(process)
-        return process
-
-    def server(self):
-        process = self.start("server", "start", "--host", "127.0.0.1", "--port", str(self.port))
-        self.wait("the server", lambda: self.api("/health"))
-        return process
-
-    def worker(self):
-        return self.start("worker", "start", "--pool", "tidegate", "--type", "process")
-
-    def prefect(self, *words):
-        done = subprocess.run(
-            [str(BIN / "prefect"), "--no-prompt", *words],
-            cwd=ROOT / "pipelines",
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=self.until - time.monotonic(),
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    def api(self, path, body=None, method=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = Request(
-            f"http://127.0.0.1:{self.port}/api{path}",
-            data,
-            {"Content-Type": "application/json"},
-            method=method,
-        )
-        while True:
-            try:
-                with urlopen(request, timeout=30) as answer:
-                    text = answer.read()
-            except HTTPError as error:
-                if error.code != 503 or time.monotonic() > self.until:  # busy: Prefect's own client waits too
-                    raise
-                time.sleep(0.5)
-            else:
-                return json.loads(text) if text else None
-
-    def wait(self, what, look):
-        while time.monotonic() < self.until:
-            try:
-                if found := look():
-                    return found
-            except (URLError, ConnectionError, TimeoutError):
-                pass  # it is down, or on its way up
-            time.sleep(0.2)
-        logs = "\n".join(f"{file.name}: {file.read_text()[-2000:]}" for file in self.base.glob("*.log"))
-        return pytest.fail(f"waited for {what} in vain; {logs}")
-
-    def runs(self, deployment, *states):
-        """Return the deployment's auto-scheduled runs in these states that were to start by now, oldest first."""
-        wanted = {
-            "deployment_id": {"any_": [deployment]},
-            "state": {"type": {"any_": list(states)}},
-            "expected_start_time": {"before_": datetime.now(UTC).isoformat()},
-        }
-        return self.api("/flow_runs/filter", {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_ASC"})
-
-    def events(self):
-        """Return what is in the ledger beyond its opening."""
-        settings = load(ROOT, {"TIDEGATE_HOME": str(self.shell.home)})
-        genesis = {
-            EventType.LEDGER_OPENED, EventType.ACTOR_ADDED, EventType.CREDENTIAL_ISSUED, EventType.POLICY_ADOPTED
-        }  # fmt: skip
-        return [event for event in Tidegate(settings).ledger.events() if event.type not in genesis]
-
-    def finished(self):
-        return [event.payload["slot"] for event in self.events() if event.type is EventType.RUN_FINISHED]
-
-    def stop(self):
-        for process in reversed(self.started):
-            process.terminate()
-        for process in self.started:
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                process.kill()  # a worker whose server is gone has been seen to stay
-                process.wait()
-
-
 @pytest.fixture
 def orchestra(tmp_path):
-    found = Orchestra(tmp_path)
+    found = Orchestra(tmp_path, ROOT, SECONDS)
     yield found
     found.stop()
 
 
 @pytest.mark.slow
-def test_scheduled_runs_arrive_count_once_and_converge_after_kill_9_of_worker_and_server(orchestra, tmp_path):
+def test_scheduled_runs_arrive_count_once_and_end_with_their_worker(orchestra):
     feed = load_file(ROOT / "pipelines" / "feed.py")
     airports = [delivery for delivery in feed.calendar() if delivery.dataset == "airports"]
     feed.deliver(airports, orchestra.shell.home / "landing")
     assert orchestra.shell.run("open").returncode == 0
 
-    server = orchestra.server()
-    orchestra.api("/work_pools/", {"name": "tidegate", "type": "process"})
-    worker = orchestra.worker()
-    orchestra.prefect("deploy", "--all")
-    deployed = {each["name"]: each for each in orchestra.api("/deployments/filter", {})}
+    orchestra.begin()
+    deployed = orchestra.deployments
     arrived = {
         (name, each["schedule"]["cron"], each["schedule"]["timezone"])
         for name, deployment in deployed.items()
@@ -171,23 +50,13 @@ def test_scheduled_runs_arrive_count_once_and_converge_after_kill_9_of_worker_an
     often = {"interval": 25, "anchor_date": soon.replace(microsecond=0).isoformat()}
     orchestra.api(f"/deployments/{collect}/schedules", [{"schedule": often, "active": True}])
 
-    # The first run is under way: worker and server are killed. The run ends by itself or is made good for.
-    orchestra.wait("the first run", lambda: orchestra.runs(collect, "RUNNING"))
-    worker.send_signal(signal.SIGKILL)
-    server.send_signal(signal.SIGKILL)
-    worker.wait()
-    server.wait()
-    orchestra.server()
-    orchestra.worker()
-
     def counted():
         """A completed run that is on record; one that found another under way completes as skipped, and is not."""
         slots = orchestra.finished()
-        return [run for run in orchestra.runs(collect, "COMPLETED") if run["expected_start_time"] in slots]
+        return [run for run in orchestra.runs("collect", "COMPLETED") if run["expected_start_time"] in slots]
 
     done = orchestra.wait("a run to count", counted)[-1]
-    for each in orchestra.api(f"/deployments/{collect}/schedules"):
-        orchestra.api(f"/deployments/{collect}/schedules/{each['id']}", {"active": False}, "PATCH")
+    orchestra.rest("collect")
     events = orchestra.events()
     gated = [event for event in events if event.type in {EventType.BATCH_ACCEPTED, EventType.BATCH_REFUSED}]
     assert [event.payload["dataset"] for event in gated] == ["airports"], "the drop counts once"
@@ -212,6 +81,25 @@ def test_scheduled_runs_arrive_count_once_and_converge_after_kill_9_of_worker_an
     assert len(slots) == len(set(slots))
     batches = [event for event in orchestra.events() if event.type is gated[0].type]
     assert len(batches) == 1
+
+    # The worker is killed while a flow waits for the ledger's write lock, which would let it go on two seconds later.
+    feed.deliver(
+        [each for each in feed.calendar() if each.dataset == "planes"], orchestra.shell.home / "landing"
+    )
+    with closing(sqlite3.connect(orchestra.shell.home / "record.db", isolation_level=None)) as ledger:
+        ledger.execute("BEGIN IMMEDIATE")
+        run = orchestra.ask("collect", datetime.now(UTC).isoformat())
+        orchestra.wait("the run", lambda: orchestra.api(f"/flow_runs/{run}")["state_type"] == "RUNNING")
+        flows = orchestra.flows()
+        assert len(flows) == 1
+        orchestra.kill("worker")
+        time.sleep(2)
+    orchestra.wait("its flow to end with it", lambda: not flows & orchestra.flows())
+    assert orchestra.api(f"/flow_runs/{run}")["state_type"] == "CRASHED"
+    assert orchestra.finished() == slots, "the slot stays due"
+    assert [event.payload["dataset"] for event in orchestra.events() if event.type is gated[0].type] == [
+        "airports"
+    ]
 
     orchestra.stop()
     orchestra.wait("every process to end", lambda: orchestra.shell.processes() == [])

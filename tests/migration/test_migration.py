@@ -17,6 +17,7 @@ from tidegate.adapters.sql_record.ledger import SqlTransaction
 from tidegate.domain import events
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.events import EventType
+from tidegate.domain.state import MonitorRow, RunRow
 from tidegate.testing.databases import emptied, new_database
 from tidegate.testing.fakes.small import CountingEntropy, TickingClock
 from tidegate.testing.stories import Story
@@ -193,7 +194,7 @@ YOUNGER = {
     "promotion.applied": ("kind", "conditions", "certified_until"),
     "review.opened": ("kind",),
 }
-SECOND_CUT = """
+THIRD_CUT = """
     ALTER TABLE versions DROP COLUMN conditions; ALTER TABLE versions DROP COLUMN certified_until;
     ALTER TABLE packets DROP COLUMN envelope; ALTER TABLE reviews DROP COLUMN kind;
     ALTER TABLE promotions DROP COLUMN kind; ALTER TABLE promotions DROP COLUMN due_at;
@@ -201,12 +202,13 @@ SECOND_CUT = """
     ALTER TABLE approvals DROP COLUMN for_whom; ALTER TABLE approvals DROP COLUMN conditions;
     ALTER TABLE approvals DROP COLUMN revoked; DROP TABLE policy_proposals; DROP TABLE policy_decisions;
     DROP TABLE delegations; DROP TABLE incidents; DROP TABLE erasures;
-    UPDATE alembic_version SET version_num = '0002'
+    UPDATE alembic_version SET version_num = '0003'
 """
 FIRST_CUT = """
     ALTER TABLE batches DROP COLUMN revision; ALTER TABLE batches DROP COLUMN supersedes;
     ALTER TABLE batches DROP COLUMN touches; ALTER TABLE batches DROP COLUMN superseded_by;
     ALTER TABLE scorings DROP COLUMN stage; ALTER TABLE monitor_runs DROP COLUMN outcomes;
+    ALTER TABLE monitor_runs DROP COLUMN occurred_at;
     ALTER TABLE reviews DROP COLUMN followed; DROP TABLE canary_analyses; DROP TABLE runs;
     UPDATE alembic_version SET version_num = '0001'
 """
@@ -238,7 +240,7 @@ def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url
         story = Story(ledger).opened().with_data("2020-01").with_version().in_prod(1)
         story.scored("2020-02", 1).monitored("2020-02", 1, "failed")
     with ledger.engine.begin() as connection:
-        for statement in (*SECOND_CUT.split(";"), *FIRST_CUT.split(";")):
+        for statement in (*THIRD_CUT.split(";"), *FIRST_CUT.split(";")):
             connection.exec_driver_sql(statement)
         connection.exec_driver_sql(
             "UPDATE versions SET facts = replace(facts, ',\"prediction\":\"probability\"', '')"
@@ -249,6 +251,28 @@ def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url
     assert revision(migrated.engine) == REVISION
     assert {event.schema_version for event in migrated.events()} == {1}
     assert migrated.verify() == ()
+
+
+def test_rows_that_did_not_say_when_they_were_recorded_have_it_from_the_chain(url):
+    ledger = opened(url)
+    story = Story(ledger).opened().with_data("2020-01").with_version().in_prod(1)
+    story.scored("2020-02", 1).monitored("2020-02", 1).ran("score", "2020-03-01T06:30:00Z")
+    with ledger.engine.begin() as connection:
+        for statement in (
+            *THIRD_CUT.split(";"),
+            "ALTER TABLE monitor_runs DROP COLUMN occurred_at",
+            "ALTER TABLE runs DROP COLUMN occurred_at",
+            "UPDATE alembic_version SET version_num = '0002'",
+        ):
+            connection.exec_driver_sql(statement)
+    ledger.engine.dispose()
+    migrated = opened(url)
+    assert revision(migrated.engine) == REVISION
+    assert migrated.verify() == ()
+    moments = {event.sequence: event.occurred_at for event in migrated.events()}
+    rows = [*migrated.state().select(MonitorRow), *migrated.state().select(RunRow)]
+    assert [row.occurred_at for row in rows] == [moments[row.sequence] for row in rows]
+    assert len(rows) == 2
 
 
 def lifted(open_body):

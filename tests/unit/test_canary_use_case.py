@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tidegate.application.canary import Step, analyse
 from tidegate.application.lawfulness import unlawful
 from tidegate.application.lower import lower
 from tidegate.application.packet import gather
-from tidegate.application.ports import Segment
+from tidegate.application.ports import Frame, ModelSpec, Segment
 from tidegate.application.promote import climb
 from tidegate.application.resolve import resolve
 from tidegate.application.standing import lifecycle
@@ -26,6 +27,7 @@ from tidegate.domain.policy import Stage
 from tidegate.domain.state import CanaryRow, PromotionRow, ReviewRow, VersionRow
 from tidegate.testing.cases import MODEL, a_policy
 from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
+from tidegate.testing.fakes.small import FixedClock
 
 WELL = "Evidence looks sound to me."
 APRIL, MAY = "2024-04", "2024-05"
@@ -318,6 +320,47 @@ def test_an_open_request_into_prod_falls_with_a_canary_that_fails_later(world: F
     row = world.ledger.state().get(PromotionRow, asked)
     assert row is not None
     assert (row.status, stage(world, 2)) == ("superseded", "candidate")
+
+
+# ── outcomes that come later ──────────────────────────────────────────────────────────────────────
+
+
+class Hearing(StatedEntities):
+    """Outcomes of which more are known every day."""
+
+    def outcomes(
+        self,
+        model: ModelSpec,
+        batches: object,
+        declared: object,
+        window: tuple[datetime, datetime],
+        known_by: datetime,
+    ) -> Frame:
+        return Frame(f"tg1:{known_by:%Y-%m-%d}", Path("outcomes.parquet"), 1)
+
+
+def test_a_canary_that_concluded_is_judged_once_more_when_more_labels_are_known(world: FakePlatform) -> None:
+    world.entities = Hearing(world.frames)
+    told(world).states(*HELD)
+    run(world)
+    held = analysis(world)
+    assert writes(world, lambda: run(world)) == []
+    assert isinstance(world.clock, FixedClock)
+    world.clock.moment += timedelta(days=1)
+    told(world).states(*WORSE)
+    assert kinds(writes(world, lambda: run(world)))[0] is EventType.CANARY_ANALYSED
+    assert (held.standing, analysis(world).standing, stage(world, 2)) == ("holds", "worse", "candidate")
+
+
+def test_on_a_clock_that_went_back_a_canary_that_concluded_stays_concluded(world: FakePlatform) -> None:
+    world.entities = Hearing(world.frames)
+    told(world).states(*HELD)
+    run(world)
+    assert isinstance(world.clock, FixedClock)
+    world.clock.moment -= timedelta(days=9)
+    told(world).states(*HELD, labelled=0)
+    assert writes(world, lambda: run(world)) == []
+    assert analysis(world).standing == "holds"
 
 
 # ── what cannot be measured ───────────────────────────────────────────────────────────────────────

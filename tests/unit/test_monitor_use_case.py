@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tidegate.application.monitor import monitor
+from tidegate.application.monitor import monitor, to_monitor
 from tidegate.application.ports import Frame, ModelSpec, MonitorResult, Segment
 from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
@@ -19,8 +19,10 @@ from tidegate.domain.evidence import Evidence, Verdict
 from tidegate.domain.policy import Policy, ReviewRule
 from tidegate.domain.state import MonitorRow, ReviewRow, VersionRow
 from tidegate.testing.cases import MODEL, a_policy
+from tidegate.testing.fakes.entities import FakeEntities
 from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
 from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.material import FIRST_DAY, trips
 
 NOW = datetime(2024, 2, 1, 6, tzinfo=UTC)
 
@@ -216,6 +218,135 @@ def test_labels_that_come_late_or_are_restated_are_looked_at_once_more(world: Fa
     assert len(told.runs) == 1
     assert run(world) == row
     assert len(events(world, EventType.MONITOR_RAN)) == 2
+
+
+class Heard(FakeEntities):
+    """Trips of the window, one every twelve minutes; what came of each is known three hours later."""
+
+    def _inside(
+        self, model: ModelSpec, batches: object, window: tuple[datetime, datetime]
+    ) -> list[dict[str, Any]]:
+        return [row for row in trips() if window[0] <= row[model.entity_time] < window[1]]  # type: ignore[operator]
+
+
+DAY_ONE, DAY = "2024-01-01", timedelta(days=1)
+
+
+@pytest.fixture
+def hearing(world: FakePlatform) -> FakePlatform:
+    """Return a world in which outcomes of 1 January become known, at noon of that day."""
+    world.entities = Heard(world.frames / "entities")
+    (world.frames / "entities").mkdir()
+    world.scored(period=DAY_ONE)
+    at(world, FIRST_DAY + DAY / 2)
+    return world
+
+
+def at(world: FakePlatform, moment: datetime) -> None:
+    assert isinstance(world.clock, FixedClock)
+    world.clock.moment = moment
+
+
+def test_labels_that_only_become_known_are_looked_at_once_more(hearing: FakePlatform) -> None:
+    """The data are the same: what was not known at noon is the next day."""
+    told = found(hearing, Verdict.INCONCLUSIVE)
+    first = run(hearing, period=DAY_ONE)
+    assert run(hearing, period=DAY_ONE) == first
+    at(hearing, FIRST_DAY + DAY)
+    found(hearing, Verdict.PASSED)
+    second = run(hearing, period=DAY_ONE)
+    assert (first.verdict, second.verdict) == ("inconclusive", "passed")
+    assert first.outcomes != second.outcomes
+    at(hearing, FIRST_DAY + 2 * DAY)
+    third = run(hearing, period=DAY_ONE)
+    at(hearing, FIRST_DAY + 3 * DAY)
+    assert run(hearing, period=DAY_ONE) == third, "by then all were known"
+    assert len(told.runs) == 1
+
+
+def test_on_a_clock_that_went_back_what_was_known_stays_known(hearing: FakePlatform) -> None:
+    at(hearing, FIRST_DAY + 2 * DAY)
+    row = run(hearing, period=DAY_ONE)
+    at(hearing, FIRST_DAY + DAY / 2)
+    assert run(hearing, period=DAY_ONE) == row
+    assert to_monitor(hearing, MODEL, NOW) == ("2024-01",)
+
+
+def test_what_is_to_be_monitored_is_what_nobody_saw_and_what_changed_since(hearing: FakePlatform) -> None:
+    assert to_monitor(hearing, MODEL, FIRST_DAY + DAY) == (DAY_ONE,), "January is not over"
+    run(hearing, period=DAY_ONE)
+    assert to_monitor(hearing, MODEL, NOW) == ("2024-01",)
+    at(hearing, FIRST_DAY + DAY)
+    assert to_monitor(hearing, MODEL, NOW) == ("2024-01", DAY_ONE)
+    at(hearing, NOW)
+    for period in ("2024-01", DAY_ONE):
+        run(hearing, period=period)
+    assert to_monitor(hearing, MODEL, NOW) == ()
+
+
+def test_labels_of_an_old_period_that_come_late_are_found_without_being_asked_for(
+    world: FakePlatform,
+) -> None:
+    world.scored(period="2023-11")
+    for period in ("2023-11", "2024-01"):
+        run(world, period=period)
+    assert to_monitor(world, MODEL, NOW) == ()
+    more_outcomes(world, "tg1:late")
+    assert to_monitor(world, MODEL, NOW) == ("2023-11", "2024-01")
+    run(world, period="2024-01")
+    assert to_monitor(world, MODEL, NOW) == ("2023-11",)
+
+
+def test_of_a_period_that_another_version_scored_anew_its_decisions_are_to_be_monitored(
+    world: FakePlatform,
+) -> None:
+    run(world)
+    world.register(on_behalf_of="p-2")
+    world.scored(version=2, stage="canary")
+    assert to_monitor(world, MODEL, NOW) == ()
+    world.scored(version=2, period="2023-12")
+    assert to_monitor(world, MODEL, NOW) == ("2023-12",)
+
+
+def test_where_the_month_before_was_not_scored_and_nothing_else_is_to_be_done_that_is_said(
+    world: FakePlatform,
+) -> None:
+    run(world)
+    with pytest.raises(Refused) as error:
+        to_monitor(world, MODEL, datetime(2024, 3, 4, tzinfo=UTC))
+    assert (error.value.code, error.value.sentence) == (
+        "not-scored",
+        f"got no decisions of `{MODEL}` in 2024-02, expected some",
+    )
+    more_outcomes(world, "tg1:late")
+    assert to_monitor(world, MODEL, datetime(2024, 3, 4, tzinfo=UTC)) == ("2024-01",)
+
+
+def test_decisions_that_a_later_declaration_does_not_fit_keep_what_was_found_of_them(
+    world: FakePlatform,
+) -> None:
+    """They cannot be scored again: as a failure it would come back with every run, and nothing could end it."""
+    told = found(world, Verdict.PASSED)
+
+    def unfit() -> None:
+        raise BadInput(
+            "monitor-columns", "got decisions without wind, expected load, stops, wind", "score again"
+        )
+
+    told.meanwhile = unfit
+    with pytest.raises(BadInput):
+        run(world)
+    told.meanwhile = lambda: None
+    row = run(world)
+    more_outcomes(world, "tg1:restated")
+    told.meanwhile = unfit
+    with pytest.raises(Refused) as error:
+        run(world)
+    assert error.value.code == "no-longer-monitored"
+    assert error.value.sentence.endswith(
+        "is not again: got decisions without wind, expected load, stops, wind"
+    )
+    assert world.ledger.state().select(MonitorRow) == (row,)
 
 
 def test_what_a_person_is_to_look_at_already_is_not_asked_twice(world: FakePlatform) -> None:

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tidegate.application.lawfulness import unlawful
 from tidegate.application.recording import draft
 from tidegate.application.runs import (
     MAX_SUMMARY,
@@ -10,8 +11,10 @@ from tidegate.application.runs import (
     due_by,
     finish,
     outstanding,
+    ran_ahead,
     schedule_status,
     story_of,
+    waits_for,
     what_came,
 )
 from tidegate.application.status import status
@@ -22,7 +25,7 @@ from tidegate.domain.schedule import CatchUp, Due, Outcome, Schedule
 from tidegate.domain.state import RunRow
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.running import FakeSchedules
-from tidegate.testing.fakes.small import START, FixedClock
+from tidegate.testing.fakes.small import START
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 SCORE = Schedule("score", "score", "0 6 * * *", "UTC", CatchUp.EACH)
@@ -39,12 +42,20 @@ def world(tmp_path):
     return world
 
 
+def at(world, moment):
+    """Set the one clock that the world and its ledger have; it may jump."""
+    world.clock.moment = moment
+
+
 def ran(world, schedule, day, outcome=Outcome.DONE, **more):
+    """Have a slot run at its moment, or later where the clock is later."""
+    at(world, max(world.clock.now(), FIRST + day * DAY))
     service = world.acting("s-6" if schedule == "score" else "s-4")
     return finish(world, service, schedule, FIRST + day * DAY, outcome, "as it was", **more)
 
 
 def asked(world, now):
+    at(world, now)
     return [(schedule.name, each.slot, each.covers) for schedule, each in agenda(world, now)]
 
 
@@ -86,6 +97,7 @@ def test_what_was_run_is_not_due_again_whatever_came_of_it(world):
         assert asked(world, FIRST + HOUR)[0] == ("score", FIRST, 0)
         other = FakePlatform(world.frames)
         other.schedules = world.schedules
+        at(other, FIRST + HOUR)
         ran(other, "score", 0, outcome)
         ran(other, "follow", 0, outcome)
         assert agenda(other, FIRST + HOUR) == ()
@@ -139,7 +151,7 @@ def test_a_run_does_first_what_was_missed_before_it(world):
 
 def test_a_run_does_nothing_that_comes_after_it(world):
     ran(world, "score", 0)
-    world.clock = FixedClock(START + 20 * DAY)
+    at(world, START + 20 * DAY)
     assert due_by(world, SCORE, FIRST + DAY) == (Due(FIRST + DAY),)
 
 
@@ -224,7 +236,7 @@ def test_one_model_that_is_refused_does_not_hide_what_was_done_for_another(world
 def test_a_missed_run_is_shown_after_its_grace_and_gone_once_it_is_made_good(world):
     ran(world, "score", 0)
     ran(world, "follow", 0)
-    world.clock = FixedClock(FIRST + 2 * DAY + HOUR)
+    at(world, FIRST + 2 * DAY + HOUR)
     shown = {item["name"]: item for item in status(world)["schedules"]}
     assert shown["score"]["missed"] == [utc_text(FIRST + DAY)], (
         "the slot of an hour ago may still be run in time"
@@ -263,6 +275,155 @@ def test_schedules_that_cannot_be_read_hide_nothing_else(world):
 
 def test_last_is_the_latest_slot_even_where_another_was_recorded_after_it(world):
     late = datetime(2020, 1, 2, 6, 0, 0, 500000, tzinfo=UTC)  # as text it sorts before the whole second
+    at(world, late)
     finish(world, world.acting("s-6"), "score", late, Outcome.DONE, "half a second later")
     ran(world, "score", 1)
     assert schedule_status(world, late)[0]["last"]["summary"] == "half a second later"
+
+
+# ── a clock that jumps ───────────────────────────────────────────────────────────────────────────
+
+
+def jumped(world, days):
+    """Run all that the schedules ask for on a clock that jumped ahead to the evening of a day."""
+    at(world, FIRST + days * DAY + 12 * HOUR)
+    for schedule, each in agenda(world, world.clock.now()):
+        service = world.acting("s-6" if schedule is SCORE else "s-4")
+        finish(world, service, schedule.name, each.slot, Outcome.NOTHING, "too soon", each.covers)
+
+
+def test_runs_on_a_clock_that_jumped_ahead_do_not_stop_the_schedules_once_it_is_right_again(world):
+    ran(world, "score", 0)
+    ran(world, "follow", 0)
+    jumped(world, 20)
+    assert asked(world, FIRST + HOUR) == [], "what was run in time stays run"
+    for day in (1, 2, 3):
+        now = FIRST + day * DAY + HOUR
+        assert asked(world, now) == [("score", FIRST + day * DAY, 0), ("follow", FIRST + day * DAY, 0)]
+        ran(world, "score", day)
+        ran(world, "follow", day)
+        assert asked(world, now) == []
+    rows = [
+        row for row in world.ledger.state().select(RunRow, schedule="score") if row.summary == "as it was"
+    ]
+    assert len(rows) == 4
+    assert unlawful(world) == ()
+
+
+def test_a_slot_that_nobody_ran_in_time_is_missed_though_it_was_run_ahead_of_the_clock(world):
+    ran(world, "score", 0)
+    jumped(world, 20)
+    at(world, FIRST + DAY + 2 * HOUR)
+    shown = schedule_status(world, world.clock.now())[0]
+    assert shown["last"]["slot"] == utc_text(FIRST)
+    assert shown["missed"] == [utc_text(FIRST + DAY)]
+    assert shown["ahead"] == [utc_text(FIRST + day * DAY) for day in range(1, 21)]
+    assert due_by(world, SCORE, FIRST + DAY) == (Due(FIRST + DAY),)
+
+
+def test_while_the_clock_is_ahead_what_it_ran_counts(world):
+    jumped(world, 20)
+    assert agenda(world, world.clock.now()) == ()
+    assert all(item["ahead"] == [] for item in schedule_status(world, world.clock.now()))
+
+
+def test_on_a_clock_that_went_back_the_runs_behind_it_count_and_those_ahead_do_not(world):
+    for day in range(10):
+        ran(world, "score", day)
+        ran(world, "follow", day)
+    assert asked(world, FIRST + 4 * DAY + HOUR) == []
+    ahead = schedule_status(world, world.clock.now())[0]["ahead"]
+    assert ahead == [utc_text(FIRST + day * DAY) for day in range(5, 10)]
+    events = len(list(world.ledger.events()))
+    for day in (5, 6, 9):
+        assert asked(world, FIRST + day * DAY + HOUR) == [], "as the clock comes by, each counts again"
+    assert len(list(world.ledger.events())) == events
+    assert unlawful(world) == ()
+
+
+def test_clocks_that_differ_by_less_than_a_minute_agree(world):
+    ran(world, "score", 1)
+    ran(world, "follow", 1)
+    assert asked(world, FIRST + DAY - timedelta(seconds=59)) == []
+    assert schedule_status(world, world.clock.now())[0]["ahead"] == []
+
+
+def test_what_a_slot_comes_to_is_told_without_what_was_written_ahead_of_the_clock(world):
+    ran(world, "score", 0)
+    at(world, FIRST + 20 * DAY)
+    scored(world, FIRST + DAY, "2019-12")
+    ran(world, "score", 1)
+    at(world, FIRST + DAY)
+    assert what_came(world, "score", FIRST + DAY) == (Outcome.NOTHING, "nothing new to do")
+
+
+def test_a_ledger_that_was_opened_on_a_clock_ahead_owes_what_came_since_its_next_event(tmp_path):
+    world = FakePlatform(tmp_path)
+    world.schedules = FakeSchedules((SCORE,), {"score": [FIRST + day * DAY for day in range(-60, 30)]})
+    assert asked(world, FIRST - 20 * DAY) == [], "nothing was recorded at any earlier moment"
+    world.accept()
+    assert asked(world, FIRST - 18 * DAY) == [("score", FIRST - 18 * DAY, 0)]
+
+
+def test_status_says_in_one_sentence_what_does_not_count(world):
+    jumped(world, 20)
+    at(world, FIRST + HOUR)
+    score, follow = status(world)["schedules"]
+    assert ran_ahead(score) == (
+        f"score has the slot {utc_text(FIRST + 20 * DAY)} recorded on a clock ahead of this one; "
+        "that counts for nothing here"
+    )
+    ran(world, "score", 0)
+    jumped(world, 25)
+    at(world, FIRST + HOUR)
+    assert "score has 6 slots up to" in ran_ahead(schedule_status(world, world.clock.now())[0])
+    assert follow["ahead"] == [utc_text(FIRST + 20 * DAY)]
+
+
+# ── what waits ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def chain(world):
+    """Collect at five, score at six: scoring comes after collecting. Both ran on the first day."""
+    collect, score = Schedule("collect", "collect", "0 5 * * *", "UTC"), replace(SCORE, after=("collect",))
+    world.schedules = FakeSchedules(
+        (collect, score), {"collect": [slot - HOUR for slot in SLOTS], "score": SLOTS}
+    )
+    at(world, FIRST)
+    finish(world, world.acting("s-6"), "collect", FIRST - HOUR, Outcome.DONE, "a drop")
+    ran(world, "score", 0)
+    return world, score
+
+
+def test_a_slot_waits_for_an_earlier_one_of_a_schedule_that_it_comes_after(chain):
+    world, score = chain
+    at(world, FIRST + 3 * DAY)
+    assert waits_for(world, score, FIRST) is None
+    assert waits_for(world, score, FIRST + DAY) == ("collect", FIRST + DAY - HOUR)
+    assert waits_for(world, score, FIRST + 3 * DAY) == ("collect", FIRST + DAY - HOUR)
+    finish(world, world.acting("s-6"), "collect", FIRST + DAY - HOUR, Outcome.NOTHING, "no drop")
+    assert waits_for(world, score, FIRST + DAY) is None, "what is later holds nobody back"
+    assert waits_for(world, score, FIRST + 2 * DAY) == ("collect", FIRST + 2 * DAY - HOUR)
+
+
+def test_at_the_same_moment_it_waits_too(chain):
+    world, score = chain
+    at(world, FIRST + DAY)
+    assert waits_for(world, score, FIRST + DAY - HOUR) == ("collect", FIRST + DAY - HOUR)
+
+
+def test_nothing_waits_for_a_schedule_that_it_does_not_come_after(chain):
+    world, _ = chain
+    at(world, FIRST + 3 * DAY)
+    assert waits_for(world, SCORE, FIRST + 3 * DAY) is None
+    assert waits_for(world, replace(SCORE, after=("gone",)), FIRST + 3 * DAY) is None
+
+
+def test_what_was_run_ahead_of_the_clock_is_waited_for(chain):
+    world, score = chain
+    at(world, FIRST + 9 * DAY)
+    for day in range(1, 10):
+        finish(world, world.acting("s-6"), "collect", FIRST + day * DAY - HOUR, Outcome.NOTHING, "too soon")
+    at(world, FIRST + DAY)
+    assert waits_for(world, score, FIRST + DAY) == ("collect", FIRST + DAY - HOUR)

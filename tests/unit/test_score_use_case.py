@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
+from tidegate.application.canary import analyse
 from tidegate.application.lower import lower
 from tidegate.application.ports import Frame, ModelSpec, Segment
 from tidegate.application.promote import climb
@@ -21,7 +22,7 @@ from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import ScoringRow, VersionRow
 from tidegate.testing.cases import MODEL, a_policy
-from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
 from tidegate.testing.fakes.scorer import FakeScorer
 from tidegate.testing.material import trips, write_rows
 
@@ -35,6 +36,7 @@ class Rows:
         self._folder = folder
         self.asked = 0
         self.load = 0.0
+        self.outcomes_known = True
 
     def frame(
         self, model: ModelSpec, batches: object, declared: object, window: tuple[datetime, datetime]
@@ -42,6 +44,10 @@ class Rows:
         self.asked += 1
         inside = [row for row in trips() if window[0] <= row["departs_at"] < window[1]]  # type: ignore[operator]
         rows = [{**row, "stops": 5 + self.load} for row in inside]
+        if not self.outcomes_known:
+            rows = [
+                {**row, "status": "pending", "late": None, "delay": None, "known_at": None} for row in rows
+            ]
         return write_rows(rows, self._folder / f"rows-{self.asked}.parquet")
 
 
@@ -62,6 +68,16 @@ class Watched(FakeScorer):
         return segment
 
 
+def store_in(folder: Path) -> SimpleNamespace:
+    """Return a store without a feature: what it joins is what it was told to keep."""
+
+    def joined(entities: Frame, _: str, keep: Sequence[str]) -> Frame:
+        rows = [{name: row[name] for name in keep} for row in pq.read_table(entities.path).to_pylist()]
+        return write_rows(rows, folder / f"joined-{entities.path.name}")
+
+    return SimpleNamespace(training_frame=joined, verify=lambda _: None)
+
+
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     """Return a world with version 1 live and version 2 in canary, in which scoring works."""
@@ -69,8 +85,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     world.accept()
     world.entities = Rows(tmp_path)
     world.scorer = Watched()
-    store = SimpleNamespace(training_frame=lambda entities, *_, **__: entities, verify=lambda _: None)
-    monkeypatch.setitem(world.__dict__, "features", store)
+    monkeypatch.setitem(world.__dict__, "features", store_in(tmp_path))
     world.register()
     climb(world, world.acting("p-2"), MODEL, 1, Stage.PROD)
     approved(world, 1)
@@ -93,8 +108,7 @@ def watched(world: FakePlatform) -> Watched:
 
 
 def rows_asked(world: FakePlatform) -> int:
-    assert isinstance(world.entities, Rows)
-    return world.entities.asked
+    return rows_of(world).asked
 
 
 def scored(world: FakePlatform) -> list[Event]:
@@ -141,12 +155,60 @@ def test_a_version_that_entered_canary_later_scores_what_the_live_one_has_scored
     assert (canary.version, canary.stage, canary.entities) == (2, "canary", alone.entities)
 
 
+def rows_of(world: FakePlatform) -> Rows:
+    assert isinstance(world.entities, Rows)
+    return world.entities
+
+
+def test_rows_are_named_by_what_was_scored_and_not_by_what_is_heard_of_them_later(
+    world: FakePlatform,
+) -> None:
+    """A canary that scores a month after its outcomes came has scored the live version's very rows."""
+    lower(world, world.acting("p-5"), MODEL, Action.DEMOTE, "Not yet.", 2, Stage.CANDIDATE)
+    rows_of(world).outcomes_known = False
+    (alone,) = run(world)
+    climb(world, world.acting("p-2"), MODEL, 2)
+    rows_of(world).outcomes_known = True
+    live, canary = run(world)
+    assert (live, canary.entities) == (alone, alone.entities)
+    world.entities = StatedEntities(world.frames)
+    analyse(world, world.acting("s-4"), MODEL)
+    assert isinstance(world.monitors, StatedMonitors)
+    ((_, beside),) = world.monitors.compared
+    assert isinstance(beside, Segment)
+    assert beside.root == alone.root
+
+
+def test_nothing_that_came_of_a_row_reaches_what_is_scored(world: FakePlatform) -> None:
+    seen: list[Frame] = []
+    scorer = watched(world)
+    plain = scorer.score
+
+    def looking(artifact: Path, digest: str, model: ModelSpec, frame: Frame, into: Path) -> Segment:
+        seen.append(frame)
+        return plain(artifact, digest, model, frame, into)
+
+    scorer.score = looking  # type: ignore[method-assign]
+    run(world)
+    assert {frame.columns for frame in seen} == {("departs_at", "line", "trip", "load", "stops")}
+
+
+def test_only_the_versions_that_answer_for_it_score_a_period(world: FakePlatform) -> None:
+    assert [row.version for row in run_for(world, 1)] == [1]
+    assert [event.payload["version"] for event in scored(world)] == [1]
+    assert run_for(world, 3) == ()
+    assert [row.version for row in run_for(world, 1, 2)] == [1, 2]
+
+
+def run_for(world: FakePlatform, *versions: int) -> tuple[ScoringRow, ...]:
+    return score(world, world.acting("s-6"), MODEL, JANUARY, versions)
+
+
 def test_rows_that_were_restated_in_between_are_named_as_other_rows(world: FakePlatform) -> None:
     lower(world, world.acting("p-5"), MODEL, Action.DEMOTE, "Not yet.", 2, Stage.CANDIDATE)
     run(world)
     climb(world, world.acting("p-2"), MODEL, 2)
-    assert isinstance(world.entities, Rows)
-    world.entities.load = 1.0
+    rows_of(world).load = 1.0
     live, canary = run(world)
     assert live.entities != canary.entities
 
@@ -155,8 +217,7 @@ def test_a_first_version_in_canary_scores_alone(tmp_path: Path, monkeypatch: pyt
     world = FakePlatform(tmp_path)
     world.accept()
     world.entities, world.scorer = Rows(tmp_path), Watched()
-    store = SimpleNamespace(training_frame=lambda entities, *_, **__: entities, verify=lambda _: None)
-    monkeypatch.setitem(world.__dict__, "features", store)
+    monkeypatch.setitem(world.__dict__, "features", store_in(tmp_path))
     world.register()
     climb(world, world.acting("p-2"), MODEL, 1)
     assert [(row.version, row.stage) for row in run(world)] == [(1, "canary")]

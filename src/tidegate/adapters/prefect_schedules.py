@@ -1,8 +1,10 @@
 """Schedules as Prefect's own deployments declare them, in ``pipelines/prefect.yaml``.
 
-A scheduled deployment has one schedule and lends it its name; ``tags: [catch-up=latest]`` says what is done
-about missed slots. Only cron of five plain fields is read: what is wider (seconds, ``L``, a day of the month
-and of the week at once) means different things to different readers, and ours must see the server's slots.
+A scheduled deployment has one schedule and lends it its name. ``tags: [catch-up=latest]`` says what is done
+about missed slots; ``tags: [after=NAME]``, once or more, whose work it needs: a deployment above it in the file,
+so that no two can wait for each other. Only cron of five plain fields is read: what is wider (seconds, ``L``, a
+day of the month and of the week at once) means different things to different readers, and ours must see the
+server's slots.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from tidegate.adapters.shared.yaml_reader import Node, Reader, read_text
 from tidegate.domain.schedule import CatchUp, Schedule
 
 CATCH_UP = "catch-up="
+AFTER = "after="
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _ENTRYPOINT = re.compile(r"([A-Za-z_]\w*)\.py:([A-Za-z_]\w*)")
 _FIELD = re.compile(r"(?:\*|[0-9]+|[A-Za-z]{3})(?:-(?:[0-9]+|[A-Za-z]{3}))?(?:/[0-9]+)?")
@@ -62,8 +65,9 @@ class PrefectSchedules:
         source = f"{self._file.parent.name}/{self._file.name}"
         reader = Reader(read_text(self._file, "schedules", "Prefect's deployments"), source, "schedules")
         found: dict[str, Schedule] = {}
+        above: dict[str, tuple[str, ...]] = {}
         for deployment in _list(reader.root.members(("deployments",), None), "deployments"):
-            schedule = _schedule(deployment)
+            schedule = _schedule(deployment, above)
             if schedule is not None and schedule.name in found:
                 deployment.fault(f"the deployment {schedule.name!r} again", "each name once")
             elif schedule is not None:
@@ -86,9 +90,15 @@ def _moments(schedule: Schedule, after: datetime) -> Iterator[datetime]:
         yield wall.replace(tzinfo=zone, fold=int(leapt)).astimezone(UTC)
 
 
-def _schedule(deployment: Node) -> Schedule | None:
-    """Return a deployment's schedule, None if it has none or its faults were noted."""
+def _schedule(deployment: Node, above: dict[str, tuple[str, ...]]) -> Schedule | None:
+    """Return a deployment's schedule, None if it has none or its faults were noted.
+
+    ``above`` has what the deployments above it come after, and gains this one's.
+    """
     fields = deployment.members(("name", "entrypoint"), None)
+    after = _after(_list(fields, "tags"), above)
+    if "name" in fields:
+        above[str(fields["name"].value)] = after
     if "schedule" in fields:
         fields["schedule"].fault("`schedule`", "`schedules`, a list of one")
     given = _list(fields, "schedules")
@@ -110,6 +120,7 @@ def _schedule(deployment: Node) -> Schedule | None:
         _zone(timing["timezone"]) if "timezone" in timing else "UTC",
         _catch_up(_list(fields, "tags")),
         _parameters(fields),
+        after,
     )
     if "active" in timing and not isinstance(timing["active"].value, bool):
         timing["active"].fault(timing["active"].shown, "true or false")
@@ -164,6 +175,20 @@ def _catch_up(tags: list[Node]) -> CatchUp:
         wishes[0].fault(wishes[0].shown, " or ".join(f"{CATCH_UP}{each}" for each in CatchUp))
         return CatchUp.EACH
     return CatchUp(wish)
+
+
+def _after(tags: list[Node], above: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return all that a deployment comes after, through others too: one that is paused breaks no chain."""
+    found: set[str] = set()
+    for tag in tags:
+        name = str(tag.value).removeprefix(AFTER)
+        if not str(tag.value).startswith(AFTER):
+            continue
+        if name not in above:
+            tag.fault(tag.shown, f"{AFTER}NAME, a deployment above it")
+        else:
+            found |= {name, *above[name]}
+    return tuple(name for name in above if name in found)
 
 
 def _parameters(fields: Mapping[str, Node]) -> Mapping[str, Any]:

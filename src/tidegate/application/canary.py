@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from tidegate.application.features import accepted, declared
 from tidegate.application.ingest import period_window
 from tidegate.application.lower import lower
+from tidegate.application.moments import heard_by
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Comparison, Frame, Segment, StateReader, Transaction
 from tidegate.application.promote import request
@@ -86,13 +87,15 @@ def _analysed(
     state = platform.ledger.state()
     spec = platform.models.spec(scoring.model)
     files, _ = accepted(platform, state, None)
-    outcomes = platform.entities.frame(spec, files, declared(platform), period_window(scoring.period))
     known = state.get(CanaryRow, scoring.model, scoring.version, scoring.period)
+    known_by = heard_by(platform.clock.now(), known.occurred_at if known else None)
+    window = period_window(scoring.period)
+    outcomes = platform.entities.outcomes(spec, files, declared(platform), window, known_by)
     concluded = known is not None and known.standing != Standing.WAITS and known.sequence > scoring.sequence
     if known is not None and concluded and known.analysis["outcomes"] == outcomes.digest:
-        return known  # on other outcomes, restated ones, it is judged once more
+        return known  # on other outcomes, late or restated ones, it is judged once more
     while True:
-        payload = _measured(platform, life, rule, scoring, outcomes)
+        payload = _measured(platform, life, rule, scoring, outcomes, known_by)
         with platform.ledger.transaction() as tx:
             now = lifecycle(tx, scoring.model)
             if now.in_prod() == life.in_prod():
@@ -101,7 +104,12 @@ def _analysed(
 
 
 def _measured(
-    platform: Platform, life: Lifecycle, rule: CanaryRule, scoring: ScoringRow, outcomes: Frame
+    platform: Platform,
+    life: Lifecycle,
+    rule: CanaryRule,
+    scoring: ScoringRow,
+    outcomes: Frame,
+    known_by: datetime,
 ) -> dict[str, Any]:
     state, live = platform.ledger.state(), life.in_prod()
     spec = platform.models.spec(scoring.model)
@@ -110,7 +118,6 @@ def _measured(
         found = Comparison(scoring.rows, 0, 0, LOSSES[spec.prediction], None, None, None, None)
         verdict = _nothing_beside(scoring, live)
     else:
-        known_by = platform.clock.now()
         found = platform.monitors.compare(spec, _segment(platform, scoring), baseline, outcomes, known_by)
         verdict = judge_canary(rule, found.rows, found.labelled, found.days, found.gain, found.baseline_loss)
     return {

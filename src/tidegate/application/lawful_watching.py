@@ -4,7 +4,7 @@
     P5  a canary was compared with what was live then, else with the fallback
     V1…V5  a canary's verdict is what its own figures come to under the rule in force (`domain.rollout`)
     R1  a review is opened and decided once, by a person who holds its role, and followed once, for that person
-    S1  a slot of a schedule counts once
+    S1  a slot of a schedule counts once; again only where the clock has gone back behind the run that counted
 
 That the figures were measured is not shown: whoever can write past the use cases can write figures too.
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 from tidegate.application.follow import DOING
 from tidegate.application.standing import entered_canary, lifecycle
+from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Measure
 from tidegate.domain.fold import StateView
@@ -115,7 +116,8 @@ def _followed(view: StateView, event: Event, _: Policy) -> Breaches:
 
 def _ran(view: StateView, event: Event, _: Policy) -> Breaches:
     said = event.payload
-    if view.get(RunRow, said["schedule"], said["slot"]):
+    before = view.get(RunRow, said["schedule"], said["slot"])
+    if before is not None and utc_time(before.occurred_at) <= utc_time(event.occurred_at):
         yield "S1", f"the slot {said['slot']} of {said['schedule']} is run again"
 
 

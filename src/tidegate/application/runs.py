@@ -1,20 +1,24 @@
-"""Runs of schedules: what is due, what was missed, and that each slot counts once."""
+"""Runs of schedules: what is due, what was missed, what waits, and that each slot counts once.
+
+A run that was recorded on a clock ahead of the present one (`ahead`) is no ground for anything here: the clock
+was wrong then or is wrong now, and either way the slots between are somebody's to run.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tidegate.application.moments import happened
 from tidegate.application.platform import Acting, Platform
-from tidegate.application.ports import StateReader
 from tidegate.application.recording import draft, permit
 from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.events import EventType
-from tidegate.domain.schedule import Due, Outcome, Schedule, due, missed
+from tidegate.domain.schedule import SKEW, Due, Outcome, Schedule, due, in_order, missed
 from tidegate.domain.state import RunRow
 
 #: How much of a summary is kept in the record.
@@ -25,11 +29,15 @@ IDLE = frozenset({"no-data", "nothing-to-score", "nothing-to-score-with", "not-s
 
 @dataclass(frozen=True)
 class Outstanding:
-    """A schedule, its last run if it ever ran, and the slots behind us that were not run since."""
+    """A schedule, its last run if it ever ran, and the slots behind us that were not run since.
+
+    ``ahead`` are the slots that were run on a clock ahead of this one: they do not count.
+    """
 
     schedule: Schedule
     last: RunRow | None
     slots: tuple[datetime, ...]
+    ahead: tuple[datetime, ...] = ()
 
 
 def outstanding(platform: Platform, now: datetime) -> tuple[Outstanding, ...]:
@@ -45,17 +53,12 @@ def outstanding(platform: Platform, now: datetime) -> tuple[Outstanding, ...]:
 
 
 def agenda(platform: Platform, now: datetime) -> tuple[tuple[Schedule, Due], ...]:
-    """Return all that is to be run now, by slot over all schedules; at the same moment, in the file's order.
+    """Return all that is to be run now, in the order in which nothing has to wait (`domain.schedule.in_order`).
 
     Raises:
         BadInput: the schedules' file breaks the format.
     """
-    asked = [
-        (item.schedule, each)
-        for item in outstanding(platform, now)
-        for each in due(item.slots, item.schedule.catch_up)
-    ]
-    return tuple(sorted(asked, key=lambda pair: pair[1].slot))
+    return in_order([(item.schedule, item.slots) for item in outstanding(platform, now)])
 
 
 def due_by(platform: Platform, schedule: Schedule, slot: datetime) -> tuple[Due, ...]:
@@ -67,12 +70,23 @@ def due_by(platform: Platform, schedule: Schedule, slot: datetime) -> tuple[Due,
     Raises:
         BadInput: the schedules' file breaks the format.
     """
-    last = _last(platform.ledger.state(), schedule.name)
+    last, _ = _counted(platform, schedule.name)
     if last is not None and utc_time(last.slot) >= slot:
         return ()
     declared = schedule in platform.schedules.all()
     before = _outstanding(platform, schedule, slot).slots if declared else ()
     return due(sorted({*before, slot}), schedule.catch_up)
+
+
+def waits_for(platform: Platform, schedule: Schedule, slot: datetime) -> tuple[str, datetime] | None:
+    """Return the first slot that one of this schedule has to wait for (S4), with its schedule's name, or None.
+
+    Raises:
+        BadInput: the schedules' file breaks the format.
+    """
+    before = [each for each in platform.schedules.all() if each.name in schedule.after]
+    found = [(each.name, slots[0]) for each in before if (slots := _outstanding(platform, each, slot).slots)]
+    return min(found, key=lambda pair: pair[1], default=None)
 
 
 def finish(
@@ -84,7 +98,7 @@ def finish(
     summary: str,
     covers: int = 0,
 ) -> RunRow:
-    """Record what came of a slot; a slot that is recorded stays as it is (S1).
+    """Record what came of a slot; a slot that is recorded stays as it is (S1), unless that was ahead of the clock.
 
     Raises:
         Refused: rule A1.
@@ -99,8 +113,9 @@ def finish(
         "covers": covers,
     }
     with platform.ledger.transaction() as tx:
-        if tx.get(RunRow, schedule, name) is None:
-            key = f"run/{schedule}/{name}"
+        before, now = tx.get(RunRow, schedule, name), platform.clock.now()
+        if before is None or utc_time(before.occurred_at) > now + SKEW:
+            key = f"run/{schedule}/{name}" + (f"/{before.sequence}" if before else "")
             tx.append(draft(acting, EventType.RUN_FINISHED, f"schedule/{schedule}", payload, key=key))
         row = tx.get(RunRow, schedule, name)
     assert row is not None  # the fold of the event just appended
@@ -121,11 +136,11 @@ def what_came(
     together come to what one uninterrupted run comes to. ``refusals`` are (code, sentence) of what was
     refused without an event.
     """
-    last = _last(platform.ledger.state(), schedule)
+    recorded = [row.sequence for row in platform.ledger.state().select(RunRow, schedule=schedule)]
     story = story_of(schedule, slot)
     written = [
         event.type
-        for event in platform.ledger.events(after=last.sequence if last else 0)
+        for event in platform.ledger.events(after=max(recorded, default=0))
         if event.correlation == story
     ]
     counts = Counter(written)
@@ -140,6 +155,8 @@ def what_came(
 
 def schedule_status(platform: Platform, now: datetime) -> list[dict[str, Any]]:
     """Return each schedule with its last run, the slots nobody ran in time (S2), and the next one.
+
+    ``ahead`` has the slots that were run on a clock ahead of this one, and do not count (S5).
 
     Raises:
         BadInput: the schedules' file breaks the format.
@@ -157,20 +174,41 @@ def schedule_status(platform: Platform, now: datetime) -> list[dict[str, Any]]:
                 if last
                 else None,
                 "missed": [utc_text(slot) for slot in missed(item.slots, now)],
+                "ahead": [utc_text(slot) for slot in item.ahead],
                 "next": utc_text(following) if following else None,
             }
         )
     return found
 
 
-def _outstanding(platform: Platform, schedule: Schedule, now: datetime) -> Outstanding:
-    last = _last(platform.ledger.state(), schedule.name)
+def ran_ahead(item: Mapping[str, Any]) -> str:
+    """Return one sentence about the ``ahead`` slots of one of `schedule_status`'s schedules."""
+    slots = item["ahead"]
+    told = f"the slot {slots[0]}" if len(slots) == 1 else f"{len(slots)} slots up to {slots[-1]}"
+    return f"{item['name']} has {told} recorded on a clock ahead of this one; that counts for nothing here"
+
+
+def ahead(row: RunRow, now: datetime) -> bool:
+    """Say whether a run, or its slot, lies ahead of ``now`` by more than clocks that agree may differ."""
+    return max(utc_time(row.slot), utc_time(row.occurred_at)) > now + SKEW
+
+
+def _outstanding(platform: Platform, schedule: Schedule, until: datetime) -> Outstanding:
+    last, too_soon = _counted(platform, schedule.name)
     if last is not None:
-        return Outstanding(schedule, last, platform.schedules.slots(schedule, utc_time(last.slot), now))
+        slots = platform.schedules.slots(schedule, utc_time(last.slot), until)
+        return Outstanding(schedule, last, slots, too_soon)
     opening = next(iter(platform.ledger.events(stream="ledger")), None)
-    slots = platform.schedules.slots(schedule, utc_time(opening.occurred_at), now) if opening else ()
-    return Outstanding(schedule, None, slots[-1:])
+    if opening is None:
+        return Outstanding(schedule, None, (), too_soon)
+    slots = platform.schedules.slots(schedule, happened(platform, opening), until)
+    return Outstanding(schedule, None, slots[-1:], too_soon)
 
 
-def _last(state: StateReader, schedule: str) -> RunRow | None:
-    return max(state.select(RunRow, schedule=schedule), key=lambda row: utc_time(row.slot), default=None)
+def _counted(platform: Platform, schedule: str) -> tuple[RunRow | None, tuple[datetime, ...]]:
+    """Return the last run that counts on the present clock, and the slots of those that do not."""
+    now, rows = platform.clock.now(), platform.ledger.state().select(RunRow, schedule=schedule)
+    too_soon = sorted(utc_time(row.slot) for row in rows if ahead(row, now))
+    counted = [row for row in rows if not ahead(row, now)]
+    # Read as times: as text, half a second sorts before the whole one.
+    return max(counted, key=lambda row: utc_time(row.slot), default=None), tuple(too_soon)

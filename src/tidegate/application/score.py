@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tidegate.application.features import accepted, declared, trusted
 from tidegate.application.ingest import period_window
+from tidegate.application.periods import require_standing
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Frame, ModelSpec
 from tidegate.application.recording import draft, permit
-from tidegate.application.standing import lifecycle
 from tidegate.domain.actors import Permission
 from tidegate.domain.errors import Refused
 from tidegate.domain.events import EventType
-from tidegate.domain.policy import Stage
 from tidegate.domain.state import ScoringRow, VersionRow
 
-#: Who scores: the live version's answer is the one that counts, a canary's is kept to be compared.
-SCORING = (Stage.PROD, Stage.CANARY)
 
-
-def score(platform: Platform, acting: Acting, model: str, period: str) -> tuple[ScoringRow, ...]:
+def score(
+    platform: Platform, acting: Acting, model: str, period: str, versions: Collection[int] | None = None
+) -> tuple[ScoringRow, ...]:
     """Score every row of a period, on features as they were known at each row's time; live version first.
 
     All versions score the same frame. Each artifact is loaded by its verified digest. What a version has
     scored it does not score again; one that moved meanwhile is asked about once more, where it stands then.
+    With ``versions`` only those score, as far as they stand in prod or canary.
 
     Raises:
         Refused: rule A1, or nothing stands in prod or canary. BadInput: no such model, or a malformed period.
@@ -32,27 +33,16 @@ def score(platform: Platform, acting: Acting, model: str, period: str) -> tuple[
     permit(platform, acting, Permission.SCORE, f"model/{model}")
     frame: Frame | None = None
     while True:
-        versions = _standing(platform, model)
         state = platform.ledger.state()
-        known = {version.number: state.get(ScoringRow, model, period, version.number) for version in versions}
-        missing = [version for version in versions if known[version.number] is None]
+        standing = require_standing(state, model)
+        asked = [row for row in standing if versions is None or row.number in versions]
+        known = {row.number: state.get(ScoringRow, model, period, row.number) for row in asked}
+        missing = [row for row in asked if known[row.number] is None]
         if not missing:
             return tuple(row for row in known.values() if row is not None)
         frame = frame or _frame(platform, spec, period)
         for version in missing:
             _score(platform, acting, spec, version, frame, period)
-
-
-def _standing(platform: Platform, model: str) -> list[VersionRow]:
-    life = lifecycle(platform.ledger.state(), model)
-    versions = [row for stage in SCORING for row in life.versions.values() if row.stage == stage]
-    if not versions:
-        raise Refused(
-            "nothing-to-score-with",
-            f"got no version of `{model}` in prod or canary, expected one to score with",
-            f"promote one: tidegate promote {model} VERSION",
-        )
-    return versions
 
 
 def _frame(platform: Platform, spec: ModelSpec, period: str) -> Frame:
@@ -64,7 +54,10 @@ def _frame(platform: Platform, spec: ModelSpec, period: str) -> Frame:
             "nothing-to-score", f"got no row of `{spec.name}` in {period}, expected some", "ingest its drop"
         )
     trusted(platform, state)
-    return platform.features.training_frame(entities, spec.service, keep=entities.columns)
+    # What came of the rows stays out: the frame names what was scored, whatever is heard of it later.
+    told = (spec.entity_time, *spec.keys, *spec.numeric, *spec.categorical)
+    keep = [name for name in entities.columns if name in told]
+    return platform.features.training_frame(entities, spec.service, keep=keep)
 
 
 def _score(

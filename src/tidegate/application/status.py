@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from tidegate.application.periods import gaps
 from tidegate.application.platform import Platform
 from tidegate.application.projection import SINK
 from tidegate.application.revisions import in_force
@@ -14,14 +16,18 @@ from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
 from tidegate.domain.state import BatchRow, ModelRow, PolicyRow, PromotionRow, ReviewRow, VersionRow
 
+R = TypeVar("R")
+
 
 def status(platform: Platform) -> dict[str, Any]:
     """Return the state of everything in one mapping: folded state, and the schedules beside it.
 
-    Schedules that cannot be read hide nothing else: ``schedules`` is then empty and ``schedules_fault`` says why.
+    What cannot be read hides nothing else: ``schedules`` is then empty and ``schedules_fault`` says why, and
+    ``gaps`` and ``gaps_fault`` likewise.
     """
     state, now = platform.ledger.state(), platform.clock.now()
-    schedules, fault = _schedules(platform)
+    schedules, fault = _read(lambda: schedule_status(platform, now))
+    missing, gaps_fault = _read(lambda: gaps(platform, now))
     policy = state.select(PolicyRow, in_force=True)
     # One row a batch: what was restated is no longer in force, and two drops may bring the same batch.
     batches = {(row.dataset, row.period, row.batch): row for row in in_force(state)}.values()
@@ -71,12 +77,14 @@ def status(platform: Platform) -> dict[str, Any]:
         },
         "schedules": schedules,
         "schedules_fault": fault,
+        "gaps": missing,
+        "gaps_fault": gaps_fault,
         "projected_to": platform.ledger.cursor(SINK),
     }
 
 
-def _schedules(platform: Platform) -> tuple[list[dict[str, Any]], str]:
+def _read(look: Callable[[], list[R]]) -> tuple[list[R], str]:
     try:
-        return schedule_status(platform, platform.clock.now()), ""
+        return look(), ""
     except BadInput as fault:
         return [], fault.sentence

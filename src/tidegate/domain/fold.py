@@ -299,7 +299,7 @@ def _canary_analysed(_: View, event: Event) -> list[Row]:
 
 
 def _monitor_ran(_: View, event: Event) -> list[Row]:
-    return [_row(MonitorRow, event)]
+    return [_row(MonitorRow, event, occurred_at=event.occurred_at)]
 
 
 def _review_opened(_: View, event: Event) -> list[Row]:
@@ -317,7 +317,7 @@ def _review_followed(view: View, event: Event) -> list[Row]:
 
 
 def _run_finished(_: View, event: Event) -> list[Row]:
-    return [_row(RunRow, event)]
+    return [_row(RunRow, event, occurred_at=event.occurred_at)]
 
 
 def _registry_repaired(_: View, event: Event) -> list[Row]:

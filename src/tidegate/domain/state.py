@@ -306,7 +306,10 @@ class DelegationRow(Row):
 
 @dataclass(frozen=True)
 class ScoringRow(Row):
-    """One batch of decisions by one version over one period. ``stage`` is where the version stood then."""
+    """One batch of decisions by one version over one period. ``stage`` is where the version stood then.
+
+    ``entities`` names the rows by time, keys and inputs, and by nothing that came of them.
+    """
 
     TABLE: ClassVar[str] = "scorings"
     KEY: ClassVar[tuple[str, ...]] = ("model", "period", "version")
@@ -349,7 +352,7 @@ class CanaryRow(Row):
 
 @dataclass(frozen=True)
 class MonitorRow(Row):
-    """The latest run of a monitor over one period's decisions, on the outcomes it names."""
+    """The latest run of a monitor over one period's decisions, on the outcomes it names, as known then."""
 
     TABLE: ClassVar[str] = "monitor_runs"
     KEY: ClassVar[tuple[str, ...]] = ("model", "period", "version")
@@ -362,6 +365,7 @@ class MonitorRow(Row):
     report: str
     outcomes: str
     review: str
+    occurred_at: str
     sequence: int
 
 
@@ -394,7 +398,10 @@ class ReviewRow(Row):
 
 @dataclass(frozen=True)
 class RunRow(Row):
-    """One slot of a schedule that was run. ``outcome`` is done, nothing or refused; ``covers`` earlier slots."""
+    """One slot of a schedule that was run. ``outcome`` is done, nothing or refused; ``covers`` earlier slots.
+
+    A slot that was run on a clock ahead of a later one is run again: ``occurred_at`` tells.
+    """
 
     TABLE: ClassVar[str] = "runs"
     KEY: ClassVar[tuple[str, ...]] = ("schedule", "slot")
@@ -404,6 +411,7 @@ class RunRow(Row):
     outcome: str
     summary: str
     covers: int
+    occurred_at: str
     sequence: int
 
 

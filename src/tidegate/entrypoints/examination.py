@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
+from tidegate.adapters.shared.files import partials, sweep
 from tidegate.application.features import trusted
 from tidegate.application.projection import SINK
+from tidegate.application.runs import ran_ahead, schedule_status
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.state import BatchRow, FeatureViewRow, ModelRow, PolicyRow, VersionRow
@@ -65,6 +67,17 @@ def _keys(here: Tidegate) -> Look:
         f"{', '.join(loose)} readable by others" if loose else "readable by this account only",
         hint,
     )
+
+
+def _files(here: Tidegate) -> Look:
+    swept = sweep(here.settings.home, here.clock.recorded())
+    sentence = (
+        f"removed {len(swept)} that killed commands had left half-written"
+        if swept
+        else "none is half-written"
+    )
+    young = len(partials(here.settings.home))
+    yield True, sentence + (f"; {young} being written, or removed in an hour" if young else ""), ""
 
 
 def _ledger(here: Tidegate) -> Look:
@@ -131,13 +144,25 @@ def _registry(here: Tidegate) -> Look:
         yield True, f"aliases follow the ledger (projected to event {here.ledger.cursor(SINK)})", ""
 
 
+def _schedules(here: Tidegate) -> Look:
+    found = schedule_status(here, here.clock.now())
+    hint = "set the clock right; what was recorded ahead of it is run again when it comes"
+    jumped = [item for item in found if item["ahead"]]
+    for item in jumped:
+        yield False, ran_ahead(item), hint
+    if not jumped:
+        yield True, f"{len(found)} schedules, no run recorded ahead of the clock", ""
+
+
 _LOOKS: dict[str, Callable[[Tidegate], Look]] = {
     "tools": _tools,
     "keys": _keys,
+    "files": _files,
     "ledger": _ledger,
     "policy": _policy,
     "contracts": _contracts,
     "batches": _batches,
     "features": _features,
     "registry": _registry,
+    "schedules": _schedules,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -23,6 +24,9 @@ from tidegate.domain.errors import DependencyFailed
 
 #: How long a first start may take on a slow machine; it creates and migrates Prefect's database.
 START_SECONDS = 120.0
+_LOG = "flow-server.log"
+#: What its database and that one's log take. Where less is left, its own log has no room to say so.
+SCARCE = 8 * 2**20
 
 
 class FlowServer:
@@ -30,11 +34,10 @@ class FlowServer:
 
     def __init__(self, home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
-        self._log = home / "flow-server.log"
-        self._answered = False
+        self._home, self._answered = home, False
         listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
-        with self._log.open("wb") as log:
+        with (home / _LOG).open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
                 [sys.executable, "-m", __name__, str(listening.fileno())],
                 stdin=subprocess.PIPE,
@@ -63,12 +66,11 @@ class FlowServer:
                         return
             except (URLError, TimeoutError, ConnectionError):
                 time.sleep(0.05)
+        code = self._process.poll()
         self.stop()
-        raise DependencyFailed(
-            "no-flow-server",
-            f"got no answer from Prefect's server within {START_SECONDS:.0f} s",
-            f"see {self._log}",
-        )
+        late = f"it did not answer within {START_SECONDS:.0f} s"
+        what = late if code is None else f"it ended with {code} before it answered"
+        raise server_failed(self._home, what, f"see {self._home / _LOG}")
 
     def stop(self) -> None:
         """End it and wait for its end; ending it twice is no error."""
@@ -79,6 +81,23 @@ class FlowServer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def server_failed(home: Path, what: str, hint: str = "see what its own log says") -> DependencyFailed:
+    """Return the sentence for a server that failed; where its disk is as good as full, that is what it says."""
+    left = shutil.disk_usage(home).free
+    if left < SCARCE:
+        return DependencyFailed(
+            "disk-full",
+            f"got Prefect's server failing ({what}) with {left // 1024:,} KiB left, no space left on the disk for "
+            "its database, expected some MiB",
+            "free some space and run the same again; what was committed stays",
+        )
+    return DependencyFailed(
+        "no-flow-server",
+        f"got Prefect's server failing ({what}), expected it to answer",
+        hint,
+    )
 
 
 @cache

@@ -19,13 +19,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tidegate.adapters.shared.files import sweep
 from tidegate.application.platform import Acting
 from tidegate.application.projection import drain
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.state import ActorRow
-from tidegate.entrypoints.flow_server import flow_server
+from tidegate.entrypoints.flow_server import flow_server, server_failed
+from tidegate.entrypoints.worker import end_with_worker
 from tidegate.settings import Settings, load
 
 #: How often a flow's step is tried again when a tool was down, and how many seconds lie between.
@@ -61,6 +63,8 @@ class Service:
 def service(name: str, on_behalf_of: str | None = None, key: str | None = None) -> Service:
     """Authenticate as a service; ``on_behalf_of`` is the id of the person whose work it does, if any.
 
+    From here on the flow ends with the worker that started it. What killed writers left is swept first.
+
     Where people are local the service's own token is used. Elsewhere it is the token of whoever started the
     flow; a person who started it acts as themselves, for nobody else.
 
@@ -69,8 +73,11 @@ def service(name: str, on_behalf_of: str | None = None, key: str | None = None) 
     """
     if on_behalf_of is not None and on_behalf_of != STARTER.get():
         raise _for_another()
+    end_with_worker()
     slot = SLOT.get()
     here = slot.platform if slot else Tidegate(load())
+    if slot is None:
+        sweep(here.settings.home, here.clock.recorded())
     local = here.assurance == "local"
     acting = here.act(
         name if local else None, key=key, on_behalf_of=on_behalf_of, story=slot.story if slot else None
@@ -86,11 +93,14 @@ def when(moment: str | None) -> datetime | None:
 
 
 def worth_retrying(_task: object, _run: object, state: Any) -> bool:
-    """Say whether a failed step may be tried again: only where a tool failed. A refusal stays a refusal."""
+    """Say whether a failed step may be tried again: only where a tool failed. A refusal stays a refusal.
+
+    A disk does not become less full within seconds: that is for a person.
+    """
     try:
         state.result()
-    except DependencyFailed:
-        return True
+    except DependencyFailed as failed:
+        return failed.code != "disk-full"
     except Exception:  # noqa: BLE001  # whatever else it was, the same input would fail the same way
         return False
     return False
@@ -118,6 +128,7 @@ def run_flow(
 
     Raises:
         BadInput: no such flow, or a parameter it does not take.
+        DependencyFailed: Prefect's server failed, for want of room on its disk or otherwise.
         TidegateError: whatever its steps raise.
     """
     known = flow_names(settings)
@@ -125,7 +136,12 @@ def run_flow(
         raise BadInput("unknown-flow", f"got the flow `{name}`, expected one of: {', '.join(known)}", "")
     # Prefect's own events go to its server in the background; what is left of them at the end is no news.
     logging.getLogger("EventsWorker").setLevel(logging.CRITICAL)
-    from prefect.exceptions import ParameterBindError, ParameterTypeError, SignatureMismatchError
+    from prefect.exceptions import (
+        ParameterBindError,
+        ParameterTypeError,
+        PrefectHTTPStatusError,
+        SignatureMismatchError,
+    )
 
     if "on_behalf_of" in parameters:
         raise _for_another()
@@ -147,6 +163,10 @@ def run_flow(
                 f"got parameters that the flow `{name}` does not take: {' '.join(str(error).split())}",
                 f"see pipelines/{name}.py",
             ) from error
+        except (
+            PrefectHTTPStatusError
+        ) as error:  # what the steps did stays done; only Prefect could not note it
+            raise server_failed(settings.home, f"it answered {error.response.status_code}") from error
         finally:
             STARTER.reset(started)
 

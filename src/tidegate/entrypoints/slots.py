@@ -1,32 +1,31 @@
 """What makes a flow of ``pipelines/`` a scheduled one: its slot, its turn, and its line in the record.
 
 A run that was started for a slot does first what the schedule missed before it, then the slot itself; each
-counts once, however often and by whomever it is started (S1). A run by hand has no slot and records none.
+counts once, however often and by whomever it is started (S1). Where another run of the schedule is under way, or
+a slot of a schedule that it comes after was not run (S4), it is skipped, with the reason, and its slot stays due.
+A run by hand has no slot and records none.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from tidegate.application.recording import permit
-from tidegate.application.runs import agenda, due_by, finish, story_of, what_came
+from tidegate.application.runs import agenda, due_by, finish, story_of, waits_for, what_came
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, Refused, TidegateError
-from tidegate.domain.schedule import Due, Schedule, period_before
+from tidegate.domain.schedule import SKEW, Due, Schedule
 from tidegate.domain.state import ModelRow
 from tidegate.entrypoints.flows import SLOT, Service, Slot, in_process, run_flow, service
 from tidegate.settings import load
-
-#: An orchestrator's clock may be ahead of ours by this.
-SKEW = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,19 @@ def each_model(model: str | None, act: Callable[[str], Any]) -> Any:
         return act(model)
     here = _platform()
     state = here.ledger.state()
+    # What is declared and was never trained is left out: there is nothing yet to do anything with.
+    return one_by_one([name for name in here.models.names() if state.get(ModelRow, name) is not None], act)
+
+
+def one_by_one(names: Iterable[str], act: Callable[[str], Any]) -> dict[str, Any]:
+    """Do something for each of several models, or periods; return what came of each, as `each_model`.
+
+    Raises:
+        TidegateError: what failed first, after the others had their turn.
+    """
     done: dict[str, Any] = {}
     failed: list[TidegateError] = []
-    for name in here.models.names():
-        if state.get(ModelRow, name) is None:
-            continue  # declared, and never trained: there is nothing yet to do anything with
+    for name in names:
         try:
             done[name] = act(name)
         except Refused as refusal:
@@ -93,9 +100,9 @@ def each_model(model: str | None, act: Callable[[str], Any]) -> Any:
     return done
 
 
-def month_before(slot: str | None) -> str:
-    """Return the month that was last closed at a slot, or now, like 2013-01."""
-    return period_before(utc_time(slot) if slot else _platform().clock.now())
+def moment_of(slot: str | None) -> datetime:
+    """Return the moment that a run is about: its slot's, or now where it has none."""
+    return utc_time(slot) if slot else _platform().clock.now()
 
 
 def _platform() -> Tidegate:
@@ -126,8 +133,18 @@ def _in_turn(here: Service, asked: Asked, flow: str, act: Callable[[str], Any]) 
         if not mine:
             return {**found, "skipped": True, "said": f"skipped: another run of {schedule.name} is under way"}
         for due in due_by(platform, schedule, asked.slot):
+            if why := _waits(platform, schedule, due):
+                return {**found, "skipped": True, "said": f"skipped: {why}"}
             found["runs"].append(_run(here, schedule.name, due, act))
     return found if found["runs"] else {**found, "said": "recorded by an earlier run"}
+
+
+def _waits(platform: Tidegate, schedule: Schedule, due: Due) -> str:
+    """Return why a slot cannot be run yet, empty where it can."""
+    if (first := waits_for(platform, schedule, due.slot)) is None:
+        return ""
+    before = f"{first[0]} of {utc_text(first[1])}"
+    return f"{schedule.name} of {utc_text(due.slot)} waits for {before}, which was not run"
 
 
 def _schedule(platform: Tidegate, asked: Asked, flow: str) -> Schedule:
@@ -163,11 +180,7 @@ def _run(here: Service, schedule: str, due: Due, act: Callable[[str], Any]) -> d
         found = _refusal(refusal)
     finally:
         SLOT.reset(running)
-    each = [found, *found.values()] if isinstance(found, dict) else []
-    refusals = [
-        (one["refused"], one["sentence"]) for one in each if isinstance(one, dict) and "refused" in one
-    ]
-    outcome, summary = what_came(here.platform, schedule, due.slot, refusals)
+    outcome, summary = what_came(here.platform, schedule, due.slot, list(_refusals(found)))
     row = finish(here.platform, here.acting, schedule, due.slot, outcome, summary, due.covers)
     return {
         "slot": row.slot,
@@ -176,6 +189,15 @@ def _run(here: Service, schedule: str, due: Due, act: Callable[[str], Any]) -> d
         "covers": row.covers,
         "found": found,
     }
+
+
+def _refusals(found: object) -> Iterator[tuple[str, str]]:
+    """Yield what was refused, for whichever model and period, as (code, sentence)."""
+    if isinstance(found, dict) and "refused" in found:
+        yield found["refused"], found["sentence"]
+    elif isinstance(found, dict):
+        for each in found.values():
+            yield from _refusals(each)
 
 
 def _refusal(refusal: Refused) -> dict[str, str]:
@@ -187,7 +209,8 @@ def run_due(here: Tidegate, until: datetime | None, note: Callable[[dict[str, An
 
     Raises:
         BadInput: ``until`` lies ahead, or the schedules' file breaks the format.
-        Refused: somebody else is at it. DependencyFailed: a tool failed; later slots are not run.
+        Refused: somebody else is at it, or at one of its schedules. DependencyFailed: a tool failed. Later
+            slots are not run.
     """
     now = here.clock.now()
     if until is not None and until > now:
@@ -205,4 +228,8 @@ def run_due(here: Tidegate, until: datetime | None, note: Callable[[dict[str, An
         with in_process(here.settings) if asked else nullcontext():
             for schedule, due in asked:
                 slot = f"{schedule.name}/{utc_text(due.slot)}"
-                note(run_flow(here.settings, schedule.flow, {**schedule.parameters, "slot": slot}))
+                found = run_flow(here.settings, schedule.flow, {**schedule.parameters, "slot": slot})
+                note(found)
+                if found.get("skipped"):
+                    why = found["said"].removeprefix("skipped: ")
+                    raise Refused("under-way", why, "run the same again once that has ended")

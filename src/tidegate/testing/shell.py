@@ -12,6 +12,26 @@ from pathlib import Path
 from typing import Any
 
 BIN = Path(sys.executable).parent
+#: What `Shell.several` starts: the command line's own entry, called for one command after the other.
+_SEVERAL = """
+import contextlib, io, json, os, sys
+from tidegate.domain.errors import TidegateError
+from tidegate.entrypoints.cli.app import app
+
+printed = []
+for words, more in json.loads(sys.argv[1]):
+    os.environ.update(more)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            app([*words, "--json"], standalone_mode=False)
+    except TidegateError as error:
+        sys.exit(f"`{' '.join(words)}`: {error.sentence}")
+    for name in more:
+        del os.environ[name]
+    printed.append(json.loads(said.getvalue()))
+json.dump(printed, sys.stdout)
+"""
 
 
 @dataclass(frozen=True)
@@ -44,6 +64,14 @@ class Shell:
         """Run a command that must succeed and return what it printed with ``--json``."""
         return self.json_of([str(BIN / "tidegate"), *words, "--json"], timeout=timeout, **more)
 
+    def several(self, *commands: tuple[Sequence[str], Mapping[str, str]], timeout: float = 900) -> list[Any]:
+        """Run commands that must succeed one after the other in one process; return what each printed as JSON.
+
+        The tools are imported once, which is most of what a short command takes.
+        """
+        told = json.dumps([(list(words), dict(more)) for words, more in commands])
+        return list(self.json_of([sys.executable, "-P", "-c", _SEVERAL, told], timeout=timeout))
+
     def json_of(self, words: Sequence[str], timeout: float = 300, **more: str) -> Any:
         """Run a whole command line that must succeed, and return the JSON it printed."""
         done = self._run(words, timeout, more)
@@ -67,7 +95,11 @@ class Shell:
 
     def processes(self) -> list[str]:
         """Return the command lines of all processes that run for this home (Linux only)."""
-        found = []
+        return list(self.running().values())
+
+    def running(self) -> dict[int, str]:
+        """Return all processes that run for this home, by their number (Linux only)."""
+        found = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 environment = (process / "environ").read_bytes().split(b"\0")
@@ -75,5 +107,5 @@ class Shell:
             except OSError:
                 continue  # it ended while we looked
             if f"TIDEGATE_HOME={self.home}".encode() in environment and words:
-                found.append(words)
+                found[int(process.name)] = words
         return found

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidegate.adapters.shared.disk import disk_full
 from tidegate.adapters.shared.files import write_whole
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed, TidegateError
@@ -62,6 +63,8 @@ def tool_errors(doing: str) -> Iterator[None]:
     except TidegateError:
         raise
     except Exception as error:  # whatever Feast or its stores raise becomes one sentence
+        if full := disk_full(error, "the feature store"):
+            raise full from error
         text = (str(error).strip().splitlines() or [""])[0]
         raise DependencyFailed(
             "feature-store-failed",

@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidegate.adapters.shared.disk import disk_full
+from tidegate.adapters.shared.files import partial
 from tidegate.domain.errors import DependencyFailed, TidegateError
 
 if TYPE_CHECKING:
@@ -92,12 +94,11 @@ class MlflowStore:
                 return
             from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-            part = database.with_name(f".{database.name}.part")
-            part.unlink(missing_ok=True)
             opened: Any = SqlAlchemyStore  # without types
-            store = opened(f"{_SQLITE}{part}", self.artifact_root)
-            store._dispose_engine()  # noqa: SLF001 - MLflow closes its store in no other way
-            part.replace(database)
+            with partial(database) as part:
+                store = opened(f"{_SQLITE}{part}", self.artifact_root)
+                store._dispose_engine()  # noqa: SLF001 - MLflow closes its store in no other way
+                part.replace(database)
 
 
 def _probe(database: Path, wait: float) -> None:
@@ -152,6 +153,8 @@ def _ours(error: Exception) -> bool:
 
 
 def _failed(error: Exception) -> DependencyFailed:
+    if full := disk_full(error, "MLflow's store"):
+        return full
     text = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     text = re.sub(r"//[^/@\s]+@", "//…@", text)  # a store's address may carry a password
     return DependencyFailed(

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from tidegate.domain.errors import BadInput, DependencyFailed
 
 #: The migration this code is written for. A database at any other one is migrated, or refused as newer.
-REVISION = "0003"
-KNOWN = ("0001", "0002", "0003")
+REVISION = "0004"
+KNOWN = ("0001", "0002", "0003", "0004")
 #: How SQLite says that the disk is full (the second: no room for the index beside the log), and PostgreSQL.
 _FULL = {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "53100"}
 #: How long a writer waits for the one write lock before it gives up.

@@ -161,6 +161,20 @@ class Entities(Protocol):
         """Return the rows whose entity time lies in [from, until), ordered by time and key."""
         ...
 
+    def outcomes(
+        self,
+        model: ModelSpec,
+        batches: Mapping[str, Sequence[Path]],
+        declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]],
+        window: tuple[datetime, datetime],
+        known_by: datetime,
+    ) -> Frame:
+        """Return time, keys, label and label time of the same rows; the last two are null where not known by then.
+
+        Two moments between which no outcome of these rows came, left or changed give the same digest.
+        """
+        ...
+
 
 class Trainer(Protocol):
     """Fits, calibrates, measures and converts a model."""

@@ -50,7 +50,7 @@ def run(
     """Run everything that is due, in this process, oldest slot first; each flow acts as its own service.
 
     This is what a crontab or a timer calls where no Prefect server runs. It stops at the first slot whose
-    tools fail: that slot stays due, and the next call goes on there.
+    tools fail, or that has to wait: that slot stays due, and the next call goes on there.
     """
     from tidegate.entrypoints.slots import run_due
 
@@ -60,8 +60,6 @@ def run(
     ran: list[dict[str, Any]] = []
 
     def note(found: dict[str, Any]) -> None:
-        if found.get("skipped"):
-            raise Refused("under-way", found["said"].removeprefix("skipped: "), "wait for it to end", ran=ran)
         for each in found["runs"]:
             row = {"schedule": found["schedule"], **each}
             ran.append(row)
@@ -72,5 +70,8 @@ def run(
                     markup=False,
                 )
 
-    run_due(here, utc_time(until) if until else None, note)
+    try:
+        run_due(here, utc_time(until) if until else None, note)
+    except Refused as refusal:
+        raise Refused(refusal.code, refusal.sentence, refusal.hint, ran=ran) from refusal
     say(ran, as_json, lambda: None if ran else out.print("nothing is due"))

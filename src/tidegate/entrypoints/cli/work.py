@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.application.people import names
+from tidegate.application.runs import ran_ahead
 from tidegate.application.standing import lifecycle
 from tidegate.application.status import status as read_status
 from tidegate.application.timeline import sentence
@@ -74,7 +75,7 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
             out.print(f"held: {model}: a review that must not be missed is overdue, nothing goes up (P9)")
         if not waiting["approvals"] and not waiting["reviews"]:
             out.print("nothing waits for anybody")
-        for line in _clockwork(found):
+        for line in (*_gaps(found), *_clockwork(found)):
             out.print(line, markup=False)
 
     say(found, as_json, render)
@@ -89,7 +90,7 @@ def _due(item: dict[str, Any]) -> str:
 
 
 def _clockwork(found: dict[str, Any]) -> list[str]:
-    """Return what people are told of schedules: what was missed, and what comes next."""
+    """Return what people are told of schedules: what was missed, what does not count, and what comes next."""
     if found["schedules_fault"]:
         return [f"schedules cannot be read: {found['schedules_fault']}"]
     lines = []
@@ -99,8 +100,17 @@ def _clockwork(found: dict[str, Any]) -> list[str]:
             lines.append(
                 f"missed: {item['name']} of {item['missed'][0]}{more}; `tidegate schedule run` catches up"
             )
+        if item["ahead"]:
+            lines.append(f"ahead of the clock: {ran_ahead(item)}")
     coming = min(((item["next"], item["name"]) for item in found["schedules"] if item["next"]), default=None)
     return lines + ([f"next run: {coming[1]} at {coming[0]}"] if coming else [])
+
+
+def _gaps(found: dict[str, Any]) -> list[str]:
+    """Return what people are told of periods that are over and were not scored, or not monitored."""
+    if found["gaps_fault"] and found["gaps_fault"] != found["schedules_fault"]:
+        return [f"gaps cannot be told: {found['gaps_fault']}"]
+    return [f"{item['model']} {item['period']}: {item['gap']}" for item in found["gaps"]]
 
 
 def log(
@@ -192,7 +202,7 @@ def run(
     for pair in parameters or []:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
-            raise BadInput("bad-parameters", f"got `{pair}`, expected NAME=VALUE", "like model=flight_delay")
+            raise BadInput("bad-parameters", f"got `{pair}`, expected NAME=VALUE", "like period=2026-01")
         given[name] = value
     here = platform()
     found = run_flow(here.settings, flow, given, acting(here, as_user).actor)

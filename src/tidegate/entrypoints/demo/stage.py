@@ -6,9 +6,8 @@ import contextlib
 import io
 import json
 import os
-import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -88,8 +87,9 @@ class Stage:
                 "step": step.title,
                 "seconds": round(seconds, 2),
                 "cpu": round(time.process_time() - cpu, 2),
-                # Kilobytes on Linux; a high-water mark, so a step that adds nothing repeats the one before.
-                "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+                "ended": round(
+                    time.time(), 2
+                ),  # real seconds: whoever watches from outside finds the step by it
                 "said": lines,
             }
         )
@@ -99,6 +99,12 @@ class Stage:
             )
             for line in lines or [nothing]:
                 self.console.print(f"            {line}", markup=False)
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Return everything in the record, in its order."""
+        self._catch_up()
+        return self._events
 
     def last(self) -> Event | None:
         """Return the last event, None where there is no ledger yet."""

@@ -71,7 +71,9 @@ def make_model(
         "name": name,
         "prediction": prediction,
         "dataset": dataset,
-        "reads": "what rows.sql reads" if dataset else f"{MARK}: what rows.sql reads, like [orders]",
+        "reads": "what rows.sql reads; the first one's rows are scored"
+        if dataset
+        else f"{MARK}: what rows.sql reads, like [orders]; the first one's rows are scored",
         "from_dataset": dataset or "FILL_IN",
         **_KINDS[prediction],
     }

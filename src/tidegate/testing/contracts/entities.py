@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,37 @@ class EntitiesContract:
         assert {"departs_at", "line", "trip", "late", "known_at", "status"} <= set(frame.columns)
         assert set(_column(frame.path, "status")) == {"arrived", "cancelled", "diverted"}
         assert None in _column(frame.path, "late")
+
+    def test_outcomes_are_what_was_known_of_the_same_rows_by_a_moment(
+        self, subject: Entities, model: ModelSpec, batches: Mapping[str, Sequence[Path]]
+    ) -> None:
+        window, noon = (FIRST_DAY, FIRST_DAY + DAY), FIRST_DAY + DAY / 2
+        frame = subject.frame(model, batches, NO_DECLARED, window)
+        known = subject.outcomes(model, batches, NO_DECLARED, window, noon)
+        assert known.columns == ("departs_at", "line", "trip", "late", "known_at")
+        assert _column(known.path, "departs_at") == _column(frame.path, "departs_at")
+        all_known = list(zip(_column(frame.path, "late"), _column(frame.path, "known_at"), strict=True))
+        heard = [(label, at) if at is not None and at <= noon else (None, None) for label, at in all_known]
+        assert list(zip(_column(known.path, "late"), _column(known.path, "known_at"), strict=True)) == heard
+        assert 0 < sum(at is not None for _, at in heard) < sum(at is not None for _, at in all_known)
+
+    def test_outcomes_have_another_digest_where_one_more_is_known_and_the_same_where_none_is(
+        self, subject: Entities, model: ModelSpec, batches: Mapping[str, Sequence[Path]], tmp_path: Path
+    ) -> None:
+        window = (FIRST_DAY, FIRST_DAY + DAY)
+
+        def digest(known_by: datetime, these: Mapping[str, Sequence[Path]] = batches) -> str:
+            return subject.outcomes(model, these, NO_DECLARED, window, known_by).digest
+
+        noon, minute = FIRST_DAY + DAY / 2, timedelta(minutes=1)
+        assert digest(noon) == digest(noon + 11 * minute) != digest(noon + 12 * minute)
+        assert digest(FIRST_DAY + 2 * DAY) == digest(FIRST_DAY + 9 * DAY)
+        restated = [{**row, "late": not row["late"]} if row["trip"] == 1 else row for row in trips(days=6)]
+        path = write_rows(restated, tmp_path / "restated.parquet").path
+        assert digest(noon, {DATASET: [path]}) != digest(noon)
+        busier = [{**row, "load": 0.5, "stops": 3} for row in trips(days=6)]
+        path = write_rows(busier, tmp_path / "busier.parquet").path
+        assert digest(noon, {DATASET: [path]}) == digest(noon), "what is no outcome changes none"
 
     def test_a_window_without_rows_is_a_frame_of_none(
         self, subject: Entities, model: ModelSpec, batches: Mapping[str, Sequence[Path]]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tidegate.application.ports import Frame, ModelSpec
 from tidegate.domain.errors import BadInput
@@ -26,6 +27,27 @@ class FakeEntities:
         window: tuple[datetime, datetime],
     ) -> Frame:
         """Return the rows of a window, ordered by time and key."""
+        return self._written(self._inside(model, batches, window))
+
+    def outcomes(
+        self,
+        model: ModelSpec,
+        batches: Mapping[str, Sequence[Path]],
+        declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]],
+        window: tuple[datetime, datetime],
+        known_by: datetime,
+    ) -> Frame:
+        """Return what came of the rows of a window, as known by a moment."""
+        told = []
+        for row in self._inside(model, batches, window):
+            known = row[model.label_time] is not None and row[model.label_time] <= known_by
+            outcome = {name: row[name] if known else None for name in (model.label, model.label_time)}
+            told.append({name: row[name] for name in (model.entity_time, *model.keys)} | outcome)
+        return self._written(told)
+
+    def _inside(
+        self, model: ModelSpec, batches: Mapping[str, Sequence[Path]], window: tuple[datetime, datetime]
+    ) -> list[dict[str, Any]]:
         import pyarrow.parquet as pq
 
         rows = [row for path in batches[model.datasets[0]] for row in pq.read_table(path).to_pylist()]
@@ -37,6 +59,9 @@ class FakeEntities:
         seen = [tuple(row[name] for name in order) for row in inside]
         if len(set(seen)) < len(seen):
             raise BadInput("repeated-key", f"got a key of {model.name} twice, expected {order} to name a row")
-        part = write_rows(inside, self._folder / "entities.part")
+        return inside
+
+    def _written(self, rows: Sequence[Mapping[str, Any]]) -> Frame:
+        part = write_rows(rows, self._folder / "entities.part")
         path = part.path.replace(self._folder / f"{part.digest[4:]}.parquet")
         return replace(part, path=path)

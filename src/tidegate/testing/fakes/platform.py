@@ -97,6 +97,16 @@ class StatedEntities(FakeEntities):
     ) -> Frame:
         return Frame(self.digest, Path("outcomes.parquet"), 1)
 
+    def outcomes(
+        self,
+        model: ModelSpec,
+        batches: object,
+        declared: object,
+        window: tuple[datetime, datetime],
+        known_by: datetime,
+    ) -> Frame:
+        return self.frame(model, batches, declared, window)
+
 
 class FakePlatform:
     """Keeps its few files below ``home``. Two platforms on one ``store`` share a ledger, as processes do.

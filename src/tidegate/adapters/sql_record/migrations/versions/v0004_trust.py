@@ -8,8 +8,8 @@ from alembic import op
 
 from tidegate.adapters.sql_record.migrations.gaining import gain
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 #: Columns that older rows gain: (table, column, type, what older events mean by saying nothing).
 GAINED = (
