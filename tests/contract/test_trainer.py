@@ -14,7 +14,8 @@ from tidegate.adapters.model_folders import ModelFolders
 from tidegate.adapters.shared.measures import METRICS
 from tidegate.adapters.shared.onnx_session import OUTPUTS
 from tidegate.adapters.sklearn_trainer import SklearnTrainer
-from tidegate.adapters.sklearn_trainer.convert import TOLERANCES
+from tidegate.adapters.sklearn_trainer.convert import PLURALS, TOLERANCES
+from tidegate.adapters.sklearn_trainer.trainer import REPLAYED
 from tidegate.application.ports import Frame, ModelSpec, Windows
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -172,7 +173,7 @@ class TestSklearnTrainer(TrainerContract):
     ) -> None:
         fewer = subject.train(replace(model, numeric=("load",)), frame, windows)
         whole = subject.train(model, frame, windows)
-        gain = subject.compare(model, whole.reference, fewer.artifact, fewer.artifact_digest)
+        gain = subject.compare(model, whole.reference, fewer.artifact, fewer.artifact_digest).overall
         assert gain.n == whole.coverage["measured"]
         assert gain.method == "paired, 95 % percentile interval, 200 resamples of 5 whole days"
         with pytest.raises(DependencyFailed) as failure:
@@ -183,6 +184,25 @@ class TestSklearnTrainer(TrainerContract):
                 whole.artifact_digest,
             )
         assert failure.value.code == "artifact-signature"
+
+    def test_a_reference_without_an_input_that_is_asked_for_is_bad_input(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        fewer = subject.train(replace(model, numeric=("load",)), frame, windows)
+        whole = subject.train(model, frame, windows)
+        for act in (subject.compare, subject.replay):
+            with pytest.raises(BadInput) as refusal:
+                act(model, fewer.reference, whole.artifact, whole.artifact_digest)
+            assert (refusal.value.code, "without stops" in refusal.value.sentence) == ("missing-column", True)
+
+    def test_golden_predictions_are_a_fixed_sample_within_what_a_conversion_may_differ(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        golden = subject.replay(model, trained.reference, trained.artifact, trained.artifact_digest)
+        assert golden.values["max_abs_difference"].n == REPLAYED < trained.reference.rows
+        assert golden.values["max_abs_difference"].value <= TOLERANCES[model.prediction]
+        assert golden.sentence.startswith(f"{REPLAYED} golden {PLURALS[model.prediction]} differ by ")
 
     def test_a_link_that_the_converter_loses_is_refused(
         self, subject: SklearnTrainer, rewritten: Callable[..., ModelSpec], windows: Windows, tmp_path: Path

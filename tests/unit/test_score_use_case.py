@@ -69,7 +69,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     world.accept()
     world.entities = Rows(tmp_path)
     world.scorer = Watched()
-    store = SimpleNamespace(training_frame=lambda entities, *_, **__: entities, verify=lambda _: None)
+    store = SimpleNamespace(
+        training_frame=lambda entities, *_, **__: entities,
+        verify=lambda _: None,
+        reread=lambda digest: digest,
+    )
     monkeypatch.setitem(world.__dict__, "features", store)
     world.register()
     climb(world, world.acting("p-2"), MODEL, 1, Stage.PROD)
@@ -155,7 +159,11 @@ def test_a_first_version_in_canary_scores_alone(tmp_path: Path, monkeypatch: pyt
     world = FakePlatform(tmp_path)
     world.accept()
     world.entities, world.scorer = Rows(tmp_path), Watched()
-    store = SimpleNamespace(training_frame=lambda entities, *_, **__: entities, verify=lambda _: None)
+    store = SimpleNamespace(
+        training_frame=lambda entities, *_, **__: entities,
+        verify=lambda _: None,
+        reread=lambda digest: digest,
+    )
     monkeypatch.setitem(world.__dict__, "features", store)
     world.register()
     climb(world, world.acting("p-2"), MODEL, 1)

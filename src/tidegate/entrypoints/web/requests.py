@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.application.judgement import findings
-from tidegate.application.packet import way_back_of
 from tidegate.application.ports import Expressions, Policies
+from tidegate.application.rehearse import way_back_of
 from tidegate.application.standing import lifecycle
 from tidegate.domain.actors import Permission, permits
 from tidegate.domain.approval import counted
