@@ -226,7 +226,12 @@ class Town:
         return self
 
     def applied(self, promotion: str, *moves: tuple[int, str, str]) -> Self:
-        way_back = {"kind": "fallback", "name": self.words, "verified": True, "steps": [f"tried: {self.words}"]}
+        way_back = {
+            "kind": "fallback",
+            "name": self.words,
+            "verified": True,
+            "steps": [f"tried: {self.words}"],
+        }
         found = {"demand": "calibrated", "verdict": "inconclusive"}
         payload = {
             "model": MODEL,
