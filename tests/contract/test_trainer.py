@@ -20,7 +20,7 @@ from tidegate.application.ports import Frame, ModelSpec, Windows
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import LOSSES
-from tidegate.testing.contracts.trainer import TrainerContract
+from tidegate.testing.contracts.trainer import TrainerContract, sliced
 from tidegate.testing.fakes.trainer import FakeTrainer
 from tidegate.testing.material import NUMBER_TRAIN_PY, TRAIN_PY, trips, write_model, write_rows
 
@@ -133,6 +133,15 @@ class TestSklearnTrainer(TrainerContract):
         assert set(trained.slices) == {"line=A", "line=B", "line=C"}
         loss = LOSSES[model.prediction]
         assert sum(slice_[loss].n for slice_ in trained.slices.values()) == trained.coverage["measured"]
+
+    @PROBABILITY
+    def test_slices_may_be_made_by_the_label_itself(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        by_label = sliced(model, model.label)
+        trained = subject.train(by_label, frame, windows)
+        gains = subject.compare(by_label, trained.reference, trained.artifact, trained.artifact_digest)
+        assert set(gains.slices) == set(trained.slices) == {"late=false", "late=true"}
 
     def test_parity_is_measured_on_the_rows_of_the_validation_window(
         self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows

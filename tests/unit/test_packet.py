@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tidegate.application.packet import SECTIONS, Gathered, differences, gather, packet_digest
-from tidegate.application.promote import climb, preview, request
+from tidegate.application.predating import measured_at
+from tidegate.application.promote import climb, preview, request, void_approvals
 from tidegate.application.resolve import resolve
 from tidegate.application.risks import open_risks
 from tidegate.application.standing import lifecycle
@@ -19,13 +20,20 @@ from tidegate.domain.errors import Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Measure
 from tidegate.domain.lifecycle import Action, Waiting
-from tidegate.domain.policy import Gate, Stage
+from tidegate.domain.lifecycle import Refused as Denied
+from tidegate.domain.policy import Gate, Need, Stage
 from tidegate.domain.state import BatchRow, VersionRow
 from tidegate.testing.cases import DEMANDS, MODEL, a_policy, with_gate
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.material import altered
 
 WELL = "Evidence looks sound to me."
+WHOLE = replace(
+    DEMANDS[Stage.STAGING],
+    id="data_whole",
+    sentence="the training set is the one it was registered with",
+    passes="packet.data.training_set == packet.data.registered",
+)
 
 
 @pytest.fixture
@@ -261,13 +269,7 @@ def test_a_training_set_that_cannot_be_read_has_no_digest_and_no_verdict(
 def test_a_demand_for_the_training_set_blocks_with_a_sentence_whether_it_is_altered_or_gone(
     world: FakePlatform,
 ) -> None:
-    whole = replace(
-        DEMANDS[Stage.STAGING],
-        id="data_whole",
-        sentence="the training set is the one it was registered with",
-        passes="packet.data.training_set == packet.data.registered",
-    )
-    strict = with_gate(a_policy(), Gate(Stage.STAGING, (whole,)))
+    strict = with_gate(a_policy(), Gate(Stage.STAGING, (WHOLE,)))
     world.adopt(replace(strict, body="strict", digest="sha256:strict"))
     digest = world_digest(world)
     found = altered(training_set(world), "trip", 999)
@@ -290,6 +292,31 @@ def world_digest(world: FakePlatform) -> str:
     row = world.ledger.state().get(VersionRow, MODEL, 1)
     assert row is not None
     return row.training_set
+
+
+def test_what_voided_an_approval_is_told_where_something_else_blocks_as_well(world: FakePlatform) -> None:
+    gate = Gate(Stage.PROD, (WHOLE,), (Need("approver", 2),))
+    world.adopt(replace(with_gate(a_policy(standard=2), gate), body="strict", digest="sha256:strict"))
+    climb(world, world.acting("p-2"), MODEL, 1, Stage.PROD)
+    approve(world, 1, "p-3")
+    altered(training_set(world), "trip", 999)
+    decision, dossier, policy = preview(world, MODEL, 1)
+    assert isinstance(decision, Denied)
+    assert [each.code for each in decision.reasons] == ["evidence-failed"]
+    (void,) = void_approvals(world, MODEL, 1, dossier, policy)
+    assert void.sentence == "the approval by p-3 is void: the training set changed since"
+
+
+@pytest.mark.parametrize(
+    "section",
+    ["metrics", "slices", "untested_slices", "slices_against_champion", "open_risks", "evidence", "coverage"],
+)
+def test_a_demand_on_what_was_evaluated_is_dated_by_the_version(world: FakePlatform, section: str) -> None:
+    row = world.ledger.state().get(VersionRow, MODEL, 1)
+    assert row is not None
+    demand = replace(WHOLE, passes=f"size(packet.{section}) > 0")
+    assert measured_at(world.ledger.state(), row, demand) == row.sequence
+    assert measured_at(world.ledger.state(), row, WHOLE) == 0  # what it learned from is no evaluation
 
 
 # ── what people are told ──────────────────────────────────────────────────────────────────────────

@@ -198,7 +198,7 @@ def test_the_first_version_goes_back_to_one_number_for_every_row(tmp_path: Path)
     assert (way_back.kind, way_back.verified) == ("fallback", True)
     assert way_back.steps == (
         "no earlier version takes over; the fallback is declared: base_rate: Every tram gets the share of late ones.",
-        "it needs no feature and no artifact: it says 0.2 of every row",
+        "it is constant: 0.2, the mean label of the training window, of every row; it needs no feature",
     )
 
 

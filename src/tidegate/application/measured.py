@@ -63,7 +63,7 @@ def evidence(
 
     What is only measured (metrics, slices, gains) is no verdict: a policy makes one of it.
     """
-    parity = dict(version.facts["parity"])
+    parity = {"report": "", "at": "", **version.facts["parity"]}  # the first versions told neither
     found = [*_training_set(data), *_gates(data, list(batches)), *_canary(state, version)]
     return [parity, *(each.as_dict() for each in found)]
 

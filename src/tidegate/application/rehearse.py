@@ -85,7 +85,7 @@ def _fallback(life: Lifecycle, version: VersionRow) -> Iterator[str]:
             f"got {got} as the mean label of the training window, expected the finite number that it says"
         )
         raise DependencyFailed("fallback-unknown", sentence)
-    yield f"it needs no feature and no artifact: it says {rate:.6g} of every row"
+    yield f"it is constant: {rate:.6g}, the mean label of the training window, of every row; it needs no feature"
 
 
 def _earlier(platform: Platform, state: StateReader, earlier: VersionRow) -> Iterator[str]:

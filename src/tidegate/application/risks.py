@@ -89,7 +89,8 @@ def _kept(batches: Iterable[BatchRow]) -> Iterator[tuple[str, str]]:
                 for place, count in enumerate((1, check["failing"], check["evaluated"])):
                     seen[place] += count
     for (dataset, check, told), (count, failing, evaluated) in sorted(rows.items()):
-        said = f"{failing:,} of {evaluated:,} rows" if failing else f"{count} batches"
+        whole = "1 batch" if count == 1 else f"{count} batches"
+        said = f"{failing:,} of {evaluated:,} rows" if failing else whole
         yield "findings", f"{dataset} {check}, {told}: not so of {said}, which were kept"
 
 

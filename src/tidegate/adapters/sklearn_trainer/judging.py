@@ -79,19 +79,15 @@ def sliced(model: ModelSpec, table: pa.Table) -> NDArray[Any] | None:
 
 def untested(rows: TrainingRows) -> Untested | None:
     """Return the slices of any row that too few rows of the validation window speak for."""
-    import numpy as np
-
     names = sliced(rows.model, rows.table)
     if names is None:
         return None
     least = int(rows.model.parameters.get("evaluation.slice_rows", SLICE_ROWS))
-    window = rows.in_validate
-    judged, days = names[window][rows.known[window]], rows.days()[rows.known[window]]
-    few = {}
-    for name in np.unique(names):
-        own = days[judged == name]
-        if len(own) < least or len(np.unique(own)) < LEAST_DAYS:
-            few[str(name)] = len(own)
+    known, window = rows.known[rows.in_validate], names[rows.in_validate]
+    days: dict[str, list[int]] = {name: [] for name in names}
+    for name, day in zip(window[known], rows.days()[known].tolist(), strict=True):
+        days[name].append(day)
+    few = {name: len(own) for name, own in days.items() if len(own) < least or len(set(own)) < LEAST_DAYS}
     return Untested(str(rows.model.parameters["evaluation.slice_by"]), least, few)
 
 
@@ -104,8 +100,8 @@ def reference_rows(rows: TrainingRows, scores: NDArray[np.float64]) -> pa.Table:
 
     model, window = rows.model, rows.in_validate
     names = dict.fromkeys((model.entity_time, *model.keys, *model.numeric, *model.categorical))
-    if "evaluation.slice_by" in model.parameters:
-        names |= {str(model.parameters["evaluation.slice_by"]): None}
+    if (by := str(model.parameters.get("evaluation.slice_by", model.label))) != model.label:
+        names |= {by: None}
     kind = pa.bool_() if model.prediction == "probability" else pa.float64()
     label = pa.array(rows.labels[window], mask=~rows.known[window]).cast(kind)
     table = rows.table.filter(pa.array(window)).select(list(names)).replace_schema_metadata(None)

@@ -226,6 +226,7 @@ class Trainer(Protocol):
 
         Raises:
             DependencyFailed: the champion's bytes or the reference rows no longer have their digest, or are gone.
+            BadInput: the rows lack an input that the champion asks for.
         """
         ...
 
