@@ -207,6 +207,40 @@ def test_an_open_promotion_shows_the_digests_an_approval_binds_to(settings: Sett
     assert bound in Page(write(settings).read_text("utf-8")).text
 
 
+def test_an_open_promotion_shows_slices_risks_and_what_nobody_measured(page: Page) -> None:
+    assert "Gain over version 1 by slice" in page.text
+    assert "origin=EWR 0.0016 −0.0031 to 0.0062 4,896 cannot tell" in page.text
+    assert "Open risks: 1 that the facts show, 1 declared" in page.text
+    assert "The evidence holds. declared by the owner" in page.text
+    assert (
+        "fewer than 30 labelled rows or rows of one day alone: line=The evidence holds. (3) and 1 more"
+        in page.text
+    )
+
+
+def test_a_section_that_nobody_supplied_is_named(settings: Settings, lived: Town) -> None:
+    lived.facts = {**lived.facts, "lineage": {}, "slices_against_champion": {}}
+    lived.asked(4, "canary", "prod")
+    text = Page(write(settings).read_text("utf-8")).text
+    assert "2 sections that nobody supplied" in text
+    assert "Nobody supplied: slices against champion, lineage" in text
+
+
+def test_a_packet_of_an_older_format_says_less_and_nothing_of_it_is_called_missing(
+    settings: Settings, lived: Town
+) -> None:
+    kept = ("model", "version", "tier", "metrics", "champion", "canary", "way_back")
+    lived.facts = {"schema": "tg.packet/2", **{name: lived.facts[name] for name in kept}}
+    lived.asked(4, "canary", "prod")
+    (request,) = desk_of(settings).requests
+    assert (request.sealed.gaps, request.sealed.slices) == ((), ())
+    assert "canary → to prod" in Page(write(settings).read_text("utf-8")).text
+
+
+def test_a_gate_that_opened_shows_how_the_way_back_was_tried(page: Page) -> None:
+    assert "tried: The evidence holds." in page.text
+
+
 def test_an_approver_who_may_not_is_named_with_the_rule(settings: Settings, lived: Town) -> None:
     lived.say(
         EventType.ROLES_CHANGED, "p-1", {"id": "p-2", "roles": ["data_scientist", "approver"]}, "actors"

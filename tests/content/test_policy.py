@@ -164,6 +164,11 @@ UNCLEAR = {CANARY + "verdict": "inconclusive", CANARY + "standing": "unclear"}
         ("staging", "safe_artifact", {"prediction": ABSENT}, E),
         ("staging", "data_gates", {"data/gates/failed": 1}, F),
         ("staging", "data_gates", {"data/gates/passed": 1}, F),
+        ("staging", "data_whole", {"data/training_set": "tg1:b3"}, F),
+        ("staging", "data_whole", {"data/training_set": None}, E),
+        ("staging", "data_whole", {"data/registered": ABSENT}, E),
+        ("staging", "features_current", {"features/redefined": ["carrier_day"]}, U),
+        ("staging", "features_current", {"features/redefined": ABSENT}, E),
         ("staging", "data_current", {"data/restated": 0}, P),
         ("staging", "data_current", {"data/restated": 1}, U),
         ("staging", "data_current", {"data/restated": None}, E),
@@ -192,6 +197,8 @@ UNCLEAR = {CANARY + "verdict": "inconclusive", CANARY + "standing": "unclear"}
         ("canary", "no_slice_left_behind", {LGA + "roc_auc/value": 0.5, LGA + "roc_auc/high": 0.5499}, F),
         ("canary", "no_slice_left_behind", {"slices/origin=LGA": ABSENT}, F),
         ("canary", "no_slice_left_behind", {"slices": {}}, F),
+        ("prod", "data_whole", {"data/training_set": "tg1:b3"}, F),
+        ("prod", "features_current", {"features/redefined": ["carrier_day"]}, U),
         ("prod", "data_current", {"data/restated": 1}, U),
         ("prod", "not_worse", {"champion/champion_loss": 0.2, GAIN + "low": -0.006}, P),
         ("prod", "not_worse", {"champion/champion_loss": 0.2, GAIN + "low": -0.0061}, U),
@@ -297,7 +304,7 @@ class Engine(FakePlatform):
     def _trained(self, measured):
         spec = self.models.spec(MODEL)
         seed = sum(1 for _ in self.ledger.events())
-        frame = write_frame(rows(spec, seed), self.frames, (spec.entity_time, *spec.keys))
+        frame = write_frame(rows(spec, seed), self.frames / "frames", (spec.entity_time, *spec.keys))
         learned = {"digest": frame.digest, "model": MODEL, "service": spec.service, "entities": frame.digest}
         learned |= {"rows": frame.rows, "batches": [self.batch], "windows": {}}
         self.write(EventType.TRAINING_SET_BUILT, learned, "s-1", f"model/{MODEL}")
@@ -349,8 +356,14 @@ def test_the_example_has_the_form_of_a_packet_that_the_engine_seals(sound, seale
     example, (_, facts) = sound["packet"], sealed
     assert set(example) == set(facts)
     assert example["schema"] == facts["schema"]
-    for name in ("artifact", "features", "parity", "champion", "canary", "way_back"):
+    for name in ("artifact", "policy", "features", "untested_slices", "parity", "champion", "way_back"):
         assert set(example[name]) <= set(facts[name]), name
+    for name in ("slices_against_champion", "canary", "rollback_plan", "lineage", "open_risks"):
+        assert set(example[name]) <= set(facts[name]), name
+    assert set(example["lineage"]["batches"][0]) == set(facts["lineage"]["batches"][0])
+    assert {frozenset(each) for each in example["evidence"]} == {
+        frozenset(each) for each in facts["evidence"]
+    }
     assert set(example["data"]) <= set(facts["data"])
     counted = {"scheduled", "measured", "days", "label_not_yet_known", "arrived"}
     assert counted <= set(example["coverage"])

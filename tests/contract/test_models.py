@@ -15,7 +15,7 @@ from tidegate.testing.material import MODEL_YAML, NUMBER_YAML, model_spec, write
 
 REQUIRED = "name, owner, purpose, tier, service, datasets, prediction, "
 REQUIRED += "label, label_time, entity_time, keys, inputs, fallback"
-JUDGED = "status, sensitivity, slice_by, resamples, day_starts_hour, onnx_tolerance"
+JUDGED = "status, sensitivity, slice_by, slice_rows, resamples, day_starts_hour, onnx_tolerance"
 
 
 class TestFakeModels(ModelsContract):
@@ -109,6 +109,38 @@ class TestModelFolders(ModelsContract):
             digests.append(subject.spec("tram_delay").source_digest)
         (folder / "extra.txt").write_text("")
         assert len({*digests, subject.spec("tram_delay").source_digest}) == 5
+
+    def test_risks_that_the_owner_declares_are_sentences_on_one_line(self, tmp_path: Path) -> None:
+        told = "risks:\n  - Trams of one winter only.\n  - >-\n    Nobody counts\n    the strikes.\n"
+        write_model(tmp_path, model=MODEL_YAML + told)
+        assert ModelFolders(tmp_path).spec("tram_delay").risks == (
+            "Trams of one winter only.",
+            "Nobody counts the strikes.",
+        )
+
+    @pytest.mark.parametrize(
+        ("risks", "sentence"),
+        [
+            ("none", "got 'none', expected a list of sentences"),
+            ("[]", "got an empty list, expected a list of sentences"),
+            ("[7]", "got '7', expected a sentence"),
+            ('["  "]', "got '  ', expected a sentence"),
+            (f"[{'x' * 301}]", "got 301 characters, expected at most 300"),
+            (
+                f"[{', '.join(['x'] * 21)}]",
+                "got 21 risks, expected at most 20: the ones that an approver must know",
+            ),
+        ],
+    )
+    def test_risks_that_are_no_short_sentences_are_faults(
+        self, tmp_path: Path, risks: str, sentence: str
+    ) -> None:
+        write_model(tmp_path, model=f"{MODEL_YAML}risks: {risks}\n")
+        with pytest.raises(BadInput) as refusal:
+            ModelFolders(tmp_path).spec("tram_delay")
+        faults = refusal.value.data["faults"]
+        assert isinstance(faults, list)
+        assert [fault["sentence"] for fault in faults] == [sentence]
 
     def test_five_mistakes_are_reported_at_once_each_with_its_line(self, tmp_path: Path) -> None:
         text = (

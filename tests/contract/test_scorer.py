@@ -87,6 +87,24 @@ class TestOnnxScorer(ScorerContract):
         ]
         assert merkle_root(records) == segment.root
 
+    def test_a_version_of_fewer_inputs_scores_under_today_s_declaration(
+        self, subject: OnnxScorer, model: ModelSpec, prediction: str, frame: Frame, tmp_path: Path
+    ) -> None:
+        import pyarrow.parquet as pq
+
+        write_model(tmp_path / "declared", prediction=prediction)
+        declared = ModelFolders(tmp_path / "declared").spec("tram_delay")
+        rows = write_rows(trips(), tmp_path / "learned.parquet")
+        earlier = replace(declared, numeric=("load",))
+        trained = SklearnTrainer(tmp_path / "home").train(earlier, rows, windows())
+        scores = [
+            pq.read_table(subject.score(trained.artifact, trained.artifact_digest, each, frame, tmp_path / "d").path)
+            .column("score")
+            .to_pylist()
+            for each in (earlier, model)
+        ]  # fmt: skip
+        assert scores[0] == scores[1]  # after a rollback it says what it always said
+
     def test_an_artifact_that_predicts_another_kind_is_refused(
         self, subject: OnnxScorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path
     ) -> None:

@@ -14,12 +14,13 @@ from tidegate.adapters.model_folders import ModelFolders
 from tidegate.adapters.shared.measures import METRICS
 from tidegate.adapters.shared.onnx_session import OUTPUTS
 from tidegate.adapters.sklearn_trainer import SklearnTrainer
-from tidegate.adapters.sklearn_trainer.convert import TOLERANCES
+from tidegate.adapters.sklearn_trainer.convert import PLURALS, TOLERANCES
+from tidegate.adapters.sklearn_trainer.trainer import REPLAYED
 from tidegate.application.ports import Frame, ModelSpec, Windows
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import LOSSES
-from tidegate.testing.contracts.trainer import TrainerContract
+from tidegate.testing.contracts.trainer import TrainerContract, sliced
 from tidegate.testing.fakes.trainer import FakeTrainer
 from tidegate.testing.material import NUMBER_TRAIN_PY, TRAIN_PY, trips, write_model, write_rows
 
@@ -133,6 +134,15 @@ class TestSklearnTrainer(TrainerContract):
         loss = LOSSES[model.prediction]
         assert sum(slice_[loss].n for slice_ in trained.slices.values()) == trained.coverage["measured"]
 
+    @PROBABILITY
+    def test_slices_may_be_made_by_the_label_itself(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        by_label = sliced(model, model.label)
+        trained = subject.train(by_label, frame, windows)
+        gains = subject.compare(by_label, trained.reference, trained.artifact, trained.artifact_digest)
+        assert set(gains.slices) == set(trained.slices) == {"late=false", "late=true"}
+
     def test_parity_is_measured_on_the_rows_of_the_validation_window(
         self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
     ) -> None:
@@ -172,7 +182,7 @@ class TestSklearnTrainer(TrainerContract):
     ) -> None:
         fewer = subject.train(replace(model, numeric=("load",)), frame, windows)
         whole = subject.train(model, frame, windows)
-        gain = subject.compare(model, whole.reference, fewer.artifact, fewer.artifact_digest)
+        gain = subject.compare(model, whole.reference, fewer.artifact, fewer.artifact_digest).overall
         assert gain.n == whole.coverage["measured"]
         assert gain.method == "paired, 95 % percentile interval, 200 resamples of 5 whole days"
         with pytest.raises(DependencyFailed) as failure:
@@ -183,6 +193,25 @@ class TestSklearnTrainer(TrainerContract):
                 whole.artifact_digest,
             )
         assert failure.value.code == "artifact-signature"
+
+    def test_a_reference_without_an_input_that_is_asked_for_is_bad_input(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        fewer = subject.train(replace(model, numeric=("load",)), frame, windows)
+        whole = subject.train(model, frame, windows)
+        for act in (subject.compare, subject.replay):
+            with pytest.raises(BadInput) as refusal:
+                act(model, fewer.reference, whole.artifact, whole.artifact_digest)
+            assert (refusal.value.code, "without stops" in refusal.value.sentence) == ("missing-column", True)
+
+    def test_golden_predictions_are_a_fixed_sample_within_what_a_conversion_may_differ(
+        self, subject: SklearnTrainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        golden = subject.replay(model, trained.reference, trained.artifact, trained.artifact_digest)
+        assert golden.values["max_abs_difference"].n == REPLAYED < trained.reference.rows
+        assert golden.values["max_abs_difference"].value <= TOLERANCES[model.prediction]
+        assert golden.sentence.startswith(f"{REPLAYED} golden {PLURALS[model.prediction]} differ by ")
 
     def test_a_link_that_the_converter_loses_is_refused(
         self, subject: SklearnTrainer, rewritten: Callable[..., ModelSpec], windows: Windows, tmp_path: Path

@@ -44,7 +44,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     view = {"definition": "d", "source": "tg1:s", "rows": 1}
     world.write(EventType.FEATURES_BUILT, {"views": {"stops": view}}, "s-5", "features")
     frame = Frame("tg1:rows", tmp_path / "rows.parquet", 1000)
-    store = SimpleNamespace(training_frame=lambda *_, **__: frame, verify=lambda _: None)
+    store = SimpleNamespace(
+        training_frame=lambda *_, **__: frame, verify=lambda _: None, reread=lambda digest: digest
+    )
     monkeypatch.setitem(world.__dict__, "features", store)
     monkeypatch.setattr(world.trainer, "train", lambda *_: world._trained({})[0])
     return world

@@ -13,7 +13,6 @@ import pytest
 from tidegate.application.ingest import ingest
 from tidegate.application.ports import Table
 from tidegate.application.revisions import in_force
-from tidegate.domain.canonical import sha256
 from tidegate.domain.contract import Check, CheckResult, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
@@ -258,12 +257,13 @@ def test_a_higher_revision_supersedes_the_batch_in_force_and_overwrites_nothing(
 def test_a_restatement_names_what_was_learned_from_what_it_replaces(world: FakePlatform) -> None:
     first = feed(world, drop(world, 0.1))
     rows = {"model": MODEL, "service": "s", "entities": "tg1:e", "rows": 1, "windows": {}}
-    holding = {**rows, "digest": sha256(b"rows"), "batches": ["tg1:other", first.batch]}
+    learned = world.learned().digest
+    holding = {**rows, "digest": learned, "batches": ["tg1:other", first.batch]}
     world.write(EventType.TRAINING_SET_BUILT, holding)
     world.write(EventType.TRAINING_SET_BUILT, {**rows, "digest": "tg1:unrelated", "batches": ["tg1:other"]})
     assert world.register() == 1
     second = feed(world, drop(world, 0.2, name="trips-2013-01.r1.csv"))
-    assert second.touches == {"training_sets": [sha256(b"rows")], "versions": [f"{MODEL}/1"]}
+    assert second.touches == {"training_sets": [learned], "versions": [f"{MODEL}/1"]}
     third = feed(world, drop(world, 0.3, name="trips-2013-01.r2.csv"))
     assert third.touches == {"training_sets": [], "versions": []}
 

@@ -856,8 +856,10 @@ def test_an_altered_way_back_blocks_prod(live: FakePlatform) -> None:
     artifact.write_bytes(b"something else")
     with pytest.raises(Refused) as error:
         ask(live, third)
-    assert error.value.sentence == "P8: prod needs a tried way back, got version 1 untried"
-    assert error.value.hint == "make the registry hand it out by its digest"
+    assert error.value.sentence.startswith(
+        "P8: prod needs a tried way back, got version 1 untried (got an artifact with the digest sha256:"
+    )
+    assert error.value.hint == f"tidegate rehearse {MODEL}"
     assert stage(live, third) == "canary"
 
 

@@ -579,7 +579,12 @@ def test_p5_below_prod_a_version_that_was_taken_out_climbs_as_any_other(stage: S
         (
             WayBack("version", "version 1", verified=False),
             "version 1 untried",
-            "make the registry hand it out by its digest",
+            "tidegate rehearse tram_delay",
+        ),
+        (
+            WayBack("version", "version 1", verified=False, steps=("version 1 loads", "its inputs are gone")),
+            "version 1 untried (its inputs are gone)",
+            "tidegate rehearse tram_delay",
         ),
         (
             WayBack("fallback", "", verified=False),

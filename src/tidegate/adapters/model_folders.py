@@ -24,12 +24,15 @@ PREDICTIONS = ("probability", "number")
 _COLUMNS = ("label", "label_time", "entity_time")
 _REQUIRED: tuple[str, ...] = ("name", "owner", "purpose", "tier", "service", "datasets", "prediction")
 _REQUIRED += (*_COLUMNS, "keys", "inputs", "fallback")
-_OPTIONAL = ("windows", "parameters", "evaluation")
+_OPTIONAL = ("windows", "parameters", "evaluation", "risks")
+#: How many risks an owner may declare, and how long each may be.
+_RISKS, _RISK_LENGTH = 20, 300
 _WINDOWS = ("train_days", "calibrate_days", "validate_days")
 _EVALUATION: Mapping[str, Callable[[Node], float | int | str]] = {
     "status": lambda node: node.text("the column that says what came of a row"),
     "sensitivity": lambda node: node.text("a status that has no label"),
     "slice_by": lambda node: node.text("a column"),
+    "slice_rows": lambda node: node.integer(1, 1_000_000),
     "resamples": lambda node: node.integer(100, 10_000),
     "day_starts_hour": lambda node: node.integer(0, 23),
     "onnx_tolerance": lambda node: node.number(0, 1e-2),
@@ -114,6 +117,7 @@ def _spec(reader: Reader, folder: Path, source_digest: str) -> ModelSpec:
         },
         source_digest=source_digest,
         folder=folder,
+        risks=_risks(fields),
         **columns,
     )
 
@@ -184,6 +188,16 @@ def _fallback(fields: Mapping[str, Node]) -> str:
     return (
         f"{_choice(parts, 'kind', FALLBACKS)}: {_text(parts, 'sentence', 'what then happens to a request')}"
     )
+
+
+def _risks(fields: Mapping[str, Node]) -> tuple[str, ...]:
+    """Return what the owner says is open: it is sealed with every version, so it is short."""
+    if "risks" not in fields:
+        return ()
+    told = fields["risks"].items("sentences")
+    if len(told) > _RISKS:
+        fields["risks"].fault(f"{len(told)} risks", f"at most {_RISKS}: the ones that an approver must know")
+    return tuple(" ".join(node.text("a sentence", _RISK_LENGTH).split()) for node in told)
 
 
 def _text(fields: Mapping[str, Node], name: str, what: str) -> str:

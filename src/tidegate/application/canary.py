@@ -128,7 +128,10 @@ def _measured(
         "verdict": str(verdict.verdict),
         "standing": str(verdict.standing),
         "sentence": verdict.sentence,
-        "analysis": analysis_facts(rule, found, verdict, scoring.root, outcomes.digest),
+        "analysis": {
+            **analysis_facts(rule, found, verdict, scoring.root, outcomes.digest),
+            "tool": platform.monitors.tool,
+        },
     }
 
 

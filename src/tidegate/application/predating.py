@@ -18,7 +18,8 @@ from tidegate.domain.state import PolicyRow, VersionRow
 
 #: What of the packet is an evaluation, and which: what a version was judged on, or how its canary went.
 _JUDGED = re.compile(
-    r"packet\.(?:(metrics|slices|coverage|parity|champion\.gain|champion\.champion_loss)|(canary))\b"
+    r"packet\.(?:(metrics|slices|untested_slices|coverage|parity|champion\.gain|champion\.champion_loss"
+    r"|slices_against_champion|open_risks|evidence)|(canary))\b"
 )
 
 

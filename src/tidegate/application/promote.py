@@ -30,6 +30,7 @@ from tidegate.application.weighing import (
     subject,
     weigh,
 )
+from tidegate.domain.approval import counted
 from tidegate.domain.canonical import utc_text
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
@@ -176,6 +177,16 @@ def preview(
     actor = life.people[asker]
     act, now = Act(action, version), platform.clock.now()
     return decide(life, act, actor, dossier, approvals_on(state, life), policy, now), dossier, policy
+
+
+def void_approvals(
+    platform: Platform, model: str, version: int, dossier: Dossier, policy: Policy
+) -> tuple[Reason, ...]:
+    """Return why approvals of the open promotion count no more, whatever else stands in its way (P3, P4)."""
+    state = platform.ledger.state()
+    life = lifecycle(state, model, version)
+    given, now = approvals_on(state, life), platform.clock.now()
+    return tuple(counted(life, life.versions[version], dossier, given, policy, now)[1])
 
 
 def repeated_outcome(platform: Platform, key: str | None, model: str, version: int) -> Outcome | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,9 @@ from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.policy import Tier
 from tidegate.domain.state import FeatureViewRow, ModelRow, TrainingSetRow, VersionRow
+
+#: How many untested slices are named; all are counted.
+UNTESTED = 50
 
 
 def windows(spec: ModelSpec, known_by: datetime) -> Windows:
@@ -184,11 +188,30 @@ def version_facts(
             for name, measures in sorted(trained.slices.items())
         },
         "coverage": dict(sorted(trained.coverage.items())),
-        "parity": trained.parity.as_dict(),
-        "features": {"service": spec.service, "definitions": {row.view: row.definition for row in views}},
+        "untested": _untested(trained),
+        "risks": list(spec.risks),
+        "parity": replace(trained.parity, at=utc_text(platform.clock.now())).as_dict(),
+        "features": {
+            "service": spec.service,
+            "definitions": {row.view: row.definition for row in views},
+            "sources": {row.view: row.source for row in views},
+        },
         "rows": frame.rows,
         "reference": trained.reference.digest,
         "code": dict(platform.code()) | {"source": spec.source_digest},
         "environment": dict(sorted(trained.environment.items())),
         "signature": {name: list(columns) for name, columns in sorted(trained.signature.items())},
+    }
+
+
+def _untested(trained: Trained) -> dict[str, Any]:
+    """Return the slices that too few rows speak for, the first of them by name; nothing where none are declared."""
+    if trained.untested is None:
+        return {}
+    few = sorted(trained.untested.slices.items())
+    return {
+        "by": trained.untested.by,
+        "least_rows": trained.untested.least_rows,
+        "count": len(few),
+        "slices": dict(few[:UNTESTED]),
     }

@@ -227,7 +227,7 @@ def _gate(
     """Return why the gate blocks, and what it waits for."""
     blocked, doubts = _demands(gate, evidence)
     if gate.to is Stage.PROD:
-        blocked += _way_back(evidence)
+        blocked += _way_back(state, evidence)
     if gate.to is Stage.PROD and version.number in state.taken_out:
         sentence = f"version {version.number} was taken out of prod; going up again waits for a person"
         doubts.append(Reason("taken-out", "P5", sentence, "a person must decide"))
@@ -285,15 +285,16 @@ def _demands(gate: Gate, evidence: Dossier) -> tuple[list[Reason], list[Reason]]
     return blocked, doubts
 
 
-def _way_back(evidence: Dossier) -> list[Reason]:
-    """Return why prod could not be left again (P8)."""
+def _way_back(state: Lifecycle, evidence: Dossier) -> list[Reason]:
+    """Return why prod could not be left again (P8); the last step of what was tried is the one that failed."""
     way_back = evidence.way_back
     if way_back is not None and way_back.verified:
         return []
     got, step = "nothing", "declare a fallback in the model's file"
     if way_back is not None:
         got = f"{way_back.name or 'an empty fallback'} untried"
-        step = "make the registry hand it out by its digest" if way_back.kind == "version" else step
+        got += f" ({way_back.steps[-1]})" if way_back.steps else ""
+        step = f"tidegate rehearse {state.model.name}" if way_back.kind == "version" else step
     return [Reason("no-way-back", "P8", f"prod needs a tried way back, got {got}", step)]
 
 

@@ -226,7 +226,12 @@ class Town:
         return self
 
     def applied(self, promotion: str, *moves: tuple[int, str, str]) -> Self:
-        way_back = {"kind": "fallback", "name": self.words, "verified": True}
+        way_back = {
+            "kind": "fallback",
+            "name": self.words,
+            "verified": True,
+            "steps": [f"tried: {self.words}"],
+        }
         found = {"demand": "calibrated", "verdict": "inconclusive"}
         payload = {
             "model": MODEL,
@@ -358,6 +363,9 @@ class Town:
 
     def _bound(self, number: int) -> tuple[dict[str, Any], dict[str, str]]:
         """Return a version's packet, and what a request or an approval of it binds to."""
-        body = {**self.facts, "version": number, "model": MODEL}
+        said = {"declared": [self.words], "found": [{"kind": "findings", "sentence": self.words}]}
+        few = {"by": "line", "least_rows": 30, "count": 2, "slices": {f"line={self.words}": 3}}
+        told = {"open_risks": said, "untested_slices": few}
+        body = {**self.facts, "version": number, "model": MODEL, **told}
         artifact = sha256(b"artifact %d" % number)
         return body, {"artifact": artifact, "packet": digest(body), "policy": self.policy.digest}

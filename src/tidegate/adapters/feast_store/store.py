@@ -23,8 +23,9 @@ from tidegate.adapters.feast_store import repository, tables
 from tidegate.adapters.feast_store.asking import questions
 from tidegate.adapters.feast_store.guard import refuse_foreign_code, registry_address
 from tidegate.adapters.feast_store.repository import tool_errors
-from tidegate.adapters.shared.files import write_whole
-from tidegate.adapters.shared.frames import read_frame
+from tidegate.adapters.shared.arrow import PREFIX
+from tidegate.adapters.shared.files import hex_of, write_whole
+from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
 from tidegate.application.ports import Frame
 from tidegate.domain.canonical import utc_text, utc_time
@@ -146,6 +147,15 @@ class FeastStore:
                 features = self._join(store, view, rows)
                 columns |= {name: features.column(name) for name in features.column_names}
             return write_frame(pa.table(columns), self._home / "frames")
+
+    def reread(self, digest: str) -> str:
+        """Read a training frame once more, in full; return the digest of what it holds now.
+
+        Raises:
+            DependencyFailed: it is gone or cannot be read. BadInput: that is no digest of a frame.
+        """
+        path = self._home / "frames" / f"{hex_of(digest, PREFIX)}.parquet"
+        return found_digest(path, f"the training set {digest}", "restore it from a backup")
 
     def materialize(self, until: datetime) -> Mapping[str, int]:
         """Write each key's latest row known at ``until`` to the online store; return rows by view.

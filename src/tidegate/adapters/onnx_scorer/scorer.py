@@ -8,7 +8,7 @@ from tidegate.adapters.shared.arrow import write_parquet
 from tidegate.adapters.shared.decisions import SCORE, decisions_root
 from tidegate.adapters.shared.files import read_artifact
 from tidegate.adapters.shared.frames import read_frame
-from tidegate.adapters.shared.onnx_session import input_arrays, open_session, predictions, require_columns
+from tidegate.adapters.shared.onnx_session import asked_arrays, open_session, predictions, require_columns
 from tidegate.application.ports import Frame, ModelSpec, Segment
 
 
@@ -33,8 +33,10 @@ class OnnxScorer:
         session = open_session(read_artifact(artifact, artifact_digest), f"artifact {artifact_digest}")
         table = read_frame(frame, f"a frame of {model.name}")
         names = list(dict.fromkeys((model.entity_time, *model.keys, *model.numeric, *model.categorical)))
-        require_columns(table, names, f"a frame of {model.name}")
-        scores = predictions(session, input_arrays(table, model), table.num_rows, model.prediction)
+        require_columns(table, names, what := f"a frame of {model.name}")
+        # What a rollback restores may have been trained on fewer inputs than are declared today.
+        arrays = asked_arrays(session, table, model, what)
+        scores = predictions(session, arrays, table.num_rows, model.prediction)
         decisions = table.select(names).replace_schema_metadata(None).append_column(SCORE, pa.array(scores))
         root = decisions_root(decisions, model)
         path = into / f"{root.removeprefix('sha256:')}.parquet"

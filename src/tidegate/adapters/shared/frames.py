@@ -46,6 +46,20 @@ def read_frame(frame: Frame, what: str, hint: str = "build it again") -> pa.Tabl
     return table
 
 
+def found_digest(path: Path, what: str, hint: str = "build it again") -> str:
+    """Return the digest of the rows that a file holds now, whatever it was kept under.
+
+    Raises:
+        DependencyFailed: the file is gone, damaged, or holds what no frame is made of.
+    """
+    try:
+        return table_digest(read_parquet(path, what, hint))
+    except BadInput as error:  # types that no frame is made of
+        raise DependencyFailed(
+            "frame-altered", f"got {what} with a table that has no digest, expected a frame", hint
+        ) from error
+
+
 def read_parquet(path: Path, what: str, hint: str = "build it again") -> pa.Table:
     """Return the rows of a Parquet file, whatever they are.
 

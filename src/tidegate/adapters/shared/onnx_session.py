@@ -8,6 +8,7 @@ values, so nothing is left between training and serving to differ.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tidegate.application.ports import ModelSpec
@@ -40,6 +41,24 @@ def require_columns(table: pa.Table, columns: Sequence[str], what: str) -> None:
             "build the frame again with the model's feature service",
             missing=missing,
         )
+
+
+def asked_arrays(
+    session: onnxruntime.InferenceSession, table: pa.Table, model: ModelSpec, what: str
+) -> Mapping[str, NDArray[Any]]:
+    """Return one array per declared input that an artifact asks for: an earlier version may know fewer of them.
+
+    Raises:
+        BadInput: the table lacks one of them, or a numeric one holds something that is no number.
+    """
+    asked = {item.name for item in session.get_inputs()}
+    known = replace(
+        model,
+        numeric=tuple(name for name in model.numeric if name in asked),
+        categorical=tuple(name for name in model.categorical if name in asked),
+    )
+    require_columns(table, (*known.numeric, *known.categorical), what)
+    return input_arrays(table, known)
 
 
 def input_arrays(table: pa.Table, model: ModelSpec) -> Mapping[str, NDArray[Any]]:

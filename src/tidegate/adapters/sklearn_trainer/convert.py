@@ -87,7 +87,7 @@ def parity(
         raise model_failed(model, "predict", error) from error
     difference = np.abs(np.asarray(said, dtype=np.float64).reshape(-1) - scores).max()
     largest = float(difference if probable else difference / scale)
-    allowed = float(model.parameters.get("evaluation.onnx_tolerance", TOLERANCES[model.prediction]))
+    allowed = _allowed(model)
     unit = "" if probable else f" standard deviations of {model.label} ({scale:.4g})"
     counted = f"on {len(scores)} rows"
     if not largest <= allowed:
@@ -103,6 +103,37 @@ def parity(
     return Evidence(
         "onnx_parity", f"artifact {digest}", Verdict.PASSED, sentence, _tool(), {"max_abs_difference": value}
     )
+
+
+def replayed(
+    model: ModelSpec, kept: NDArray[np.float64], scores: NDArray[np.float64], spread: float, digest: str
+) -> Evidence:
+    """Compare predictions with those that were kept, within what an artifact may differ from its estimator.
+
+    Numbers are compared in units of ``spread``, the standard deviation of the kept ones.
+    """
+    probable = model.prediction == "probability"
+    difference = abs(scores - kept).max(initial=0.0)
+    largest = float(difference if probable or not spread else difference / spread)
+    allowed = _allowed(model)
+    same = bool(len(kept)) and largest <= allowed
+    sentence = (
+        f"{len(kept)} golden {PLURALS[model.prediction]} differ by {largest:.2g} at most, "
+        f"{'' if same else 'expected at most '}{allowed:.2g}{' is allowed' if same else ''}"
+    )
+    value = Measure(largest, len(kept), method="largest absolute difference")
+    return Evidence(
+        "golden_predictions",
+        f"artifact {digest}",
+        Verdict.PASSED if same else Verdict.FAILED,
+        sentence if len(kept) else "got no kept prediction to compare with, expected at least one",
+        _tool(),
+        {"max_abs_difference": value},
+    )
+
+
+def _allowed(model: ModelSpec) -> float:
+    return float(model.parameters.get("evaluation.onnx_tolerance", TOLERANCES[model.prediction]))
 
 
 def environment() -> Mapping[str, str]:

@@ -6,10 +6,10 @@ How is measured here; what is good enough, policy says.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidegate.adapters.sklearn_trainer.rows import TrainingRows, day_starts, numbers, times
-from tidegate.application.ports import ModelSpec
+from tidegate.application.ports import Gains, ModelSpec, Untested
 from tidegate.domain.evidence import Measure
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Metrics = Mapping[str, Measure]
 
 RESAMPLES = 400
+#: Below this a slice is not tested: an interval over a handful of rows is none. One day alone has no interval.
+SLICE_ROWS, LEAST_DAYS = 30, 2
 SCORE = "score"
 
 
@@ -56,16 +58,41 @@ def judge(rows: TrainingRows, scores: NDArray[np.float64]) -> tuple[Metrics, Map
         tried = measured(known | counted, np.where(counted, 1.0, labels))
         metrics |= {f"{name}_if_{assumed}_is_{model.label}": measure for name, measure in tried.items()}
     slices: dict[str, Metrics] = {}
-    column = model.parameters.get("evaluation.slice_by")
-    if column is not None:
-        values = rows.table.column(str(column)).to_numpy()[window].astype(str)
-        for value in np.unique(values[known]):
-            slices[f"{column}={value}"] = measured(known & (values == value), labels)
+    if (values := sliced(model, rows.table)) is not None:
+        for name in np.unique(values[window][known]):
+            slices[str(name)] = measured(known & (values[window] == name), labels)
     return metrics, slices
 
 
+def sliced(model: ModelSpec, table: pa.Table) -> NDArray[Any] | None:
+    """Return the name of each row's slice, like ``origin=JFK``; None where the model or the table has none."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = model.parameters.get("evaluation.slice_by")
+    if column is None or column not in table.column_names:
+        return None
+    values = pc.fill_null(pc.cast(table.column(str(column)), pa.string()), "none")
+    return np.asarray([f"{column}={value}" for value in values.to_pylist()], dtype=object)
+
+
+def untested(rows: TrainingRows) -> Untested | None:
+    """Return the slices of any row that too few rows of the validation window speak for."""
+    names = sliced(rows.model, rows.table)
+    if names is None:
+        return None
+    least = int(rows.model.parameters.get("evaluation.slice_rows", SLICE_ROWS))
+    known, window = rows.known[rows.in_validate], names[rows.in_validate]
+    days: dict[str, list[int]] = {name: [] for name in names}
+    for name, day in zip(window[known], rows.days()[known].tolist(), strict=True):
+        days[name].append(day)
+    few = {name: len(own) for name, own in days.items() if len(own) < least or len(set(own)) < LEAST_DAYS}
+    return Untested(str(rows.model.parameters["evaluation.slice_by"]), least, few)
+
+
 def reference_rows(rows: TrainingRows, scores: NDArray[np.float64]) -> pa.Table:
-    """Return the rows a version was judged on: time, keys, inputs, ``score``, and the label where known.
+    """Return the rows a version was judged on: time, keys, inputs, slices, ``score``, and the label where known.
 
     The label is a boolean where a probability is predicted, and a double where a number is.
     """
@@ -73,13 +100,15 @@ def reference_rows(rows: TrainingRows, scores: NDArray[np.float64]) -> pa.Table:
 
     model, window = rows.model, rows.in_validate
     names = dict.fromkeys((model.entity_time, *model.keys, *model.numeric, *model.categorical))
+    if (by := str(model.parameters.get("evaluation.slice_by", model.label))) != model.label:
+        names |= {by: None}
     kind = pa.bool_() if model.prediction == "probability" else pa.float64()
     label = pa.array(rows.labels[window], mask=~rows.known[window]).cast(kind)
     table = rows.table.filter(pa.array(window)).select(list(names)).replace_schema_metadata(None)
     return table.append_column(SCORE, pa.array(scores)).append_column(model.label, label)
 
 
-def gain(model: ModelSpec, reference: pa.Table, baseline: NDArray[np.float64]) -> Measure:
+def gains(model: ModelSpec, reference: pa.Table, baseline: NDArray[np.float64]) -> Gains:
     """Return how much lower the loss of the reference's own scores is than that of ``baseline``."""
     import numpy as np
 
@@ -89,15 +118,21 @@ def gain(model: ModelSpec, reference: pa.Table, baseline: NDArray[np.float64]) -
     known = ~np.isnan(labels)
     days = day_numbers(times(reference, model.entity_time), day_starts(model))
     resamples, seed = _draws(model)
-    return loss_difference(
-        model.prediction,
-        labels[known],
-        scores[known],
-        baseline[known],
-        days[known],
-        resamples=resamples,
-        seed=seed,
-    )
+
+    def paired(mask: NDArray[np.bool_]) -> Measure:
+        return loss_difference(
+            model.prediction,
+            labels[mask],
+            scores[mask],
+            baseline[mask],
+            days[mask],
+            resamples=resamples,
+            seed=seed,
+        )
+
+    names = sliced(model, reference)
+    found = () if names is None else np.unique(names[known])
+    return Gains(paired(known), {str(name): paired(known & (names == name)) for name in found})
 
 
 def _draws(model: ModelSpec) -> tuple[int, int]:

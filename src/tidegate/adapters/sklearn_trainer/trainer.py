@@ -9,18 +9,26 @@ from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, read_artifact, write_whole
 from tidegate.adapters.shared.frames import find_frame, read_frame
 from tidegate.adapters.shared.model_code import load_pipeline, model_failed
-from tidegate.adapters.shared.onnx_session import OUTPUTS, input_arrays, open_session, predictions
-from tidegate.adapters.sklearn_trainer.convert import convert, environment, parity
-from tidegate.adapters.sklearn_trainer.judging import gain, judge, reference_rows
+from tidegate.adapters.shared.onnx_session import (
+    OUTPUTS,
+    asked_arrays,
+    input_arrays,
+    open_session,
+    predictions,
+)
+from tidegate.adapters.sklearn_trainer.convert import convert, environment, parity, replayed
+from tidegate.adapters.sklearn_trainer.judging import SCORE, gains, judge, reference_rows, untested
 from tidegate.adapters.sklearn_trainer.rows import TrainingRows
-from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
+from tidegate.application.ports import Frame, Gains, ModelSpec, Trained, Windows
 from tidegate.domain.canonical import sha256
-from tidegate.domain.evidence import Measure
+from tidegate.domain.evidence import Evidence
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 RESTORE = "restore it from a backup"
+#: Rows that are scored again when a way back is tried, spread evenly over those that are kept.
+REPLAYED = 200
 
 
 class SklearnTrainer:
@@ -71,6 +79,7 @@ class SklearnTrainer:
             },
             reference=self._keep(digest, reference_rows(rows, scores)),
             base_rate=rows.base_rate,
+            untested=untested(rows),
         )
 
     def reference(self, artifact_digest: str, digest: str) -> Frame:
@@ -82,7 +91,7 @@ class SklearnTrainer:
         path = self._rows(artifact_digest, digest)
         return find_frame(path, digest, f"the reference rows {digest}", RESTORE)
 
-    def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Measure:
+    def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Gains:
         """Return by how much the candidate's loss is lower on the rows it was judged on; positive is better.
 
         Raises:
@@ -90,11 +99,25 @@ class SklearnTrainer:
                 candidate was not given or predicts another kind, or the reference rows are gone or altered.
         """
         session = open_session(read_artifact(champion, champion_digest), f"artifact {champion_digest}")
-        rows = read_frame(reference, f"the reference rows of {model.name}", RESTORE)
-        # A champion may have been trained on fewer inputs than are declared today.
-        wanted = {item.name for item in session.get_inputs()}
-        arrays = {name: array for name, array in input_arrays(rows, model).items() if name in wanted}
-        return gain(model, rows, predictions(session, arrays, rows.num_rows, model.prediction))
+        rows = read_frame(reference, what := f"the reference rows of {model.name}", RESTORE)
+        arrays = asked_arrays(session, rows, model, what)
+        return gains(model, rows, predictions(session, arrays, rows.num_rows, model.prediction))
+
+    def replay(self, model: ModelSpec, reference: Frame, artifact: Path, artifact_digest: str) -> Evidence:
+        """Score at most `REPLAYED` of the rows that an artifact was judged on again.
+
+        Raises:
+            DependencyFailed: the bytes or the rows no longer have their digest, or are gone, or the artifact
+                cannot be loaded or predicts another kind. BadInput: the rows lack an input.
+        """
+        session = open_session(read_artifact(artifact, artifact_digest), f"artifact {artifact_digest}")
+        rows = read_frame(reference, what := f"the reference rows of {model.name}", RESTORE)
+        count = min(REPLAYED, rows.num_rows)
+        sample = rows.take([place * rows.num_rows // count for place in range(count)])
+        arrays = asked_arrays(session, sample, model, what)
+        scores = predictions(session, arrays, count, model.prediction)
+        kept = rows.column(SCORE).to_numpy()
+        return replayed(model, sample.column(SCORE).to_numpy(), scores, float(kept.std()), artifact_digest)
 
     def _keep(self, artifact_digest: str, rows: pa.Table) -> Frame:
         digest = table_digest(rows)

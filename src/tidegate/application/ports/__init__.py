@@ -10,6 +10,7 @@ from tidegate.application.ports.models import (
     Entities,
     Features,
     Frame,
+    Gains,
     Models,
     ModelSpec,
     Registered,
@@ -17,6 +18,7 @@ from tidegate.application.ports.models import (
     Scorer,
     Trained,
     Trainer,
+    Untested,
     Windows,
 )
 from tidegate.application.ports.record import Ledger, StateReader, Transaction
@@ -34,6 +36,7 @@ __all__ = [
     "Expressions",
     "Features",
     "Frame",
+    "Gains",
     "Ledger",
     "ModelSpec",
     "Models",
@@ -52,5 +55,6 @@ __all__ = [
     "Trainer",
     "Transaction",
     "Turns",
+    "Untested",
     "Windows",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -27,7 +27,8 @@ class ModelSpec:
     """What ``models/NAME/model.yaml`` says.
 
     ``prediction`` is ``probability`` (of ``label`` being true) or ``number`` (of ``label`` itself). What is lost by
-    a wrong prediction is the Brier score for the one and the absolute error for the other.
+    a wrong prediction is the Brier score for the one and the absolute error for the other. ``risks`` are what its
+    owner knows to be open, in sentences.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ModelSpec:
     parameters: Mapping[str, float | int | str]
     source_digest: str
     folder: Path
+    risks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,26 @@ class Windows:
 
 
 @dataclass(frozen=True)
+class Untested:
+    """The slices that too few rows speak for, of those that the values of the column ``by`` make.
+
+    A slice counts where any row of the frame belongs to it. It is untested with fewer than ``least_rows`` rows
+    whose label is known in the validation window, or with rows of one day alone: ``slices`` says how many it has.
+    """
+
+    by: str
+    least_rows: int
+    slices: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Trained:
     """A fitted, calibrated and converted model, with what was measured on it.
 
-    ``reference`` holds the rows it was judged on (time, keys, inputs, score, and the label where known): a
-    frame, so that whoever compares with them later knows that they are the same. ``base_rate`` is the mean
-    label of the training window: what the declared fallback says of every row.
+    ``reference`` holds the rows it was judged on (time, keys, inputs, what slices are made by, score, and the
+    label where known): a frame, so that whoever compares with them later knows that they are the same.
+    ``base_rate`` is the mean label of the training window: what the declared fallback says of every row.
+    ``untested`` is None where the model declares no slices.
     """
 
     artifact: Path
@@ -81,6 +97,15 @@ class Trained:
     signature: Mapping[str, Sequence[str]]
     reference: Frame
     base_rate: float
+    untested: Untested | None = None
+
+
+@dataclass(frozen=True)
+class Gains:
+    """By how much a candidate's loss is lower than the champion's, overall and by slice; positive is better."""
+
+    overall: Measure
+    slices: Mapping[str, Measure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -143,6 +168,14 @@ class Features(Protocol):
         """
         ...
 
+    def reread(self, digest: str) -> str:
+        """Read the training frame that was kept under ``digest`` once more, in full; return its digest now.
+
+        Raises:
+            DependencyFailed: it is gone or cannot be read. BadInput: that is no digest of a frame.
+        """
+        ...
+
     def online(self, service: str, keys: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
         """Return the latest materialised features of each key, None where unknown or past its time to live."""
         ...
@@ -198,15 +231,28 @@ class Trainer(Protocol):
         """
         ...
 
-    def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Measure:
-        """Return by how much the candidate's loss is lower than the champion's; positive is better.
+    def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Gains:
+        """Return by how much the candidate's loss is lower than the champion's, overall and by declared slice.
 
         The loss is the Brier score of probabilities and the mean absolute error of numbers. Measured on the
         validation rows kept when the candidate was trained (its ``Trained.reference``), paired row by row, with
-        a 95 % interval over whole days.
+        95 % intervals over whole days.
 
         Raises:
             DependencyFailed: the champion's bytes or the reference rows no longer have their digest, or are gone.
+            BadInput: the rows lack an input that the champion asks for.
+        """
+        ...
+
+    def replay(self, model: ModelSpec, reference: Frame, artifact: Path, artifact_digest: str) -> Evidence:
+        """Score a fixed sample of the rows that an artifact was judged on again, and compare with what is kept there.
+
+        The verdict is ``failed`` where a prediction differs by more than is allowed between an artifact and its
+        estimator.
+
+        Raises:
+            DependencyFailed: the bytes or the reference rows no longer have their digest, or are gone, or the
+                artifact cannot be loaded. BadInput: the rows lack an input that the artifact asks for.
         """
         ...
 

@@ -9,7 +9,7 @@ import typer
 
 from tidegate.application import train as training
 from tidegate.application.lower import lower
-from tidegate.application.promote import climb, preview
+from tidegate.application.promote import climb, preview, void_approvals
 from tidegate.application.standing import lifecycle
 from tidegate.application.weighing import Outcome
 from tidegate.domain.canonical import utc_time
@@ -146,6 +146,7 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
     row = here.ledger.state().get(VersionRow, model, version)
     stage = row.stage if row else ""
     found = () if isinstance(decision, Allowed) else decision.reasons
+    void = void_approvals(here, model, version, dossier, policy)
     refused = [
         {
             "sequence": event.sequence,
@@ -168,6 +169,7 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
         ],
         "waiting": isinstance(decision, Waiting),
         "reasons": [each.as_dict() for each in found],
+        "void": [each.as_dict() for each in void],
         "refused": refused,
     }
 
@@ -181,7 +183,7 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
             findings.add_row(each.demand, str(each.verdict), each.sentence)
         if findings.row_count:
             out.print(findings)
-        for reason in found:
+        for reason in dict.fromkeys((*void, *found)):
             out.print(f"  {reason.rule}  {reason.sentence}", markup=False)
             out.print(f"      next: {reason.next_step}", markup=False)
         if not found:

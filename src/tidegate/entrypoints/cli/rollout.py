@@ -1,14 +1,17 @@
-"""The command that shows canaries: what each was compared with, and what that came to."""
+"""What stands on both sides of going live: canaries before it, and the way back after."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import typer
+
 from tidegate.application.ports import StateReader
+from tidegate.application.rehearse import rehearsed
 from tidegate.application.standing import lifecycle, scored_in_canary
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import CanaryRow
-from tidegate.entrypoints.cli.common import As, AsJson, out, platform, reading, say, table
+from tidegate.entrypoints.cli.common import As, AsJson, out, platform, printable, reading, say, table
 from tidegate.entrypoints.cli.models import Model
 
 
@@ -29,6 +32,42 @@ def canary(model: Model, as_user: As = None, as_json: AsJson = False) -> None:
             out.print(f"no version of {model} has stood in canary and scored there")
 
     say(rows, as_json, render)
+
+
+def rehearse(model: Model, as_user: As = None, as_json: AsJson = False) -> None:
+    """Try the way back of what is live, or of the newest version while nothing is; exits 1 if it fails.
+
+    The earlier version must load by its digest, find its features and predict as it did. Nothing is written and
+    nothing is moved: `tidegate rollback` does.
+    """
+    here = platform()
+    reading(here, as_user)
+    version, way_back = rehearsed(here, model)
+    data = {
+        "model": model,
+        "version": version.number,
+        "stage": version.stage,
+        "kind": way_back.kind,
+        "name": way_back.name,
+        "verified": way_back.verified,
+        "steps": list(way_back.steps),
+        "at": way_back.at,
+    }
+
+    def render() -> None:
+        to = way_back.name if way_back.kind == "version" else "the declared fallback"
+        out.print(
+            f"{model} version {version.number} stands in {version.stage}; its way back is {to}", markup=False
+        )
+        for number, step in enumerate(way_back.steps, 1):
+            failed = not way_back.verified and number == len(way_back.steps)
+            out.print(f"  {'✕' if failed else '✓'} {printable(step)}", markup=False)
+        if not way_back.verified:
+            out.print("prod could not be left this way (P8)")
+
+    say(data, as_json, render)
+    if not way_back.verified:
+        raise typer.Exit(1)
 
 
 def shown(state: StateReader, model: str) -> list[dict[str, Any]]:

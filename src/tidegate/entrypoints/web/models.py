@@ -50,12 +50,13 @@ class Decided:
 
 @dataclass(frozen=True)
 class Opened:
-    """A gate that opened: into which stage, and what each demand found."""
+    """A gate that opened: into which stage, what each demand found, and how the way back was tried."""
 
     target: str
     promotion: str
     packet: str
     way_back: str
+    steps: tuple[str, ...]
     demands: tuple[Demanded, ...]
     note: Note
 
@@ -230,6 +231,7 @@ def _opened(record: Record, event: Event, promotion: PromotionRow) -> Opened:
         promotion=promotion.id,
         packet=event.payload["packet"],
         way_back=f"{way_back['name']} ({tried})" if way_back else "",
+        steps=tuple(way_back.get("steps", ())) if way_back else (),
         demands=tuple(
             demanded(each["demand"], each["verdict"], each["sentence"]) for each in event.payload["findings"]
         ),

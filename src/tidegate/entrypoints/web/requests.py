@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.application.judgement import findings
-from tidegate.application.packet import way_back_of
 from tidegate.application.ports import Expressions, Policies
+from tidegate.application.rehearse import way_back_of
 from tidegate.application.standing import lifecycle
 from tidegate.domain.actors import Permission, permits
 from tidegate.domain.approval import counted
@@ -22,7 +22,7 @@ from tidegate.domain.lifecycle import Act, Action, Allowed, Dossier, Lifecycle, 
 from tidegate.domain.policy import Finding, Policy, Stage, Tier
 from tidegate.domain.promotion import decide
 from tidegate.domain.state import ActorRow, ApprovalRow, PacketRow, PolicyRow, PromotionRow
-from tidegate.entrypoints.web.evidence import Demanded, demanded
+from tidegate.entrypoints.web.evidence import Demanded, Opened, demanded, opened
 from tidegate.entrypoints.web.record import Note, Record
 
 
@@ -39,7 +39,8 @@ class Request:
     """An open promotion.
 
     ``waits`` and ``blocked`` are the rules' own reasons, without those that only repeat a demand. ``stale``
-    says that another policy has come into force; ``fault`` why nothing could be judged.
+    says that another policy has come into force; ``fault`` why nothing could be judged; ``sealed`` what its packet
+    says beside that.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Request:
     deciders: tuple[Decider, ...]
     stale: bool
     fault: str
+    sealed: Opened
 
     @property
     def able(self) -> tuple[Decider, ...]:
@@ -102,6 +104,7 @@ def requests(record: Record, reading: Reading) -> tuple[Request, ...]:
 
 def _request(record: Record, reading: Reading, row: PromotionRow) -> Request:
     in_force = record.state.select(PolicyRow, in_force=True)
+    packet = record.state.get(PacketRow, row.packet)
     bare = Request(
         id=row.id,
         model=row.model,
@@ -120,6 +123,7 @@ def _request(record: Record, reading: Reading, row: PromotionRow) -> Request:
         deciders=(),
         stale=bool(in_force) and in_force[0].digest != row.policy,
         fault="",
+        sealed=opened(packet.body if packet else {}),
     )
     life = lifecycle(record.state, row.model, row.version)
     try:

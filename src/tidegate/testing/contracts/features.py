@@ -16,6 +16,7 @@ import pytest
 
 from tidegate.application.ports import Features, Frame
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.testing.material import altered
 
 CONFIGURATION = """\
 project: shops
@@ -249,6 +250,28 @@ class FeaturesContract:
 
     def test_a_row_without_a_key_is_unknown_and_stays(self, built: Features, tmp_path: Path) -> None:
         assert self.sold(built, tmp_path, (None, 48), ("north", 48), (None, 48)) == [None, 21, None]
+
+    def test_a_training_frame_is_read_again_in_full_whatever_became_of_it(
+        self, built: Features, tmp_path: Path
+    ) -> None:
+        asked = [("north", 30.0 + number) for number in range(3)]
+        frame = built.training_frame(write_entities(tmp_path / "e", asked), "demand", ["note"])
+        assert built.reread(frame.digest) == frame.digest
+        found = altered(frame.path, "note", 2)
+        assert built.reread(frame.digest) == found != frame.digest
+        frame.path.write_bytes(b"not Parquet")
+        for _ in ("damaged", "gone"):
+            with pytest.raises(DependencyFailed) as failure:
+                built.reread(frame.digest)
+            assert failure.value.code == "frame-unreadable"
+            assert f"expected the training set {frame.digest}" in failure.value.sentence
+            frame.path.unlink(missing_ok=True)
+
+    @pytest.mark.parametrize("digest", ["", "tg1:../../secrets", "tg1:abc", "sha256:" + "0" * 64])
+    def test_what_is_no_digest_of_a_frame_never_becomes_a_path(self, built: Features, digest: str) -> None:
+        with pytest.raises(BadInput) as refusal:
+            built.reread(digest)
+        assert refusal.value.code == "not-a-digest"
 
     def test_no_row_asked_gives_no_row(self, built: Features, tmp_path: Path) -> None:
         frame = built.training_frame(write_entities(tmp_path / "e", []), "demand", ["note"])

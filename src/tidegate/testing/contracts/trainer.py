@@ -157,7 +157,7 @@ class TrainerContract:
         assert (first.reference.path.read_bytes(), first.reference.path.stat().st_mtime_ns) == before
         for each in (first, second):
             kept = subject.reference(each.artifact_digest, each.reference.digest)
-            gain = subject.compare(model, kept, each.artifact, each.artifact_digest)
+            gain = subject.compare(model, kept, each.artifact, each.artifact_digest).overall
             assert gain.n == each.coverage["measured"]
 
     @pytest.mark.parametrize("digest", ["", "tg1:../../secrets", "tg1:abc", "sha256:" + "0" * 64])
@@ -202,7 +202,7 @@ class TrainerContract:
         self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
     ) -> None:
         trained = subject.train(model, frame, windows)
-        gain = subject.compare(model, trained.reference, trained.artifact, trained.artifact_digest)
+        gain = subject.compare(model, trained.reference, trained.artifact, trained.artifact_digest).overall
         assert gain.value == gain.low == gain.high == 0
         assert gain.n == trained.coverage["measured"]
 
@@ -213,8 +213,12 @@ class TrainerContract:
         turned = [{**row, **_turned(row)} for row in trips()]
         champion = subject.train(model, write_rows(turned, tmp_path / "turned.parquet"), windows)
         candidate = subject.train(model, frame, windows)
-        gain = subject.compare(model, candidate.reference, champion.artifact, champion.artifact_digest)
-        back = subject.compare(model, champion.reference, candidate.artifact, candidate.artifact_digest)
+        gain = subject.compare(
+            model, candidate.reference, champion.artifact, champion.artifact_digest
+        ).overall
+        back = subject.compare(
+            model, champion.reference, candidate.artifact, candidate.artifact_digest
+        ).overall
         assert gain.value > 0
         assert gain.n == candidate.coverage["measured"]
         assert gain.low is not None
@@ -267,7 +271,115 @@ class TrainerContract:
         again = subject.train(model, frame, windows)
         assert again.reference == trained.reference
         gain = subject.compare(model, again.reference, trained.artifact, trained.artifact_digest)
-        assert gain.value == 0
+        assert gain.overall.value == 0
+
+    # ── slices ────────────────────────────────────────────────────────────────────────────────────
+
+    def test_gains_by_slice_are_those_of_its_rows_and_add_up_to_the_whole(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
+    ) -> None:
+        turned = [{**row, **_turned(row)} for row in trips()]
+        champion = subject.train(sliced(model), write_rows(turned, tmp_path / "turned.parquet"), windows)
+        candidate = subject.train(sliced(model), frame, windows)
+        gains = subject.compare(
+            sliced(model), candidate.reference, champion.artifact, champion.artifact_digest
+        )
+        assert set(gains.slices) == {"line=A", "line=B", "line=C"}
+        assert sum(gain.n for gain in gains.slices.values()) == gains.overall.n
+        lost = sum(gain.value * gain.n for gain in gains.slices.values())
+        assert lost / gains.overall.n == pytest.approx(gains.overall.value)
+        for gain in gains.slices.values():
+            assert gain.low is not None
+            assert gain.high is not None
+            assert gain.low <= gain.value <= gain.high
+
+    def test_what_slices_are_made_by_need_not_be_an_input(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        by_status = sliced(model, "status")
+        trained = subject.train(by_status, frame, windows)
+        gains = subject.compare(by_status, trained.reference, trained.artifact, trained.artifact_digest)
+        assert set(gains.slices) == {"status=arrived"}  # what was cancelled or diverted has no label
+
+    def test_a_model_without_slices_has_no_gain_by_slice_and_none_untested(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        kept = {name: value for name, value in model.parameters.items() if name != "evaluation.slice_by"}
+        whole = replace(model, parameters=kept)
+        trained = subject.train(whole, frame, windows)
+        gains = subject.compare(whole, trained.reference, trained.artifact, trained.artifact_digest)
+        assert gains.slices == {}
+        assert trained.untested is None
+
+    def test_a_slice_of_too_few_judged_rows_is_untested_wherever_else_its_rows_lie(
+        self, subject: Trainer, model: ModelSpec, windows: Windows, tmp_path: Path
+    ) -> None:
+        judged, first = windows.validate[0], windows.validate[0] + timedelta(days=1)
+
+        def line(row: Mapping[str, Any]) -> str:
+            if row["departs_at"] < judged and row["trip"] % 5 == 0:
+                return "old"  # it ran until the validation window began
+            if judged <= row["departs_at"] < first and row["trip"] % 2:
+                return "once"  # many rows, of one day
+            return "rare" if row["trip"] % 60 == 0 else str(row["line"])
+
+        frame = write_rows([{**row, "line": line(row)} for row in trips()], tmp_path / "lines.parquet")
+        untested = subject.train(sliced(model), frame, windows).untested
+        assert untested is not None
+        assert (untested.by, untested.least_rows) == ("line", 30)
+        assert set(untested.slices) == {"line=old", "line=once", "line=rare"}
+        assert untested.slices["line=old"] == 0
+        assert untested.slices["line=once"] > 30 > untested.slices["line=rare"] > 0
+        more = replace(sliced(model), parameters={**sliced(model).parameters, "evaluation.slice_rows": 10})
+        fewer = subject.train(more, frame, windows).untested
+        assert fewer is not None
+        assert set(fewer.slices) == {"line=old", "line=once"} | (
+            {"line=rare"} if untested.slices["line=rare"] < 10 else set()
+        )
+
+    # ── replaying ─────────────────────────────────────────────────────────────────────────────────
+
+    def test_an_artifact_predicts_what_was_kept_when_it_was_judged(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        golden = subject.replay(model, trained.reference, trained.artifact, trained.artifact_digest)
+        assert golden.verdict is Verdict.PASSED
+        assert trained.artifact_digest in golden.subject
+        assert 0 < golden.values["max_abs_difference"].n <= trained.reference.rows
+
+    def test_an_artifact_that_predicts_otherwise_fails_with_both_numbers(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
+    ) -> None:
+        turned = [{**row, **_turned(row)} for row in trips()]
+        other = subject.train(model, write_rows(turned, tmp_path / "turned.parquet"), windows)
+        trained = subject.train(model, frame, windows)
+        golden = subject.replay(model, trained.reference, other.artifact, other.artifact_digest)
+        assert golden.verdict is Verdict.FAILED
+        assert f"differ by {golden.values['max_abs_difference'].value:.2g} at most" in golden.sentence
+
+    def test_neither_altered_bytes_nor_altered_rows_are_replayed(
+        self, subject: Trainer, model: ModelSpec, frame: Frame, windows: Windows, tmp_path: Path
+    ) -> None:
+        trained = subject.train(model, frame, windows)
+        other = tmp_path / "other"
+        other.write_bytes(trained.artifact.read_bytes() + b"\0")
+        with pytest.raises(DependencyFailed) as failure:
+            subject.replay(model, trained.reference, other, trained.artifact_digest)
+        assert failure.value.code == "artifact-altered"
+        altered(trained.reference.path, "score", 0)
+        with pytest.raises(DependencyFailed) as failure:
+            subject.replay(model, trained.reference, trained.artifact, trained.artifact_digest)
+        assert failure.value.code == "frame-altered"
+        trained.reference.path.unlink()
+        with pytest.raises(DependencyFailed) as failure:
+            subject.replay(model, trained.reference, trained.artifact, trained.artifact_digest)
+        assert failure.value.code == "frame-unreadable"
+
+
+def sliced(model: ModelSpec, by: str = "line") -> ModelSpec:
+    """Declare that a model is measured by the values of a column."""
+    return replace(model, parameters={**model.parameters, "evaluation.slice_by": by})
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], model: ModelSpec) -> float:

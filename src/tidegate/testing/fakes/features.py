@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tidegate.adapters.shared.frames import read_frame
+from tidegate.adapters.shared.arrow import PREFIX
+from tidegate.adapters.shared.files import hex_of
+from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, write_frame
 from tidegate.application.ports import Frame
 from tidegate.domain.canonical import digest
@@ -112,6 +114,11 @@ class FakeFeatures:
             for feature in self._views[name].features:
                 columns[feature] = pa.array([row and row[feature] for row in found])
         return write_frame(pa.table(columns), self._home / "frames")
+
+    def reread(self, digest: str) -> str:
+        """Read a kept frame again."""
+        path = self._home / "frames" / f"{hex_of(digest, PREFIX)}.parquet"
+        return found_digest(path, f"the training set {digest}")
 
     def online(self, service: str, keys: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
         """Look each key up as of the last materialization."""

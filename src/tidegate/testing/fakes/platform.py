@@ -11,11 +11,12 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tidegate.application import ports
 from tidegate.application.platform import Acting
-from tidegate.application.ports import Comparison, Frame, ModelSpec, Segment, Trained
+from tidegate.application.ports import Comparison, Frame, Gains, ModelSpec, Segment, Trained
 from tidegate.application.train import version_facts
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.events import Draft, Event, EventType
@@ -41,12 +42,13 @@ from tidegate.testing.material import model_spec
 
 
 class StatedTrainer(FakeTrainer):
-    """A trainer whose comparison with the champion says what the test states in ``gain``."""
+    """A trainer whose comparison with the champion says what the test states in ``gain`` and ``slices``."""
 
     gain = Measure(0.01, 1000, 0.005, 0.015, "stated")
+    slices: Mapping[str, Measure] = MappingProxyType({})
 
-    def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Measure:
-        return self.gain
+    def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Gains:
+        return Gains(self.gain, self.slices)
 
 
 class StatedMonitors(FakeMonitors):
@@ -284,4 +286,12 @@ class FakePlatform:
         trained = Trained(
             artifact, sha256(body), metrics, {}, parity, {"scheduled": 1000}, {}, {}, judged, base_rate=0.2
         )
-        return trained, Frame(sha256(b"rows"), artifact, 1000)
+        return trained, self.learned()
+
+    def learned(self) -> Frame:
+        """Return the thousand rows that every version of this world learned from, kept where they are found."""
+        import pyarrow as pa
+
+        from tidegate.adapters.shared.sql import write_frame
+
+        return write_frame(pa.table({"trip": list(range(1000))}), self.frames / "frames")

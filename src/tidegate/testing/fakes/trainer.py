@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.adapters.shared.files import hex_of
-from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
+from tidegate.application.ports import Frame, Gains, ModelSpec, Trained, Untested, Windows
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import LOSSES, Evidence, Measure, Verdict
 from tidegate.testing.material import write_rows
+
+REPLAY_TOLERANCE = 1e-6
 
 
 class FakeTrainer:
@@ -80,6 +82,7 @@ class FakeTrainer:
             signature={"inputs": [f"{name}: float" for name in model.numeric], "outputs": ["score: float"]},
             reference=self.keep([_judged(model, row, rate, windows) for row in scheduled], digest),
             base_rate=rate,
+            untested=_untested(model, table.to_pylist(), judged),
         )
 
     def keep(self, rows: Sequence[Mapping[str, object]], artifact_digest: str) -> Frame:
@@ -92,24 +95,70 @@ class FakeTrainer:
 
         return find_frame(self._rows(artifact_digest, digest), digest, "the reference rows", "")
 
-    def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Measure:
+    def compare(self, model: ModelSpec, reference: Frame, champion: Path, champion_digest: str) -> Gains:
         """Return the gain on the candidate's reference rows; its interval is the value itself."""
         from tidegate.adapters.shared.frames import read_frame
 
-        if not champion.exists() or sha256(champion.read_bytes()) != champion_digest:
-            raise DependencyFailed("artifact-altered", f"got other bytes, expected {champion_digest}")
-        baseline = float(json.loads(champion.read_bytes())["rate"])
+        baseline = _rate(champion, champion_digest)
         rows = read_frame(reference, "the reference rows").to_pylist()
-        gains = [
-            loss(model, row[model.label], baseline) - loss(model, row[model.label], row["score"])
-            for row in rows
-            if row[model.label] is not None
-        ]
-        value = sum(gains) / len(gains)
-        return Measure(value, len(gains), value, value, "fake")
+        known = [row for row in rows if row[model.label] is not None]
+
+        def gain(of: Sequence[Mapping[str, Any]]) -> Measure:
+            differences = [
+                loss(model, row[model.label], baseline) - loss(model, row[model.label], row["score"])
+                for row in of
+            ]
+            value = sum(differences) / len(differences)
+            return Measure(value, len(differences), value, value, "fake")
+
+        column = model.parameters.get("evaluation.slice_by")
+        names = sorted({str(row[column]) for row in known}) if column else []
+        slices = {
+            f"{column}={name}": gain([row for row in known if str(row[column]) == name]) for name in names
+        }
+        return Gains(gain(known), slices)
+
+    def replay(self, model: ModelSpec, reference: Frame, artifact: Path, artifact_digest: str) -> Evidence:
+        """Compare the kept scores with the one value that the artifact says of every row."""
+        from tidegate.adapters.shared.frames import read_frame
+
+        rate = _rate(artifact, artifact_digest)
+        kept = [row["score"] for row in read_frame(reference, "the reference rows").to_pylist()]
+        largest = max(abs(rate - score) for score in kept)
+        same = largest <= REPLAY_TOLERANCE
+        return Evidence(
+            "golden_predictions",
+            f"artifact {artifact_digest}",
+            Verdict.PASSED if same else Verdict.FAILED,
+            f"{len(kept)} golden predictions differ by {largest:.2g} at most",
+            "fake",
+            {"max_abs_difference": Measure(largest, len(kept), method="fake")},
+        )
 
     def _rows(self, artifact_digest: str, digest: str) -> Path:
         return self._folder / f"{artifact_digest[7:]}-{hex_of(digest, 'tg1:')}.parquet"
+
+
+def _rate(artifact: Path, digest: str) -> float:
+    """Read an artifact, verified."""
+    if not artifact.exists() or sha256(artifact.read_bytes()) != digest:
+        raise DependencyFailed("artifact-altered", f"got other bytes, expected {digest}")
+    return float(json.loads(artifact.read_bytes())["rate"])
+
+
+def _untested(
+    model: ModelSpec, rows: Sequence[Mapping[str, Any]], judged: Sequence[Mapping[str, Any]]
+) -> Untested | None:
+    """Count each slice's judged rows and days, one slice after the other."""
+    column = str(model.parameters.get("evaluation.slice_by", ""))
+    if not column:
+        return None
+    least, few = int(model.parameters.get("evaluation.slice_rows", 30)), {}
+    for name in sorted({str(row[column]) for row in rows}):
+        own = [row for row in judged if str(row[column]) == name]
+        if len(own) < least or len({row[model.entity_time].date() for row in own}) < 2:
+            few[f"{column}={name}"] = len(own)
+    return Untested(column, least, few)
 
 
 def loss(model: ModelSpec, label: float, score: float) -> float:
@@ -121,6 +170,7 @@ def loss(model: ModelSpec, label: float, score: float) -> float:
 def _judged(model: ModelSpec, row: Mapping[str, object], rate: float, windows: Windows) -> dict[str, object]:
     """Return a reference row; a label that was not known yet is none."""
     known: Any = row[model.label_time]
-    names = (model.entity_time, *model.keys, *model.numeric, *model.categorical)
+    sliced = [str(model.parameters[each]) for each in ("evaluation.slice_by",) if each in model.parameters]
+    names = (model.entity_time, *model.keys, *model.numeric, *model.categorical, *sliced)
     label = row[model.label] if known is not None and known <= windows.known_by else None
     return {**{name: row[name] for name in names}, "score": rate, model.label: label}
