@@ -17,11 +17,12 @@ from tidegate.application import ports
 from tidegate.application.platform import Acting
 from tidegate.application.ports import Comparison, Frame, ModelSpec, Segment, Trained
 from tidegate.application.train import version_facts
+from tidegate.domain.actors import token_digest
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.events import Draft, Event, EventType
 from tidegate.domain.evidence import Evidence, Measure, Verdict
 from tidegate.domain.policy import Policy
-from tidegate.domain.state import ActorRow, ModelRow, TrainingSetRow, VersionRow
+from tidegate.domain.state import ActorRow, CredentialRow, ModelRow, TrainingSetRow, VersionRow
 from tidegate.testing.cases import ACTORS, MODEL, a_policy
 from tidegate.testing.fakes.batches import FakeBatches
 from tidegate.testing.fakes.contracts import FakeContracts
@@ -131,7 +132,7 @@ class FakePlatform:
 
     @property
     def policies(self) -> FakePolicies:
-        """Return all policies that were ever adopted; the last one lies on disk."""
+        """Return all policies that can be read; the last one lies on disk."""
         return FakePolicies(*self._policies)
 
     @cached_property
@@ -159,14 +160,32 @@ class FakePlatform:
         payload = {"id": name, "kind": kind, "subject": subject or name, "roles": list(roles)}
         self.write(EventType.ACTOR_ADDED, payload, stream="actors")
 
+    def with_tokens(self) -> None:
+        """Issue every account that has none a token, as an administrator would have."""
+        state = self.ledger.state()
+        served = {row.actor for row in state.select(CredentialRow)}
+        for row in state.select(ActorRow):
+            if row.id not in served:
+                issued = {"id": f"c-{row.id}", "actor": row.id, "token_digest": token_digest(row.id)}
+                self.write(EventType.CREDENTIAL_ISSUED, issued, stream="actors")
+
+    def revoke(self, name: str) -> None:
+        """Revoke the token of an account."""
+        self.write(EventType.CREDENTIAL_REVOKED, {"id": f"c-{name}"}, stream="actors")
+
     def change_roles(self, name: str, *roles: str) -> None:
         """Give an account other roles."""
         self.write(EventType.ROLES_CHANGED, {"id": name, "roles": list(roles)}, stream="actors")
 
-    def adopt(self, policy: Policy) -> None:
-        """Put a policy in force."""
+    def knows(self, policy: Policy) -> Policy:
+        """Let a policy be read back from its body, as a file that somebody wrote; return it."""
         if policy not in self._policies:
             self._policies = (*self._policies, policy)
+        return policy
+
+    def adopt(self, policy: Policy) -> None:
+        """Put a policy in force, past everybody."""
+        self.knows(policy)
         payload = {
             "digest": policy.digest,
             "name": policy.name,
