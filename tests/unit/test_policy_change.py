@@ -201,8 +201,10 @@ def test_one_of_each_role_needs_two_people_even_if_one_holds_both() -> None:
     one = an_actor("p-3", "approver", "risk_officer")
     only = [reason for reason in understaffed(each, staffed(one)) if "a change" in reason.sentence]
     assert [reason.sentence for reason in only] == [
-        "a change of the policy asks for 2 approval(s) by `approver` and `risk_officer`, which 1 eligible "
-        "person holds"
+        (
+            "a change of the policy asks for 2 approval(s) by `approver` and `risk_officer`, which 1 eligible "
+            "person holds"
+        )
     ]
     other = an_actor("p-4", "approver")
     assert [r for r in understaffed(each, staffed(one, other)) if "a change" in r.sentence] == []
