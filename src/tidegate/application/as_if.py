@@ -13,6 +13,7 @@ from datetime import datetime
 from tidegate.application.judgement import findings
 from tidegate.application.ports import Expressions
 from tidegate.application.weighing import gate_asked
+from tidegate.domain.actors import Permission, roles_that
 from tidegate.domain.lifecycle import (
     Act,
     Allowed,
@@ -34,13 +35,16 @@ ORDER = (REFUSED, WAITED, PASSED)
 #: A way back that somebody tried, where the record does not say which.
 TRIED = WayBack("version", "the way back", verified=True)
 
+#: Whoever may ask: what a policy says of a version does not depend on who asks.
+_ASKING = {*roles_that(Permission.REQUEST), *roles_that(Permission.BREAK_GLASS)}
+_ANYBODY = ActorRow("anybody", "service", "anybody", tuple(sorted(_ASKING)), 0)
+
 
 def as_if(
     expressions: Expressions,
     policy: Policy,
     life: Lifecycle,
     act: Act,
-    asker: ActorRow,
     packet: PacketRow,
     now: datetime,
     approvals: Sequence[ApprovalRow] = (),
@@ -56,7 +60,7 @@ def as_if(
     dossier = Dossier(packet.digest, found, way_back, tuple(held))
     asked = replace(life.promotion, policy=policy.digest) if life.promotion else None
     given = [replace(row, policy=policy.digest) for row in approvals]
-    return decide(replace(life, promotion=asked), act, asker, dossier, given, policy, now)
+    return decide(replace(life, promotion=asked), act, _ANYBODY, dossier, given, policy, now)
 
 
 def outcome(decision: Decision) -> str:

@@ -9,7 +9,6 @@ from tidegate.application.as_if import ORDER, as_if, outcome
 from tidegate.application.ports import Expressions, Policies, StateReader
 from tidegate.application.standing import lifecycle
 from tidegate.application.weighing import next_stage
-from tidegate.domain.actors import Permission, roles_that
 from tidegate.domain.errors import BadInput
 from tidegate.domain.lifecycle import Act, Action, Lifecycle
 from tidegate.domain.policy import Policy
@@ -24,9 +23,6 @@ from tidegate.domain.state import (
     ProposalRow,
     VersionRow,
 )
-
-#: Whoever may ask: what a policy says of a version does not depend on who asks.
-_ANYBODY = ActorRow("anybody", "service", "anybody", roles_that(Permission.REQUEST), 0)
 
 
 def staff(state: StateReader) -> Staff:
@@ -76,7 +72,7 @@ def gains(
                 continue
             act = Act(Action.PROMOTE, version.number)
             then, soon = (
-                ORDER.index(outcome(as_if(expressions, policy, life, act, _ANYBODY, packet, now)))
+                ORDER.index(outcome(as_if(expressions, policy, life, act, packet, now)))
                 for policy in (in_force, proposed)
             )
             for person in _parts(state, life, version) if soon > then else ():

@@ -230,14 +230,14 @@ class FakePlatform:
         return registered.number
 
     def accept(self, period: str = "2024-01", **more: Any) -> str:
-        """Accept a batch of a few bytes for the model's dataset; return its digest."""
-        spec, body = self.models.spec(MODEL), canonical({"period": period, **more}) + b"\n"
+        """Accept a batch of a few bytes, for the model's first dataset if no other is named; return its digest."""
+        dataset = str(more.setdefault("dataset", self.models.spec(MODEL).datasets[0]))
+        body = canonical({"period": period, **more}) + b"\n"
         batch = f"tg1:{sha256(body)[7:]}"
-        path = self.frames / "batches" / spec.datasets[0] / f"{batch[4:]}.jsonl"
+        path = self.frames / "batches" / dataset / f"{batch[4:]}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
         payload = {
-            "dataset": spec.datasets[0],
             "drop": sha256(b"drop of " + body),
             "period": period,
             "batch": batch,
@@ -252,7 +252,7 @@ class FakePlatform:
             "supersedes": "",
             "touches": {"training_sets": [], "versions": []},
         }
-        self.write(EventType.BATCH_ACCEPTED, {**payload, **more}, "s-3", f"dataset/{spec.datasets[0]}")
+        self.write(EventType.BATCH_ACCEPTED, {**payload, **more}, "s-3", f"dataset/{dataset}")
         return batch
 
     def scored(
