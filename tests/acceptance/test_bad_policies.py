@@ -8,7 +8,15 @@ import pytest
 from tidegate.adapters.cel_expressions import CelExpressions
 from tidegate.adapters.policy_files import PolicyFiles
 from tidegate.domain.errors import BadInput
-from tidegate.domain.policy import Tier
+from tidegate.domain.policy import (
+    BreakGlass,
+    Certification,
+    Deadline,
+    Need,
+    Preconditions,
+    Stage,
+    Tier,
+)
 from tidegate.domain.rollout import CanaryRule
 
 REFERENCE = (Path(__file__).parents[2] / "models" / "policy" / "policy.yaml").read_text()
@@ -192,6 +200,235 @@ def test_each_mistake_in_a_rollout_is_named_with_its_line(tmp_path, body, line, 
 def test_a_rollout_without_a_tier_does_not_load(tmp_path):
     found = faults(change("review:", "rollout: {}\nreview:"), tmp_path)
     assert found == [(10, "got no tier, expected a rule for at least one tier, or no rollout at all")]
+
+
+# ── sections that may be absent ───────────────────────────────────────────────────────────────────
+
+DEADLINE = "{due_days: 7, remind_after_days: 3, escalate_to: risk_officer, lapse_after_days: 30}"
+PRECONDITIONS = (
+    "{fresh_days: 45, rehearsed_hours: 1, approved_days: 14, failed_changes: {at_most: 3, days: 90}}"
+)
+CERTIFICATION = "{days: 180, review_days: 14, role: approver, on_drift: true}"
+BREAK_GLASS = "{demands: [ranks], approvals: {approver: 1}, review_days: 3, role: reviewer}"
+CHANGES = "{approvals: {approver: 1, risk_officer: 1}}"
+
+
+def with_prod(more):
+    return change("approvals: {approver: 1}", f"approvals: {{approver: 1}}, {more}")
+
+
+def with_section(body):
+    return change("review:", f"{body}\nreview:")
+
+
+def test_what_a_policy_may_leave_out_is_nothing_asked_but_one_approver_of_changes(tmp_path):
+    policy = load(SMALL, tmp_path)
+    prod = policy.gates[Tier.STANDARD][Stage.PROD]
+    assert (prod.requires, prod.deadline, policy.preconditions) == ((), None, Preconditions())
+    assert (policy.certification, policy.break_glass) == ({}, None)
+    assert policy.changes == (Need("approver", 1),)
+
+
+def test_each_section_is_read_as_it_is_written(tmp_path):
+    text = with_section(
+        f"preconditions: {PRECONDITIONS}\ncertification: {{standard: {CERTIFICATION}}}\n"
+        f"break_glass: {BREAK_GLASS}\nchanges: {CHANGES}"
+    )
+    text = change(
+        "approvals: {approver: 1}}\n", f"approvals: {{approver: 1}}, deadline: {DEADLINE}}}\n", text
+    )
+    text = change("canary: {demands: [ranks]}", "canary: {demands: [ranks], requires: [auc]}", text)
+    policy = load(text, tmp_path)
+    gates = policy.gates[Tier.STANDARD]
+    assert gates[Stage.CANARY].requires == ("auc",)
+    assert gates[Stage.PROD].deadline == Deadline(7, 3, "risk_officer", 30)
+    assert policy.preconditions == Preconditions(45, 1, 14, (3, 90))
+    assert policy.certification == {Tier.STANDARD: Certification(180, 14, "approver", on_drift=True)}
+    assert policy.break_glass == BreakGlass(gates[Stage.PROD].demands, (Need("approver", 1),), 3, "reviewer")
+    assert policy.changes == (Need("approver", 1), Need("risk_officer", 1))
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ("requires: []", "got an empty list, expected a list of sections of the packet"),
+        ("requires: lineage", "got 'lineage', expected a list of sections of the packet"),
+        ("requires: [auc, auc]", "got 'auc' again, expected each section once"),
+        ("requires: [7]", "got '7', expected a section's name"),
+        ("requires: [a section]", "got 'a section', expected a section's name, letters, digits and"),
+        (f"requires: [{'x' * 65}]", "got 65 characters, expected at most 64"),
+        ("deadline: 7", "got '7', expected a mapping with due_days"),
+        ("deadline: {}", "got no due_days, expected due_days"),
+        ("deadline: {remind_after_days: 3}", "got no due_days, expected due_days"),
+        ("deadline: {due_days: soon}", "got 'soon', expected a whole number from 1 to 365"),
+        ("deadline: {due_days: 0}", "got '0', expected a whole number from 1 to 365"),
+        ("deadline: {due_days: 7, remind: 3}", "got 'remind', expected one of due_days, remind_after_days,"),
+        (
+            "deadline: {due_days: 7, remind_after_days: 7}",
+            "got a reminder after 7 days, expected one before the 7 it is due in",
+        ),
+        (
+            "deadline: {due_days: 7, lapse_after_days: 6}",
+            "got an end after 6 days, expected one not before the 7 it is due in",
+        ),
+        (
+            "deadline: {due_days: 7, escalate_to: reviewer}",
+            "got 'reviewer', expected a role that approves: approver, risk_officer",
+        ),
+    ],
+)
+def test_each_mistake_in_what_a_gate_may_ask_is_named_with_its_line_and_no_more(tmp_path, more, sentence):
+    found = faults(with_prod(more), tmp_path)
+    assert [line for line, _ in found] == [9], found
+    assert found[0][1].startswith(sentence), found
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("preconditions: 3", "got '3', expected a mapping"),
+        ("preconditions: {}", "got an empty mapping, expected a precondition, or no preconditions at all"),
+        ("preconditions: {fresh: 3}", "got 'fresh', expected one of fresh_days, rehearsed_hours,"),
+        ("preconditions: {fresh_days: 0}", "got '0', expected a whole number from 1 to 3650"),
+        ("preconditions: {rehearsed_hours: 1.5}", "got '1.5', expected a whole number from 1 to 3650"),
+        ("preconditions: {approved_days: true}", "got 'true', expected a whole number from 1 to 3650"),
+        ("preconditions: {failed_changes: 3}", "got '3', expected a mapping with at_most, days"),
+        ("preconditions: {failed_changes: {at_most: 3}}", "got no days, expected at_most, days"),
+        (
+            "preconditions: {failed_changes: {at_most: -1, days: 90}}",
+            "got '-1', expected a whole number from 0 to 100",
+        ),
+        ("certification: {}", "got no tier, expected a term for at least one tier, or no certification at"),
+        (f"certification: {{cheap: {CERTIFICATION}}}", "got 'cheap', expected one of low, standard, high"),
+        (
+            f"certification: {{high: {CERTIFICATION}}}",
+            "got a term for tier high, expected one for a tier that has gates",
+        ),
+        ("certification: {standard: 180}", "got '180', expected a mapping with days, review_days, role"),
+        (
+            "certification: {standard: {days: 180}}",
+            "got no review_days and no role, expected days, review_days, role",
+        ),
+        (
+            f"certification: {{standard: {CERTIFICATION.replace('180', '0')}}}",
+            "got '0', expected a whole number from 1 to 3650",
+        ),
+        (
+            f"certification: {{standard: {CERTIFICATION.replace('approver', 'auditor')}}}",
+            "got 'auditor', expected a role that approves: approver, risk_officer",
+        ),
+        (
+            f"certification: {{standard: {CERTIFICATION.replace('true', 'often')}}}",
+            "got 'often', expected true or false: whether drift ends it",
+        ),
+        ("break_glass: yes", "got 'yes', expected a mapping with demands, approvals, review_days, role"),
+        (
+            "break_glass: {}",
+            "got no demands and no approvals and no review_days and no role, expected demands",
+        ),
+        (
+            f"break_glass: {BREAK_GLASS.replace('[ranks]', '[]')}",
+            "got an empty list, expected a list of demand ids: break-glass has a floor (P9)",
+        ),
+        (
+            f"break_glass: {BREAK_GLASS.replace('[ranks]', '[speed]')}",
+            "got the demand 'speed', expected one of ranks",
+        ),
+        (
+            f"break_glass: {BREAK_GLASS.replace('{approver: 1}', '{}')}",
+            "got an empty mapping, expected a role and a count",
+        ),
+        (
+            f"break_glass: {BREAK_GLASS.replace('approver', 'operator')}",
+            "got 'operator', expected one of approver, risk_officer",
+        ),
+        (
+            f"break_glass: {BREAK_GLASS.replace('approver: 1', 'approver: 21')}",
+            "got '21', expected a whole number from 1 to 20",
+        ),
+        (
+            f"break_glass: {BREAK_GLASS.replace('reviewer', 'approver')}",
+            "got 'approver', expected a role that reviews: reviewer",
+        ),
+        (
+            f"break_glass: {BREAK_GLASS.replace('days: 3', 'days: never')}",
+            "got 'never', expected a whole number from 1 to 365",
+        ),
+        ("changes: {}", "got no approvals, expected approvals"),
+        ("changes: {approvals: {}}", "got an empty mapping, expected a role and a count"),
+        ("changes: {approvals: {approver: 0}}", "got '0', expected a whole number from 1 to 20"),
+        (
+            "changes: {approvals: {data_scientist: 1}}",
+            "got 'data_scientist', expected one of approver, risk_officer",
+        ),
+        ("changes: {approvals: {approver: 1}, by: all}", "got 'by', expected one of approvals"),
+    ],
+)
+def test_each_mistake_in_a_section_is_named_with_its_line_and_no_more(tmp_path, body, sentence):
+    found = faults(with_section(body), tmp_path)
+    assert [line for line, _ in found] == [10], found
+    assert found[0][1].startswith(sentence), found
+
+
+def test_mistakes_in_every_section_are_told_at_once(tmp_path):
+    text = with_section(
+        "preconditions: {fresh_days: 0}\n"
+        "certification: {high: {days: 0, review_days: 14, role: king}}\n"
+        "break_glass: {demands: [speed], approvals: {king: 1}, review_days: 0, role: king}\n"
+        "changes: {approvals: {king: 1}}"
+    )
+    text = change("canary: {demands: [ranks]}", "canary: {demands: [ranks], requires: []}", text)
+    text = change("approvals: {approver: 1}}\n", "approvals: {approver: 1}, deadline: {due_days: 0}}\n", text)
+    lines = [line for line, _ in faults(text, tmp_path)]
+    assert lines == [8, 9, 10, 11, 11, 11, 12, 12, 12, 12, 13]
+
+
+def test_a_required_section_that_the_example_lacks_fails_the_policy_s_own_tests(tmp_path):
+    text = change("staging: {demands: [ranks]}", "staging: {demands: [ranks], requires: [lineage]}")
+    sentence = "got error for 'section lineage', expected passed (nobody supplied the packet's lineage)"
+    assert [(line, sentence in said) for line, said in faults(text, tmp_path)] == [(13, True), (14, True)]
+
+
+HIGH = SMALL.replace("standard", "high").replace(
+    "example: {auc: 0.7}", "example: {auc: 0.7, code: 1}"
+).replace("    prod: {", "    prod: {requires: [code], ") + "".join(
+    f"  - {{name: good {to}, tiers: [high], to: {to}}}\n"
+    f"  - {{name: bad {to}, tiers: [high], to: {to}, set: {{auc: 0.5}}, expect: {{ranks: failed}}}}\n"
+    for to in ("canary", "prod")
+)
+
+
+def test_in_tier_high_a_required_section_that_no_test_sees_missing_is_a_fault(tmp_path):
+    ((line, sentence),) = faults(HIGH, tmp_path)
+    assert (line, sentence) == (
+        9,
+        (
+            "got 'section code' into prod in tier high, which no test sees refuse, expected a test each way "
+            "in tier high"
+        ),
+    )
+    gone = "  - {name: bare, tiers: [high], to: prod, without: [code], expect: {section code: error}}\n"
+    assert load(HIGH + gone, tmp_path).gates[Tier.HIGH][Stage.PROD].requires == ("code",)
+
+
+def test_in_tier_high_a_floor_that_no_test_of_any_gate_exercises_is_a_fault(tmp_path):
+    gone = "  - {name: bare, tiers: [high], to: prod, without: [code], expect: {section code: error}}\n"
+    floor = BREAK_GLASS.replace("[ranks]", "[ranks, safe]")
+    text = change("review:", f"break_glass: {floor}\nreview:", HIGH + gone)
+    text = change("gates:", "  safe: {says: it is safe, passes: packet.code == 1}\ngates:", text)
+    ((line, sentence),) = faults(text, tmp_path)
+    assert line == 5
+    assert sentence.startswith("got 'safe' of break-glass, which no test sees pass or refuse, expected")
+    standard = change("  high:", "  standard:", text).replace("tiers: [high]", "tiers: [standard]")
+    assert load(standard, tmp_path).break_glass.demands[1].id == "safe"
+
+
+def test_a_file_that_lies_elsewhere_is_named_in_its_faults(tmp_path):
+    path = tmp_path / "stricter.yaml"
+    path.write_text("policy: 1\n")
+    with pytest.raises(BadInput) as caught:
+        PolicyFiles(tmp_path, CelExpressions()).read(path)
+    assert caught.value.sentence.startswith("stricter.yaml has ")
 
 
 def test_a_policy_without_tests_does_not_load(tmp_path):

@@ -35,7 +35,7 @@ def test_the_same_loop_runs_on_postgresql(production, postgres_url):
 
     now = {**variables, "TIDEGATE_NOW": "2013-01-02T06:00:00Z"}
     (admin,) = shell.json("open", **now)["tokens"].values()
-    assert shell.json("open", **now) == {"opened": False, "policy": "reference 2", "tokens": {}}
+    assert shell.json("open", **now) == {"opened": False, "policy": "reference 3", "tokens": {}}
     nobody = shell.run("status", **now)
     assert (nobody.returncode, "TIDEGATE_TOKEN" in nobody.stderr) == (2, True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,12 +25,14 @@ from tidegate.application.train import windows
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Measure, Verdict
 from tidegate.domain.lifecycle import Action
-from tidegate.domain.policy import Need, Stage, Tier
+from tidegate.domain.policy import Certification, Deadline, Need, Preconditions, Stage, Tier
+from tidegate.domain.policy_change import eligible, understaffed
 from tidegate.domain.rollout import judge_canary
-from tidegate.testing.cases import MODEL
+from tidegate.testing.cases import MODEL, an_actor
 from tidegate.testing.fakes.platform import FakePlatform, StatedEntities
 
-MODELS = Path(__file__).parents[2] / "models"
+ROOT = Path(__file__).parents[2]
+MODELS = ROOT / "models"
 P, F, U, E = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ERROR
 GATES = (Stage.STAGING, Stage.CANARY, Stage.PROD)
 ABSENT = object()
@@ -97,7 +100,7 @@ def test_an_empty_packet_opens_no_gate_and_every_demand_of_it_is_an_error(policy
         assert {finding.verdict for finding in found} == {E}
 
 
-def test_approvals_are_asked_for_prod_alone_one_in_standard_and_two_in_high(policy):
+def test_approvals_are_asked_for_prod_alone_one_in_standard_and_one_of_each_role_in_high(policy):
     asked = {
         (tier, to): policy.gate(tier, to).approvals
         for tier in Tier
@@ -106,8 +109,64 @@ def test_approvals_are_asked_for_prod_alone_one_in_standard_and_two_in_high(poli
     }
     assert asked == {
         (Tier.STANDARD, Stage.PROD): (Need("approver", 1),),
-        (Tier.HIGH, Stage.PROD): (Need("approver", 2),),
+        (Tier.HIGH, Stage.PROD): (Need("approver", 1), Need("risk_officer", 1)),
     }
+
+
+def test_only_in_front_of_prod_people_have_a_week_are_reminded_then_a_risk_officer_then_it_lapses(policy):
+    for tier in Tier:
+        assert [policy.gate(tier, to).deadline for to in GATES] == [
+            None,
+            None,
+            Deadline(7, 3, "risk_officer", 30),
+        ]
+
+
+def test_every_section_that_a_gate_requires_is_one_that_the_engine_seals(policy, sealed):
+    before, facts = sealed
+    for tier in Tier:
+        for to in GATES:
+            gate = policy.gate(tier, to)
+            assert set(gate.requires) <= set(facts)
+            for packet in (before, facts):
+                found = findings(gate, {"packet": packet}, CelExpressions())
+                assert [
+                    each.demand
+                    for each in found
+                    if each.demand.startswith("section") and each.verdict is not P
+                ] == []
+
+
+def test_what_must_hold_at_the_moment_and_for_how_long_it_holds(policy):
+    assert policy.preconditions == Preconditions(45, 1, 14, (3, 90))
+    assert policy.certification == {
+        Tier.STANDARD: Certification(180, 14, "approver"),
+        Tier.HIGH: Certification(90, 14, "risk_officer", on_drift=True),
+    }
+
+
+def test_an_emergency_has_a_floor_another_person_and_a_review_within_three_days(policy):
+    glass = policy.break_glass
+    assert [demand.id for demand in glass.demands] == [
+        "safe_artifact",
+        "data_gates",
+        "finite_numbers",
+        "way_back",
+    ]
+    assert (glass.approvals, glass.review_days, glass.role) == ((Need("approver", 1),), 3, "reviewer")
+
+
+def test_another_policy_takes_one_of_each_role(policy):
+    assert policy.changes == (Need("approver", 1), Need("risk_officer", 1))
+
+
+@pytest.mark.parametrize("folder", ["models/policy", "src/tidegate/templates/project/models/policy"])
+def test_the_people_of_the_embedded_profile_can_meet_every_policy_that_is_shipped(folder):
+    accounts = tomllib.loads((ROOT / "infra" / "profiles" / "embedded.toml").read_text())["accounts"]
+    people = [an_actor(f"{row['kind'][0]}-{number}", *row["roles"]) for number, row in enumerate(accounts)]
+    shipped = PolicyFiles(ROOT / folder, CelExpressions()).load()
+    assert understaffed(shipped, eligible(people, {row.id for row in people})) == []
+    assert understaffed(shipped, eligible(people[1:3], {"p-1", "p-2"})) != []
 
 
 def test_no_tier_demands_less_than_another_of_the_evidence(policy):
@@ -300,6 +359,8 @@ class Engine(FakePlatform):
         self.entities = StatedEntities(home / "entities")
         self.models.put(replace(ModelFolders(MODELS).spec(model), name=MODEL, tier="standard"))
         self.batch = self.accept()
+        for dataset in self.models.spec(MODEL).datasets[1:]:  # a version enters prod on fresh data alone
+            self.accept(dataset=dataset)
 
     def _trained(self, measured):
         spec = self.models.spec(MODEL)

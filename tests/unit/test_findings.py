@@ -6,7 +6,7 @@ import pytest
 
 from tidegate.application.judgement import coverage, findings, run_tests
 from tidegate.domain.evidence import Verdict
-from tidegate.domain.policy import Demand, Gate, Policy, PolicyTest, ReviewRule, Stage, Tier
+from tidegate.domain.policy import BreakGlass, Demand, Gate, Policy, PolicyTest, ReviewRule, Stage, Tier
 from tidegate.testing.fakes.expressions import FakeExpressions
 
 RANKS = Demand(
@@ -104,6 +104,27 @@ def test_a_test_of_an_unknown_demand_or_gate_is_a_difference():
 def test_coverage_names_the_demands_that_no_test_sees_both_pass_and_refuse():
     tests = example(ranks="passed", safe="passed"), example("two", ranks="inconclusive", safe="passed")
     (gap,) = coverage(policy(*tests))
-    assert (gap.tier, gap.to, gap.demand, gap.line) == (Tier.STANDARD, Stage.STAGING, "safe", 9)
+    assert (gap.tier, gap.to, gap.rule, gap.line) == (Tier.STANDARD, Stage.STAGING, "safe", 9)
     assert gap.lacks == "no test sees refuse"
-    assert {gap.demand for gap in coverage(policy())} == {"ranks", "safe"}
+    assert {gap.rule for gap in coverage(policy())} == {"ranks", "safe"}
+
+
+def test_a_required_section_is_a_rule_that_tests_exercise_too():
+    gate = replace(GATE, requires=("lineage",), line=7)
+    required = replace(policy(), gates={Tier.STANDARD: {Stage.STAGING: gate}})
+    assert gate.rules() == ("ranks", "safe", "section lineage")
+    (gap,) = [each for each in coverage(required) if each.rule.startswith("section")]
+    assert (gap.rule, gap.line, gap.where, gap.lacks) == (
+        "section lineage", 7, "into staging in tier standard", "no test sees pass or refuse"
+    )  # fmt: skip
+    shown = example(**{"section lineage": "passed"}), example("two", **{"section lineage": "error"})
+    assert "section lineage" not in {each.rule for each in coverage(replace(required, tests=shown))}
+
+
+def test_the_floor_of_break_glass_is_exercised_by_the_tests_of_any_gate():
+    floor = BreakGlass((GATE.demands[0],), (), 3, "reviewer")
+    bare = replace(policy(), break_glass=floor)
+    (gap,) = [each for each in coverage(bare) if each.to is None]
+    assert (gap.tier, gap.rule, gap.where) == (Tier.STANDARD, "ranks", "of break-glass")
+    shown = example(ranks="passed"), example("two", ranks="failed")
+    assert [each for each in coverage(replace(bare, tests=shown)) if each.to is None] == []

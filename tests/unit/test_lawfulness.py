@@ -279,8 +279,16 @@ def test_a_model_put_into_a_lower_tier_is_named(world: FakePlatform) -> None:
 def test_a_policy_adopted_after_the_opening_is_named(world: FakePlatform) -> None:
     world.adopt(a_policy("2", standard=0))
     last = list(world.ledger.events())[-1].sequence
+    assert told(world, last, "A1")  # an administrator manages accounts, not policies
+    (breach,) = told(world, last, "P6")
+    assert "policy trams 2 is adopted, and no open proposal is of it" in breach
+
+
+def test_a_second_opening_is_named(world: FakePlatform) -> None:
+    opened = {"clock": "simulated", "assurance": "local", "administrator": "p-2"}
+    sequence = forge(world, EventType.LEDGER_OPENED, opened, "p-2")
     (breach,) = unlawful(world)
-    assert told(world, last, "P6") == [breach]
+    assert told(world, sequence, "A1") == [breach]
 
 
 def test_an_event_that_cannot_be_folded_is_named_and_ends_the_judgement(

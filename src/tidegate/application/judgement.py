@@ -25,13 +25,18 @@ _PATH = re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*(?!\w*\s*\())+")
 
 
 class Uncovered(NamedTuple):
-    """A demand of one gate that no test has seen both pass and not pass."""
+    """A rule that no test has seen both pass and not pass: of one gate, or (``to`` None) of break-glass."""
 
     tier: Tier
-    to: Stage
-    demand: str
+    to: Stage | None
+    rule: str
     line: int
     lacks: str
+
+    @property
+    def where(self) -> str:
+        """Say which rule of that name it is."""
+        return f"into {self.to} in tier {self.tier}" if self.to else "of break-glass"
 
 
 def findings(gate: Gate, facts: Mapping[str, object], expressions: Expressions) -> tuple[Finding, ...]:
@@ -54,21 +59,31 @@ def run_tests(policy: Policy, expressions: Expressions) -> tuple[tuple[int, str]
 
 
 def coverage(policy: Policy) -> tuple[Uncovered, ...]:
-    """Return the demands that the tests do not exercise: seen to pass, and seen not to.
+    """Return the rules that the tests do not exercise: seen to pass, and seen not to.
 
-    Tests count by what they expect, so ask only once they agree with the policy.
+    A rule of a gate is exercised by tests of that gate in that tier. A demand of break-glass, which has no tests
+    of its own, is exercised by those of any gate; where it is not, that counts for the highest tier. Tests count by
+    what they expect, so ask only once they agree with the policy.
     """
     seen: dict[tuple[Tier, Stage, str], set[bool]] = {}
     for test in policy.tests:
-        for demand, verdict in test.expect.items():
-            seen.setdefault((test.tier, test.to, demand), set()).add(verdict is Verdict.PASSED)
-    return tuple(
-        Uncovered(tier, to, demand.id, demand.line, lacks)
+        for rule, verdict in test.expect.items():
+            seen.setdefault((test.tier, test.to, rule), set()).add(verdict is Verdict.PASSED)
+    lines = {demand.id: demand.line for demand in policy.demands().values()}
+    gaps = [
+        Uncovered(tier, to, rule, lines.get(rule, gate.line), lacks)
         for tier, gates in policy.gates.items()
         for to, gate in gates.items()
-        for demand in gate.demands
-        if (lacks := _lacks(seen.get((tier, to, demand.id), set())))
-    )
+        for rule in gate.rules()
+        if (lacks := _lacks(seen.get((tier, to, rule), set())))
+    ]
+    floor = policy.break_glass.demands if policy.break_glass else ()
+    highest = max(policy.gates, key=list(Tier).index, default=Tier.LOW)
+    for demand in floor:
+        anywhere = {verdict for (_, _, rule), each in seen.items() if rule == demand.id for verdict in each}
+        if lacks := _lacks(anywhere):
+            gaps.append(Uncovered(highest, None, demand.id, demand.line, lacks))
+    return tuple(gaps)
 
 
 def _section(name: str, packet: object) -> Finding:
@@ -141,6 +156,6 @@ def _differences(policy: Policy, test: PolicyTest, expressions: Expressions) -> 
 
 
 def _lacks(seen: set[bool]) -> str:
-    """Say what no test has shown of a demand, or nothing."""
+    """Say what no test has shown of a rule, or nothing."""
     missing = [word for word, shown in (("pass", True), ("refuse", False)) if shown not in seen]
     return f"no test sees {' or '.join(missing)}" if missing else ""

@@ -18,6 +18,8 @@ from typing import Any
 
 from tidegate.application.judgement import findings
 from tidegate.application.lawful_deciding import breaches as deciding
+from tidegate.application.lawful_policy import Ground
+from tidegate.application.lawful_policy import breaches as changing
 from tidegate.application.lawful_watching import breaches as watching
 from tidegate.application.lower import UNASKED
 from tidegate.application.packet import packet_digest
@@ -178,8 +180,8 @@ class _Judge:
         if not self._view.select(PolicyRow) and event.type in _GENESIS:
             yield from self._genesis(event)
             return
-        if event.type in {EventType.POLICY_ADOPTED, EventType.LEDGER_OPENED}:
-            yield "P6", f"{event.type} stands behind the opening, and policies are not changed yet"
+        if event.type is EventType.LEDGER_OPENED:
+            yield "A1", f"{event.type} where the ledger is open already"
             return
         actor = self._view.get(ActorRow, event.actor)
         if actor is None:
@@ -199,6 +201,7 @@ class _Judge:
             else:
                 yield from watching(self._view, event, self._policy())
                 yield from deciding(self._view, event, self._policy())
+                yield from changing(self._ground(), event)
         except TidegateError as error:
             yield "P3", f"{event.type} cannot be judged: {error.sentence}"
 
@@ -380,6 +383,9 @@ class _Judge:
 
     def _approvals(self, asked: PromotionRow) -> tuple[ApprovalRow, ...]:
         return self._view.select(ApprovalRow, promotion=asked.id)
+
+    def _ground(self) -> Ground:
+        return Ground(self._view, self._policy(), self._platform.policies, self._platform.expressions)
 
     def _policy(self) -> Policy:
         row = self._view.select(PolicyRow, in_force=True)[0]

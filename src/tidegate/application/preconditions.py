@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from tidegate.application.ports import Ledger, StateReader
-from tidegate.application.revisions import in_force
+from tidegate.application.revisions import in_force, period_window
 from tidegate.domain.canonical import utc_time
-from tidegate.domain.events import EventType
+from tidegate.domain.errors import BadInput
+from tidegate.domain.events import Event, EventType
 from tidegate.domain.lifecycle import Precondition, WayBack
 from tidegate.domain.policy import Policy, Stage
+from tidegate.domain.state import BatchRow
 
 _TAKEN_OUT = {EventType.MODEL_ROLLED_BACK, EventType.MODEL_STOPPED, EventType.APPROVAL_REVOKED}
 
@@ -29,11 +31,13 @@ def preconditions(
 
 def taken_out_at(ledger: Ledger, model: str) -> tuple[datetime, ...]:
     """Return when versions of a model were taken out of prod."""
-    return tuple(
-        utc_time(event.occurred_at)
-        for event in ledger.events(stream=f"model/{model}")
-        if event.type in _TAKEN_OUT and any(move["from"] == Stage.PROD for move in event.payload["moves"])
-    )
+    events = ledger.events(stream=f"model/{model}")
+    return tuple(utc_time(event.occurred_at) for event in events if takes_out(event))
+
+
+def takes_out(event: Event) -> bool:
+    """Say whether an event took a version out of prod, other than by replacing it."""
+    return event.type in _TAKEN_OUT and any(move["from"] == Stage.PROD for move in event.payload["moves"])
 
 
 def _asked(
@@ -64,7 +68,7 @@ def _asked(
 def _fresh(state: StateReader, datasets: Sequence[str], days: int, now: datetime) -> Precondition:
     newest: dict[str, datetime] = {}
     for row in in_force(state):
-        moment = utc_time(row.occurred_at)
+        moment = _speaks_until(row, now)
         newest[row.dataset] = max(moment, newest.get(row.dataset, moment))
     missing = [name for name in datasets if name not in newest]
     oldest = min(((newest[name], name) for name in datasets if name in newest), default=None)
@@ -75,6 +79,19 @@ def _fresh(state: StateReader, datasets: Sequence[str], days: int, now: datetime
     age = now - oldest[0]
     sentence = f"the newest batch of {oldest[1]} is {age.days} days old, expected at most {days}"
     return Precondition("fresh", "P8", age <= timedelta(days=days), sentence, step)
+
+
+def _speaks_until(row: BatchRow, now: datetime) -> datetime:
+    """Return the moment from which a batch grows old: its acceptance or, if that is later, the end of its period.
+
+    A yearly list that came in January is no older in May: the period that it covers has not ended.
+    """
+    accepted = utc_time(row.occurred_at)
+    try:
+        start, end = period_window(row.period)
+    except BadInput:  # a drop that names no period
+        return accepted
+    return max(accepted, min(end, now)) if start <= now else accepted
 
 
 def _hours(age: timedelta) -> str:

@@ -56,7 +56,7 @@ def in_force_since(state: StateReader, policies: Policies, policy: Policy, deman
             demands = policies.parse(row.body).demands()
         except BadInput:  # a policy of an older format judged by other words
             return since
-        if not _same(demands.get(demand.id), demand):
+        if not same(demands.get(demand.id), demand):
             return since
         since = row.sequence
     return since
@@ -73,7 +73,8 @@ def measured_at(state: StateReader, version: VersionRow, demand: Demand) -> int:
     return min(sequences, default=0)
 
 
-def _same(then: Demand | None, now: Demand) -> bool:
+def same(then: Demand | None, now: Demand) -> bool:
+    """Say whether a demand is the one it was, word for word."""
     return then is not None and (then.sentence, then.passes, then.unclear) == (
         now.sentence,
         now.passes,

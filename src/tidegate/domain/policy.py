@@ -82,6 +82,11 @@ class Gate:
     approvals: tuple[Need, ...] = ()
     requires: tuple[str, ...] = ()
     deadline: Deadline | None = None
+    line: int = 0
+
+    def rules(self) -> tuple[str, ...]:
+        """Return what it asks of the evidence, each by its name: its demands, then the sections it requires."""
+        return (*(demand.id for demand in self.demands), *(f"section {name}" for name in self.requires))
 
 
 @dataclass(frozen=True)

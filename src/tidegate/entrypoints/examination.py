@@ -96,7 +96,7 @@ def _policy(here: Tidegate) -> Look:
     hint = (
         ""
         if same
-        else "what is in force is what the ledger says; changing it needs a promotion of policies (P6)"
+        else "`tidegate policy diff` shows in what; `tidegate policy propose FILE --reason …` asks for it (P6)"
     )
     yield same, sentence, hint
 

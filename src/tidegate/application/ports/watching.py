@@ -103,6 +103,14 @@ class Policies(Protocol):
         """
         ...
 
+    def read(self, path: Path) -> Policy:
+        """Read a policy that lies elsewhere.
+
+        Raises:
+            BadInput: as `load`, or there is no such file.
+        """
+        ...
+
     def parse(self, body: str) -> Policy:
         """Read a policy back from the body that the ledger keeps."""
         ...

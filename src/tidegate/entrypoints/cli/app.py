@@ -12,7 +12,18 @@ import typer
 
 from tidegate import __version__
 from tidegate.domain.errors import BadInput, DependencyFailed, TidegateError
-from tidegate.entrypoints.cli import audit, create, data, deciding, models, people, rollout, schedule, work
+from tidegate.entrypoints.cli import (
+    audit,
+    create,
+    data,
+    deciding,
+    models,
+    people,
+    policy,
+    rollout,
+    schedule,
+    work,
+)
 from tidegate.entrypoints.cli.common import err, out
 
 app = typer.Typer(
@@ -51,6 +62,7 @@ app.command("break-glass", rich_help_panel="People")(deciding.break_glass)
 app.add_typer(deciding.delegation, name="delegation", rich_help_panel="People")
 app.command(rich_help_panel="People")(people.review)
 app.add_typer(people.user, name="user", rich_help_panel="People")
+app.add_typer(policy.policy, name="policy", rich_help_panel="People")
 app.add_typer(audit.audit, name="audit", rich_help_panel="See")
 app.command("open", rich_help_panel="Work")(work.open_)
 app.command(rich_help_panel="Work")(work.run)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tidegate.application.ports import Policies
@@ -46,3 +48,13 @@ class PoliciesContract:
             subject.parse("no: policy\n")
         assert caught.value.code == "policy"
         assert caught.value.data["faults"]
+
+    def test_a_policy_that_lies_elsewhere_is_read_in_the_same_way(
+        self, subject: Policies, tmp_path: Path
+    ) -> None:
+        policy, elsewhere = subject.load(), tmp_path / "next.yaml"
+        with pytest.raises(BadInput) as caught:
+            subject.read(elsewhere)
+        assert (caught.value.code, "next.yaml" in caught.value.sentence) == ("policy", True)
+        elsewhere.write_text(policy.body)
+        assert subject.read(elsewhere) == policy

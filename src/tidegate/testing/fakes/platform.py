@@ -18,11 +18,12 @@ from tidegate.application import ports
 from tidegate.application.platform import Acting
 from tidegate.application.ports import Comparison, Frame, Gains, ModelSpec, Segment, Trained
 from tidegate.application.train import version_facts
+from tidegate.domain.actors import token_digest
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.events import Draft, Event, EventType
 from tidegate.domain.evidence import Evidence, Measure, Verdict
 from tidegate.domain.policy import Policy
-from tidegate.domain.state import ActorRow, ModelRow, TrainingSetRow, VersionRow
+from tidegate.domain.state import ActorRow, CredentialRow, ModelRow, TrainingSetRow, VersionRow
 from tidegate.testing.cases import ACTORS, MODEL, a_policy
 from tidegate.testing.fakes.batches import FakeBatches
 from tidegate.testing.fakes.contracts import FakeContracts
@@ -148,7 +149,7 @@ class FakePlatform:
 
     @property
     def policies(self) -> FakePolicies:
-        """Return all policies that were ever adopted; the last one lies on disk."""
+        """Return all policies that can be read; the last one lies on disk."""
         return FakePolicies(*self._policies)
 
     @cached_property
@@ -177,14 +178,32 @@ class FakePlatform:
         payload = {"id": name, "kind": kind, "subject": subject or name, "roles": list(roles)}
         self.write(EventType.ACTOR_ADDED, payload, stream="actors")
 
+    def with_tokens(self) -> None:
+        """Issue every account that has none a token, as an administrator would have."""
+        state = self.ledger.state()
+        served = {row.actor for row in state.select(CredentialRow)}
+        for row in state.select(ActorRow):
+            if row.id not in served:
+                issued = {"id": f"c-{row.id}", "actor": row.id, "token_digest": token_digest(row.id)}
+                self.write(EventType.CREDENTIAL_ISSUED, issued, stream="actors")
+
+    def revoke(self, name: str) -> None:
+        """Revoke the token of an account."""
+        self.write(EventType.CREDENTIAL_REVOKED, {"id": f"c-{name}"}, stream="actors")
+
     def change_roles(self, name: str, *roles: str) -> None:
         """Give an account other roles."""
         self.write(EventType.ROLES_CHANGED, {"id": name, "roles": list(roles)}, stream="actors")
 
-    def adopt(self, policy: Policy) -> None:
-        """Put a policy in force."""
+    def knows(self, policy: Policy) -> Policy:
+        """Let a policy be read back from its body, as a file that somebody wrote; return it."""
         if policy not in self._policies:
             self._policies = (*self._policies, policy)
+        return policy
+
+    def adopt(self, policy: Policy) -> None:
+        """Put a policy in force, past everybody."""
+        self.knows(policy)
         payload = {
             "digest": policy.digest,
             "name": policy.name,
@@ -229,14 +248,14 @@ class FakePlatform:
         return registered.number
 
     def accept(self, period: str = "2024-01", **more: Any) -> str:
-        """Accept a batch of a few bytes for the model's dataset; return its digest."""
-        spec, body = self.models.spec(MODEL), canonical({"period": period, **more}) + b"\n"
+        """Accept a batch of a few bytes, for the model's first dataset if no other is named; return its digest."""
+        dataset = str(more.setdefault("dataset", self.models.spec(MODEL).datasets[0]))
+        body = canonical({"period": period, **more}) + b"\n"
         batch = f"tg1:{sha256(body)[7:]}"
-        path = self.frames / "batches" / spec.datasets[0] / f"{batch[4:]}.jsonl"
+        path = self.frames / "batches" / dataset / f"{batch[4:]}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
         payload = {
-            "dataset": spec.datasets[0],
             "drop": sha256(b"drop of " + body),
             "period": period,
             "batch": batch,
@@ -251,7 +270,7 @@ class FakePlatform:
             "supersedes": "",
             "touches": {"training_sets": [], "versions": []},
         }
-        self.write(EventType.BATCH_ACCEPTED, {**payload, **more}, "s-3", f"dataset/{spec.datasets[0]}")
+        self.write(EventType.BATCH_ACCEPTED, {**payload, **more}, "s-3", f"dataset/{dataset}")
         return batch
 
     def scored(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tidegate.domain.errors import BadInput
 from tidegate.domain.policy import Policy
 
@@ -16,6 +18,11 @@ class FakePolicies:
         if not self._policies:
             raise BadInput("policy", "got no policy, expected one", "write one", faults=[])
         return self._policies[-1]
+
+    def read(self, path: Path) -> Policy:
+        if not path.is_file():
+            raise BadInput("policy", f"got no readable {path.name}, expected a policy", faults=[])
+        return self.parse(path.read_text())
 
     def parse(self, body: str) -> Policy:
         for policy in self._policies:
