@@ -24,13 +24,13 @@ from tidegate.domain.policy import Stage
 from tidegate.domain.state import (
     BatchRow,
     DelegationRow,
-    ErasureRow,
     PolicyRow,
     PromotionRow,
     ProposalRow,
     ReviewRow,
     VersionRow,
 )
+from tidegate.domain.texts import kept
 
 #: Who takes part: id -> (kind, role, name). Names are personal data and lie beside the ledger.
 CAST: Mapping[str, tuple[str, str, str]] = {
@@ -421,17 +421,14 @@ class Story:
         return self._append(EventType.REGISTRY_REPAIRED, f"model/{self.model}", "s-6", payload)
 
     def erased(self, kind: EventType = EventType.TEXT_ERASED) -> Self:
-        """The oldest reason that is still there goes; its commitment stays."""
-        gone = self.ledger.state().select(ErasureRow)
-        reasons = [each.payload.get("texts", {}).get("reason", "") for each in self.ledger.events()]
-        oldest = next(each for each in reasons if each and each not in {row.commitment for row in gone})
-        payload: dict[str, Any] = {"commitments": [oldest]}
-        payload |= (
-            {"subject": "p-5"}
-            if kind is EventType.TEXT_ERASED
-            else {"kind": "reason", "before": "2019-01-01T00:00:00Z"}
-        )
-        return self._append(kind, "ledger", "p-1", payload, {"reason": "They asked for it."})
+        """All texts of p-5 go, or, by retention, the oldest reason that is left; their commitments stay."""
+        if kind is EventType.TEXT_ERASED:
+            gone = [row.commitment for row in kept(self.ledger.state(), subject="p-5")]
+            payload: dict[str, Any] = {"subject": "p-5", "commitments": gone}
+            return self._append(kind, "ledger", "p-1", payload, {"reason": "They asked for it."})
+        oldest = min(kept(self.ledger.state(), kind="reason"), key=lambda row: row.sequence)
+        payload = {"kind": "reason", "before": "2019-01-01T00:00:00Z", "commitments": [oldest.commitment]}
+        return self._append(kind, "ledger", "p-1", payload)
 
     # ── ──────────────────────────────────────────────────────────────────────────────────────────
 

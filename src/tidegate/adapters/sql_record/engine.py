@@ -63,6 +63,7 @@ def _sqlite_settings(connection: Any, busy_seconds: float) -> None:
     _write_ahead(connection, time.monotonic() + busy_seconds)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten, not only forgotten
 
 
 def _write_ahead(connection: Any, until: float) -> None:
@@ -76,6 +77,16 @@ def _write_ahead(connection: Any, until: float) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+def forget_log(connection: sa.Connection) -> None:
+    """Empty SQLite's write-ahead log after a commit: its old pages still hold what was deleted.
+
+    Where somebody goes on reading for longer than a writer waits, they stay until the next checkpoint after.
+    """
+    raw = connection.connection.dbapi_connection
+    if connection.dialect.name == "sqlite" and raw is not None:
+        raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _sqlite_begin(connection: sa.Connection) -> None:
@@ -92,7 +103,7 @@ def explained(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError, sqlite3.Error) as error:
         cause = getattr(error, "orig", None) or error  # a pool that ran out of connections has no cause
         # Only the first line: the ones after it may quote values.
         text = (str(cause).strip() or type(cause).__name__).splitlines()[0]
@@ -154,3 +165,6 @@ def migrate(engine: sa.Engine) -> None:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(7021967)"))
             config.attributes["connection"] = connection
             command.upgrade(config, REVISION)
+        if found is not None:
+            with engine.connect() as connection:
+                forget_log(connection)

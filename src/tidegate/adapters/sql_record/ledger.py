@@ -12,14 +12,21 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from tidegate.adapters.sql_record import tables
-from tidegate.adapters.sql_record.engine import BUSY_SECONDS, connect, explained, migrate, revision
+from tidegate.adapters.sql_record import tables, texts
+from tidegate.adapters.sql_record.engine import (
+    BUSY_SECONDS,
+    connect,
+    explained,
+    forget_log,
+    migrate,
+    revision,
+)
 from tidegate.application.ports import Clock, Entropy
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import Draft, Event, Head, commitment, open_body, seal
 from tidegate.domain.fold import changes
-from tidegate.domain.state import ErasureRow, PolicyRow, Row
+from tidegate.domain.state import ErasureRow, PolicyRow, Row, TextRow
 
 R = TypeVar("R", bound=Row)
 
@@ -73,6 +80,7 @@ class SqlTransaction(SqlState):
         self._head = Head(row["sequence"], row["hash"])
         self._opened_with: str = row["clock"]
         self.whole = True
+        self.shredded = False
 
     def append(self, draft: Draft) -> Event:
         """Seal ``draft`` onto the chain, fold it, keep its texts.
@@ -101,14 +109,16 @@ class SqlTransaction(SqlState):
         )
         self.whole = False
         self._connection.execute(sa.insert(tables.events).values(copies(event)))
-        for name, (salt, text) in salted.items():
-            kept = {"commitment": commitments[name], "salt": salt, "body": text}
-            self._connection.execute(sa.insert(tables.texts).values(kept))
+        erased = []
         for row in changes(self, event):
             put(self._connection, row)
-            if isinstance(row, ErasureRow):
-                gone = tables.texts.c.commitment == row.commitment
-                self._connection.execute(sa.delete(tables.texts).where(gone))
+            if isinstance(row, TextRow):
+                texts.keep(self._connection, self._entropy, row, *salted[row.kind])
+            elif isinstance(row, ErasureRow):
+                erased.append(row.commitment)
+        if erased:
+            texts.shred(self._connection, self._entropy, erased)
+            self.shredded = True
         self._head = Head(event.sequence, event.hash)
         self._opened_with = event.clock if event.sequence == 1 else self._opened_with
         head = {"sequence": event.sequence, "hash": event.hash, "clock": self._opened_with}
@@ -150,16 +160,26 @@ class SqlLedger:
         with (
             explained("write to the ledger"),
             self.engine.connect().execution_options(tidegate_write=True) as connection,
-            connection.begin(),
         ):
-            transaction = SqlTransaction(connection, self._clock, self._entropy)
-            yield transaction
-            if not transaction.whole:
-                raise RuntimeError("an append failed and its error was swallowed; nothing is committed")
+            with connection.begin():
+                transaction = SqlTransaction(connection, self._clock, self._entropy)
+                yield transaction
+                if not transaction.whole:
+                    raise RuntimeError("an append failed and its error was swallowed; nothing is committed")
+            if transaction.shredded:
+                forget_log(connection)
 
     def state(self) -> SqlState:
         """Return a reader of committed state."""
         return SqlState(self.engine)
+
+    def head(self) -> Head:
+        """Return where the chain ends: what its last event says, not what lies beside it."""
+        query = sa.select(tables.events.c.body).order_by(tables.events.c.sequence.desc()).limit(1)
+        with explained("read the ledger"), self.engine.connect() as connection:
+            body = connection.execute(query).scalar()
+        last = open_body(body) if body is not None else Head()
+        return Head(last.sequence, last.hash)
 
     def events(self, after: int = 0, stream: str | None = None) -> Iterator[Event]:
         """Yield committed events in sequence order, a page at a time."""
@@ -177,10 +197,13 @@ class SqlLedger:
             after = page[-1].sequence  # the column's: a tampered body must not turn pages back
 
     def text(self, commitment: str) -> str | None:
-        """Return the personal text behind a commitment, or None where it was erased."""
-        query = sa.select(tables.texts.c.body).where(tables.texts.c.commitment == commitment)
+        """Return the personal text behind a commitment, or None where it was erased.
+
+        Raises:
+            DependencyFailed: it is there, and its key does not open it.
+        """
         with explained("read a text"), self.engine.connect() as connection:
-            return connection.execute(query).scalar()
+            return texts.read(connection, commitment)
 
     def cursor(self, sink: str) -> int:
         """Return the sequence up to which ``sink`` has had its effects."""

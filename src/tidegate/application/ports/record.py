@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
-from tidegate.domain.events import Draft, Event
+from tidegate.domain.events import Draft, Event, Head
 from tidegate.domain.state import Row
 
 R = TypeVar("R", bound=Row)
@@ -30,7 +30,8 @@ class Transaction(StateReader, Protocol):
     def append(self, draft: Draft) -> Event:
         """Seal ``draft`` onto the chain and fold it into the state.
 
-        A text that the event erases (`ErasureRow`) goes in the same unit of work: none goes without an event.
+        A text that the event erases (`ErasureRow`) goes in the same unit of work, and with it the key that
+        opens any copy of it: none goes without an event.
 
         Raises:
             Refused: the ledger was opened for another kind of clock.
@@ -57,12 +58,20 @@ class Ledger(Protocol):
         """Return a reader of committed state."""
         ...
 
+    def head(self) -> Head:
+        """Return where the chain ends: the last event's sequence and hash."""
+        ...
+
     def events(self, after: int = 0, stream: str | None = None) -> Iterator[Event]:
         """Yield committed events in sequence order, of one stream or of all."""
         ...
 
     def text(self, commitment: str) -> str | None:
-        """Return the personal text behind a commitment, or None where it was erased."""
+        """Return the personal text behind a commitment, or None where it was erased.
+
+        Raises:
+            DependencyFailed: it is there and cannot be read: it is not what was committed to.
+        """
         ...
 
     def cursor(self, sink: str) -> int:

@@ -58,6 +58,13 @@ class EntropyContract:
             assert len(bytes.fromhex(salt)) >= 16
             assert salt == salt.lower()
 
+    def test_keys_are_hex_of_256_bits_and_never_twice_the_same(self, subject: Entropy) -> None:
+        keys = [subject.key() for _ in range(1000)]
+        assert len(set(keys)) == 1000
+        for key in keys:
+            assert len(bytes.fromhex(key)) == 32
+            assert key == key.lower()
+
 
 class SignerContract:
     """Subclass it, give it a ``subject`` and a ``stranger``, and it runs."""

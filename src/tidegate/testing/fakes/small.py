@@ -50,7 +50,7 @@ class TickingClock(FixedClock):
 
 @dataclass
 class CountingEntropy:
-    """Tokens and salts by count: never twice the same, and the same in every run. Secret from nobody."""
+    """Tokens, salts and keys by count: never twice the same, and the same in every run. Secret from nobody."""
 
     count: int = 0
 
@@ -63,6 +63,11 @@ class CountingEntropy:
         """Return the next salt."""
         self.count += 1
         return hashlib.sha256(f"salt {self.count}".encode()).hexdigest()[:32]
+
+    def key(self) -> str:
+        """Return the next key."""
+        self.count += 1
+        return hashlib.sha256(f"key {self.count}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
