@@ -11,14 +11,15 @@ import sqlalchemy as sa
 
 from tidegate.adapters.ed25519_signer import Ed25519Signer
 from tidegate.adapters.sql_record import SqlLedger, tables
+from tidegate.adapters.sql_record.cipher import opened, sealed
 from tidegate.adapters.sql_record.ledger import put
 from tidegate.application import audit
 from tidegate.application.platform import Acting
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.events import Draft
-from tidegate.domain.fold import replay
-from tidegate.domain.state import ActorRow
+from tidegate.domain.fold import StateView, replay
+from tidegate.domain.state import ActorRow, TextRow
 from tidegate.testing.databases import emptied, new_database
 from tidegate.testing.fakes.small import CountingEntropy, TickingClock
 from tidegate.testing.stories import Story, whole_story
@@ -55,6 +56,19 @@ class Attacker:
 
     def unguard(self):
         self.run(*UNGUARD[self._engine.dialect.name])
+
+    def resealed(self, old, text=None, salt=None):
+        """Put another text in the place of one, or another salt, encrypted with the key that lies there."""
+        keys = {row["subject"]: row["key"] for row in self.run(sa.select(tables.text_keys))}
+        owners = {row["commitment"]: row["subject"] for row in self.run(sa.select(tables.STATE[TextRow]))}
+        for row in self.run(sa.select(tables.texts)):
+            key, commitment = keys[owners[row["commitment"]]], row["commitment"]
+            was, said = opened(key, commitment, row["sealed"])
+            if said == old:
+                new = sealed(key, commitment, salt(was) if salt else was, text or said)
+                assert self.run("UPDATE texts SET sealed = :new WHERE commitment = :c", new=new, c=commitment)
+                return commitment
+        raise AssertionError(f"nobody said {old}")
 
     @contextmanager
     def altering(self, table, column):
@@ -139,7 +153,9 @@ def anchored(platform, tmp_path):
 
 STATE = [(table, column.name) for table in tables.STATE.values() for column in table.columns]
 EVENTS = [(tables.events, column.name) for column in tables.events.columns]
-BESIDE = [(table, column.name) for table in (tables.head, tables.texts) for column in table.columns]
+BESIDE = [
+    (table, column.name) for table in (tables.head, tables.texts, tables.text_keys) for column in table.columns
+]
 EVERYTHING = [*STATE, *EVENTS, *BESIDE, (tables.cursors, "sequence")]
 #: On PostgreSQL: everything of the chain, and of each table of state the first column and the last but one.
 SAMPLE = [
@@ -158,8 +174,9 @@ def names(told, table, column):
     if table is tables.events:
         told_so = any(fault.startswith((f"event {key[0]}:", f"event {other(key[0])}:")) for fault in found)
     elif column in {each.name for each in table.primary_key} and table is not tables.head:
-        told_so = any(fault.startswith(f"{table.name} ") and "no event" in fault for fault in found)
-    elif table is tables.texts:
+        none = "no text" if table is tables.text_keys else "no event"
+        told_so = any(fault.startswith(f"{table.name} ") and none in fault for fault in found)
+    elif table in {tables.texts, tables.text_keys}:
         told_so = any(fault.startswith("texts ") and "not the text" in fault for fault in found)
     else:
         told_so = any(fault.startswith(table.name) and f"column {column} says" in fault for fault in found)
@@ -272,7 +289,7 @@ def test_a_body_that_nobody_of_ours_wrote_is_named_and_ends_no_search(platform, 
     platform.attacker.run(
         "UPDATE events SET body = :body, hash = :hash WHERE sequence = 10", body=body, hash=digest
     )
-    platform.attacker.run("UPDATE texts SET body = 'also' WHERE body = 'Ada Winter'")
+    platform.attacker.resealed("Ada Winter", "also")
     _, found = audit.verify(platform, *anchored)
     assert any(fault.startswith(("event 10:", "event 1: expected", "event 30:")) for fault in found), found
     assert any("not the text that was committed to" in fault for fault in found), "the search went on"
@@ -338,18 +355,88 @@ def test_a_deleted_row_of_state_is_named(on_sqlite, table):
 
 
 def test_a_missing_text_and_one_too_many_are_named(platform):
-    platform.attacker.run("UPDATE texts SET body = 'x' WHERE body = 'nobody'")
-    platform.attacker.run("DELETE FROM texts WHERE body = 'Amir Spring'")
-    platform.attacker.run("INSERT INTO texts VALUES ('sha256:forged', '00', 'Somebody')")
-    found = platform.ledger.verify()
-    assert any("an event commits to it, but it is gone" in fault for fault in found)
-    assert "texts sha256:forged…: no event commits to it" in found
+    name = next(event for event in platform.ledger.events() if event.payload.get("id") == "p-3")
+    gone = name.payload["texts"]["name"]
+    platform.attacker.run("DELETE FROM texts WHERE commitment = :gone", gone=gone)
+    platform.attacker.run("INSERT INTO texts VALUES ('sha256:forged', '00')")
+    assert set(platform.ledger.verify()) == {
+        f"texts {gone[:19]}…: an event commits to it, but it is gone",
+        "texts sha256:forged…: no event commits to it",
+        "text_keys p-3: no text is kept under this key, but it is still there",
+    }
 
 
-@pytest.mark.parametrize("salt", ["upper(salt)", "salt || ' '", "'zz'", "''"])
+@pytest.mark.parametrize("salt", [str.upper, "{} ".format, lambda _: "zz", lambda _: ""])
 def test_a_salt_is_what_it_was_to_the_letter(platform, salt):
-    platform.attacker.run(f"UPDATE texts SET salt = {salt} WHERE body = 'Amir Spring'")
-    assert any("not the text that was committed to" in fault for fault in platform.ledger.verify())
+    changed = platform.attacker.resealed("Amir Spring", salt=salt)
+    assert platform.ledger.verify() == (
+        f"texts {changed[:19]}…: it is not the text that was committed to, or not under this key",
+    )
+
+
+def test_a_text_in_anothers_place_is_named_and_read_by_nobody(platform):
+    events = [event for event in platform.ledger.events() if event.type == "actor.added"]
+    one, other = (event.payload["texts"]["name"] for event in events[:2])
+    platform.attacker.run(
+        "UPDATE texts SET sealed = (SELECT sealed FROM texts WHERE commitment = :other) WHERE commitment = :one",
+        one=one, other=other,
+    )  # fmt: skip
+    (found,) = platform.ledger.verify()
+    assert found.startswith(f"texts {one[:19]}…: it is not the text that was committed to")
+    with pytest.raises(DependencyFailed) as caught:
+        platform.ledger.text(one)
+    assert caught.value.code == "text-unreadable"
+
+
+def test_a_key_that_is_gone_and_one_that_is_still_there_are_named(platform):
+    (name,) = platform.ledger.state().select(TextRow, subject="p-3")
+    (before,) = platform.attacker.run("SELECT * FROM text_keys WHERE subject = 'p-3'")
+    platform.attacker.run("DELETE FROM text_keys WHERE subject = 'p-3'")
+    assert platform.ledger.verify() == ("text_keys p-3: texts are kept under this key, but it is gone",)
+    with pytest.raises(DependencyFailed, match="its key does not open"):
+        platform.ledger.text(name.commitment)
+    platform.attacker.run("INSERT INTO text_keys VALUES (:subject, :key)", **before)
+    gone = {"subject": "p-3", "commitments": [name.commitment]}
+    with platform.ledger.transaction() as tx:
+        tx.append(Draft("text.erased", "ledger", "p-1", gone, {"reason": "He asked for it."}))
+    assert platform.ledger.verify() == ()
+    platform.attacker.run("INSERT INTO text_keys VALUES (:subject, :key)", **before)
+    assert platform.ledger.verify() == (
+        "text_keys p-3: no text is kept under this key, but it is still there",
+    )
+
+
+def test_a_text_that_was_erased_and_is_back_is_named(platform):
+    (name,) = platform.ledger.state().select(TextRow, subject="p-3")
+    kept = [platform.attacker.run(f"SELECT * FROM {table}") for table in ("texts", "text_keys")]
+    gone = {"subject": "p-3", "commitments": [name.commitment]}
+    with platform.ledger.transaction() as tx:
+        tx.append(Draft("text.erased", "ledger", "p-1", gone, {"reason": "He asked for it."}))
+    sealed_then = next(row["sealed"] for row in kept[0] if row["commitment"] == name.commitment)
+    key_then = next(row["key"] for row in kept[1] if row["subject"] == "p-3")
+    platform.attacker.run("INSERT INTO texts VALUES (:c, :s)", c=name.commitment, s=sealed_then)
+    platform.attacker.run("INSERT INTO text_keys VALUES ('p-3', :k)", k=key_then)
+    assert platform.ledger.verify() == (
+        f"texts {name.commitment[:19]}…: an event erased it, but it is still there",
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("texts", "sealed = sealed || ' '"),
+        ("texts", "sealed = ''"),
+        ("text_keys", "key = upper(key)"),
+        ("text_keys", "key = key || '00'"),
+        ("text_keys", "key = ''"),
+        ("text_keys", "key = 'zz'"),
+    ],
+)
+def test_what_is_sealed_and_its_key_are_what_they_were_to_the_letter(platform, table, change):
+    platform.attacker.run(f"UPDATE {table} SET {change}")
+    found = platform.ledger.verify()
+    assert len(found) == len(platform.attacker.run("SELECT * FROM texts"))
+    assert all("not the text that was committed to" in fault for fault in found)
 
 
 def test_a_second_head_and_none_are_named(platform):
@@ -378,9 +465,11 @@ def cut(platform, keep):
     platform.attacker.unguard()
     kept = list(platform.ledger.events())[:keep]
     state = replay(kept)
+    subjects = {row.subject for row in StateView(state).select(TextRow)}
     texts = {each for event in kept for each in event.payload.get("texts", {}).values()}
     platform.attacker.run(f"DELETE FROM events WHERE sequence > {keep}")
     platform.attacker.run(sa.delete(tables.texts).where(tables.texts.c.commitment.not_in(texts)))
+    platform.attacker.run(sa.delete(tables.text_keys).where(tables.text_keys.c.subject.not_in(subjects)))
     with platform.ledger.engine.begin() as connection:
         for table in tables.STATE.values():
             connection.execute(sa.delete(table))
