@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from tidegate.application import ports
 from tidegate.application.identity import Account, authenticate, open_ledger
 from tidegate.application.platform import Acting
+from tidegate.domain.actors import token_digest
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, Refused
-from tidegate.domain.state import ActorRow
+from tidegate.domain.state import ActorRow, CredentialRow
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
@@ -260,6 +261,17 @@ class Tidegate:
         """Return the names of the local accounts whose tokens are kept here."""
         folder = self.settings.home / "tokens"
         return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+    def forget_tokens(self, accounts: Collection[str]) -> None:
+        """Remove the token files of these accounts: a file is called by its person's name."""
+        theirs = {
+            row.token_digest
+            for each in accounts
+            for row in self.ledger.state().select(CredentialRow, actor=each)
+        }
+        for name in self.local_users():
+            if token_digest(self.local_token(name)) in theirs:
+                (self.settings.home / "tokens" / name).unlink()
 
     def opened(self) -> bool:
         """Say whether there is a ledger to read. Looking makes none."""

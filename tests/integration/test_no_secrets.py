@@ -83,7 +83,16 @@ def test_names_are_in_no_column_in_plain(opened):
 def test_every_table_was_looked_at(opened):
     ledger, _ = opened
     looked = {place.split(".")[0] for place, _ in everything(ledger)}
-    assert {"events", "head", "texts", "text_keys", "actors", "credentials", "policies", "alembic_version"} <= looked
+    assert {
+        "events",
+        "head",
+        "texts",
+        "text_keys",
+        "actors",
+        "credentials",
+        "policies",
+        "alembic_version",
+    } <= looked
     with ledger.engine.connect() as connection:
         assert set(tables.metadata.tables) <= set(sa.inspect(connection).get_table_names())
 

@@ -154,7 +154,9 @@ def anchored(platform, tmp_path):
 STATE = [(table, column.name) for table in tables.STATE.values() for column in table.columns]
 EVENTS = [(tables.events, column.name) for column in tables.events.columns]
 BESIDE = [
-    (table, column.name) for table in (tables.head, tables.texts, tables.text_keys) for column in table.columns
+    (table, column.name)
+    for table in (tables.head, tables.texts, tables.text_keys)
+    for column in table.columns
 ]
 EVERYTHING = [*STATE, *EVENTS, *BESIDE, (tables.cursors, "sequence")]
 #: On PostgreSQL: everything of the chain, and of each table of state the first column and the last but one.

@@ -18,6 +18,7 @@ from typing import Any
 
 from tidegate.application.judgement import findings
 from tidegate.application.lawful_deciding import breaches as deciding
+from tidegate.application.lawful_erasing import breaches as erasing
 from tidegate.application.lawful_watching import breaches as watching
 from tidegate.application.lower import UNASKED
 from tidegate.application.packet import packet_digest
@@ -199,6 +200,7 @@ class _Judge:
             else:
                 yield from watching(self._view, event, self._policy())
                 yield from deciding(self._view, event, self._policy())
+                yield from erasing(self._view, event, self._policy())
         except TidegateError as error:
             yield "P3", f"{event.type} cannot be judged: {error.sentence}"
 

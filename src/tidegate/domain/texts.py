@@ -15,7 +15,6 @@ from tidegate.domain.canonical import utc_time
 from tidegate.domain.fold import View
 from tidegate.domain.state import ActorRow, CredentialRow, ErasureRow, TextRow
 
-
 #: Per class of record, the days that its texts are kept at least. A reason counts from when it was written; a
 #: name from when its person could last act, so that it outlives the reasons it signs.
 LEAST_DAYS: Mapping[str, int] = {"name": 3650, "reason": 3650}

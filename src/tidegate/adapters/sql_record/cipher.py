@@ -27,12 +27,12 @@ def opened(key: object, commitment: str, kept: object) -> tuple[str, str]:
     """Return the salt and the text that were sealed for a commitment.
 
     Raises:
-        ValueError: another key or commitment, or not what was sealed, to the letter.
+        ValueError: another key or commitment, or not what was sealed, to the letter. TypeError: no text at all.
     """
     from cryptography.exceptions import InvalidTag
 
     if not isinstance(key, str) or not isinstance(kept, str):
-        raise ValueError("a key and a sealed text are text")
+        raise TypeError("a key and a sealed text are text")
     secret = b64decode(kept, validate=True)
     if b64encode(secret).decode() != kept:
         raise ValueError("this is another spelling of what was sealed")

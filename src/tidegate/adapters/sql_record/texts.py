@@ -86,7 +86,7 @@ def _new_key(connection: sa.Connection, entropy: Entropy, subject: str) -> str:
 def _opened(key: object, commitment: str, kept: str) -> tuple[str, str]:
     try:
         return opened(key, commitment, kept)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise DependencyFailed(
             "text-unreadable",
             f"got a text ({commitment[:19]}…) that its key does not open, expected the one committed to",

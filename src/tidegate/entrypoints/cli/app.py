@@ -12,7 +12,7 @@ import typer
 
 from tidegate import __version__
 from tidegate.domain.errors import BadInput, DependencyFailed, TidegateError
-from tidegate.entrypoints.cli import audit, create, data, models, people, rollout, schedule, work
+from tidegate.entrypoints.cli import audit, create, data, models, people, rollout, schedule, texts, work
 from tidegate.entrypoints.cli.common import err, out
 
 app = typer.Typer(
@@ -46,6 +46,8 @@ app.command(rich_help_panel="People")(people.approve)
 app.command(rich_help_panel="People")(people.reject)
 app.command(rich_help_panel="People")(people.review)
 app.add_typer(people.user, name="user", rich_help_panel="People")
+app.command(rich_help_panel="People")(texts.erase)
+app.command(rich_help_panel="People")(texts.retention)
 app.add_typer(audit.audit, name="audit", rich_help_panel="See")
 app.command("open", rich_help_panel="Work")(work.open_)
 app.command(rich_help_panel="Work")(work.run)

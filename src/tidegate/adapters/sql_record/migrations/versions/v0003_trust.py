@@ -92,8 +92,7 @@ def _texts_are_sealed(subjects: dict[str, str]) -> None:
     connection, old = op.get_bind(), sa.table("texts", *map(sa.column, ("commitment", "salt", "body")))
     kept = connection.execute(sa.select(*old.c)).all()
     op.drop_table("texts")
-    for table, columns in (("texts", ("commitment", "sealed")), ("text_keys", ("subject", "key"))):
-        key, value = columns
+    for table, key, value in (("texts", "commitment", "sealed"), ("text_keys", "subject", "key")):
         op.create_table(
             table,
             sa.Column(key, sa.Text, nullable=False, primary_key=True, autoincrement=False),
@@ -103,11 +102,12 @@ def _texts_are_sealed(subjects: dict[str, str]) -> None:
     for commitment, salt, body in kept:
         if commitment not in subjects:
             continue
-        key = bytes.fromhex(keys.setdefault(subjects[commitment], secrets.token_hex(32)))
+        secret = bytes.fromhex(keys.setdefault(subjects[commitment], secrets.token_hex(32)))
         nonce = bytes.fromhex(commitment.removeprefix("sha256:"))[:12]
-        secret = AESGCM(key).encrypt(nonce, f"{salt}\0{body}".encode(), commitment.encode())
-        sealed = base64.b64encode(secret).decode()
+        sealed = base64.b64encode(
+            AESGCM(secret).encrypt(nonce, f"{salt}\0{body}".encode(), commitment.encode())
+        ).decode()
         connection.execute(sa.insert(texts).values(commitment=commitment, sealed=sealed))
     text_keys = sa.table("text_keys", sa.column("subject"), sa.column("key"))
-    for subject, secret_key in keys.items():
-        connection.execute(sa.insert(text_keys).values(subject=subject, key=secret_key))
+    for subject, made in keys.items():
+        connection.execute(sa.insert(text_keys).values(subject=subject, key=made))
