@@ -93,6 +93,16 @@ class Tidegate:
         self.settings.home.chmod(0o700)
         return SqlLedger(self.settings.profile.ledger, self.clock, self.entropy)
 
+    def notes(self, repository: Path) -> ports.Notes:
+        """Return what is noted beside the commits of a git repository.
+
+        Raises:
+            BadInput: there is no repository.
+        """
+        from tidegate.adapters.git_notes import GitNotes
+
+        return GitNotes(repository)
+
     @cached_property
     def contracts(self) -> ports.Contracts:
         """Return the contracts of ``expectations/``."""

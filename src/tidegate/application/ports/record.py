@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tidegate.domain.events import Draft, Event, Head
@@ -86,5 +87,30 @@ class Ledger(Protocol):
         """Return one sentence per fault found in chain, copies, texts and state; empty means sound.
 
         The chain is rehashed from its first byte and the state refolded from zero in a fresh database.
+        """
+        ...
+
+
+class Notes(Protocol):
+    """Lines noted beside the commits of a repository: where anchors may lie that its history then carries."""
+
+    @property
+    def place(self) -> Path:
+        """Return the folder in which they are kept."""
+        ...
+
+    def append(self, line: str) -> str:
+        """Add a line to the note of the newest commit, and return that commit.
+
+        Raises:
+            BadInput: there is no commit yet. DependencyFailed: it cannot be written.
+        """
+        ...
+
+    def lines(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the lines noted, by commit; none where nobody noted any.
+
+        Raises:
+            DependencyFailed: they cannot be read.
         """
         ...
