@@ -28,7 +28,7 @@ check: $(VENV)/.dev ## layers, types, lint
 	@$(BIN)/ruff format --check .
 
 bench: $(VENV)/.dev ## print seconds and peak memory, as ratios in one run
-	@$(BIN)/python benchmarks/run.py $(ONLY)
+	@$(BIN)/python benchmarks/run.py $(ONLY) $(N)
 
 chaos: $(VENV)/.dev ## kill -9 the demo at 25 random moments, a worker and Prefect's server once each
 	@TIDEGATE_KILLS=$(or $(KILLS),25) $(BIN)/python -m pytest tests/chaos tests/integration/test_worker.py -n 2 --dist loadfile -v

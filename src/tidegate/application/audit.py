@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,10 +82,10 @@ def verify(
         raise BadInput("no-key", "got an anchor but no key, expected the public key too", "add --key FILE")
     key = _read(key_file).decode("ascii", errors="replace") if kept and key_file else ""
     found = list(platform.ledger.verify())
-    hashes = _hashes(platform)
+    end, hashes = _hashes(platform, {each.sequence for each in kept})
     for each in kept:
-        found += _anchor_faults(platform, each, key, hashes)
-    return len(hashes), tuple(found)
+        found += _anchor_faults(platform, each, key, end, hashes)
+    return end, tuple(found)
 
 
 def fingerprint_now(platform: Platform) -> str:
@@ -93,21 +93,26 @@ def fingerprint_now(platform: Platform) -> str:
     return fingerprint(replay(platform.ledger.events()))
 
 
-def _hashes(platform: Platform) -> dict[int, str]:
-    """Return the hash of each event up to the first that cannot be read, which is a fault found already."""
+def _hashes(platform: Platform, wanted: Collection[int]) -> tuple[int, dict[int, str]]:
+    """Return how many events can be read until one that cannot (a fault found already), and some of their hashes."""
     hashes: dict[int, str] = {}
+    count = 0
     try:
         for event in platform.ledger.events():
-            hashes[event.sequence] = event.hash
+            count += 1
+            if event.sequence in wanted:
+                hashes[event.sequence] = event.hash
     except DependencyFailed:
-        return hashes
-    return hashes
+        return count, hashes
+    return count, hashes
 
 
-def _anchor_faults(platform: Platform, kept: Anchor, key: str, hashes: dict[int, str]) -> list[str]:
+def _anchor_faults(
+    platform: Platform, kept: Anchor, key: str, end: int, hashes: Mapping[int, str]
+) -> list[str]:
     if not platform.signer.verify(canonical(dict(kept.statement)), kept.signature, key):
         return [f"anchor {kept.name}: its signature does not belong to this key"]
-    sequence, end = kept.sequence, max(hashes, default=0)
+    sequence = kept.sequence
     if sequence and sequence not in hashes:
         return [
             f"anchor {kept.name}: it was signed at event {sequence}; the chain ends at {end}: its tail was cut"

@@ -19,7 +19,7 @@ from tidegate.domain.canonical import NO_DIGEST, canonical, parse
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.events import Event, commitment, open_body
 from tidegate.domain.fold import changes
-from tidegate.domain.state import ErasureRow, TextRow
+from tidegate.domain.state import ErasureRow, Row, TextRow
 
 #: What a body that no writer of ours wrote may raise while it is read or folded.
 _UNFIT = (TidegateError, sa.exc.SQLAlchemyError, LookupError, ValueError, TypeError, AttributeError)
@@ -157,21 +157,34 @@ def _text_faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
 
 def _state_faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
     for kind, table in tables.STATE.items():
-        rows = stored.execute(_raw(table)).mappings().all()
-        found = {tuple(row[name] for name in kind.KEY): row for row in rows}
-        right = {tuple(row[name] for name in kind.KEY): row for row in folded.execute(_raw(table)).mappings()}
-        if len(found) != len(rows):
-            yield f"{kind.TABLE}: {len(rows) - len(found)} rows repeat the key of another"
-        for key in sorted(found.keys() | right.keys(), key=str):
+        right = {_key(kind, row): tuple(row) for row in folded.execute(_raw(table))}
+        seen: set[tuple[Any, ...]] = set()
+        found: list[tuple[str, str]] = []
+        rows = 0
+        for row in stored.execute(_raw(table).execution_options(yield_per=PAGE)):  # never all of them at once
+            rows += 1
+            key = _key(kind, row)
+            seen.add(key)
+            if right.get(key) == tuple(row):
+                continue
             label = f"{kind.TABLE} {'/'.join(map(str, key))}"
             if key not in right:
-                yield f"{label}: no event wrote this row"
-            elif key not in found:
-                yield f"{label}: the events wrote this row, but it is gone"
-            else:
-                for name, value in right[key].items():
-                    if found[key][name] != value:
-                        yield f"{label}: column {name} says {found[key][name]!r}, the ledger says {value!r}"
+                found.append((str(key), f"{label}: no event wrote this row"))
+                continue
+            for column, value, said in zip(table.columns, right[key], row, strict=True):
+                if said != value:
+                    told = f"{label}: column {column.name} says {said!r}, the ledger says {value!r}"
+                    found.append((str(key), told))
+        for key in right.keys() - seen:
+            label = f"{kind.TABLE} {'/'.join(map(str, key))}"
+            found.append((str(key), f"{label}: the events wrote this row, but it is gone"))
+        if len(seen) != rows:
+            yield f"{kind.TABLE}: {rows - len(seen)} rows repeat the key of another"
+        yield from (told for _, told in sorted(found))
+
+
+def _key(kind: type[Row], row: sa.Row[Any]) -> tuple[Any, ...]:
+    return tuple(row._mapping[name] for name in kind.KEY)  # noqa: SLF001  # how SQLAlchemy has it read
 
 
 def _raw(table: sa.Table) -> sa.Select[Any]:
