@@ -16,6 +16,7 @@ from tidegate.application import people
 from tidegate.application.identity import Account, add_account, authenticate, open_ledger
 from tidegate.application.platform import Acting
 from tidegate.domain.canonical import sha256
+from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.events import Draft, EventType
 from tidegate.domain.policy import Policy, ReviewRule
 from tidegate.domain.state import TextRow
@@ -144,6 +145,20 @@ def test_the_key_is_not_even_in_the_free_bytes_of_sqlites_files(opened, tmp_path
     assert ledger.head().hash.encode() in found, "these are the right bytes"
     assert key.encode() not in found
     assert sealed.encode() not in found
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_where_a_reader_keeps_sqlites_log_the_erasure_stands_and_says_so(opened, url, tmp_path):
+    ledger, _ = opened
+    impatient = SqlLedger(url, SystemClock(), SystemEntropy(), busy_seconds=0.2)
+    with ledger.engine.connect() as reader:
+        reader.execute(sa.select(tables.head)).all()
+        with pytest.raises(DependencyFailed) as caught:
+            erase_amir(impatient)
+    assert caught.value.code == "log-not-emptied"
+    assert "it is done and recorded" in caught.value.sentence
+    assert people.names(ledger)["p-2"] == "p-2"
+    assert ledger.verify() == ()
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)

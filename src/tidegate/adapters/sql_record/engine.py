@@ -82,11 +82,25 @@ def _write_ahead(connection: Any, until: float) -> None:
 def forget_log(connection: sa.Connection) -> None:
     """Empty SQLite's write-ahead log after a commit: its old pages still hold what was deleted.
 
-    Where somebody goes on reading for longer than a writer waits, they stay until the next checkpoint after.
+    Raises:
+        DependencyFailed: somebody goes on reading for longer than a writer waits, or the disk is full.
     """
     raw = connection.connection.dbapi_connection
-    if connection.dialect.name == "sqlite" and raw is not None:
-        raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    if connection.dialect.name != "sqlite" or raw is None:
+        return
+    cursor = raw.cursor()
+    try:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        busy, *_ = cursor.fetchone() or (1,)
+        why = "somebody is reading" if busy else ""
+    except sqlite3.Error as error:
+        why = str(error)
+    if why:
+        raise DependencyFailed(
+            "log-not-emptied",
+            f"it is done and recorded, but SQLite's log still holds what was erased: it could not be emptied ({why})",
+            "run the same again when nobody reads; the log goes by itself when the last process closes the ledger",
+        )
 
 
 def _sqlite_begin(connection: sa.Connection) -> None:
@@ -103,7 +117,7 @@ def explained(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (sa.exc.DBAPIError, sa.exc.TimeoutError, sqlite3.Error) as error:
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
         cause = getattr(error, "orig", None) or error  # a pool that ran out of connections has no cause
         # Only the first line: the ones after it may quote values.
         text = (str(cause).strip() or type(cause).__name__).splitlines()[0]

@@ -51,7 +51,8 @@ class Ledger(Protocol):
         """Take the chain's one write lock; commit on leaving, undo on any exception.
 
         Raises:
-            DependencyFailed: the database is locked, unreachable, or newer than this code.
+            DependencyFailed: the database is locked, unreachable, or newer than this code; or (`log-not-emptied`)
+                it is committed, but what it erased could not be wiped from storage yet.
         """
         ...
 
