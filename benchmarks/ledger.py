@@ -19,7 +19,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from rich.console import Console
-from rich.table import Table
 
 from tidegate.adapters.sql_record import SqlLedger, tables
 from tidegate.adapters.sql_record.engine import connect
@@ -39,15 +38,19 @@ from tidegate.testing.fakes.small import CountingEntropy, FixedClock
 
 #: How many events are appended one by one, and how many go into one transaction where they come in bulk.
 SINGLE, BULK = 500, 1000
+LEAST = 2000
 SERVER = "postgresql+psycopg://127.0.0.1:5432/postgres"
 
 
 def measure(out: Console, count: int) -> None:
-    """Print what ``count`` events cost on both databases."""
-    shown = Table(title=f"the record, {count:,} events", box=None, title_justify="left", title_style="bold")
-    shown.add_column("what")
-    for name in ("database", "ours", "plain insert", "ours / plain"):
-        shown.add_column(name, justify="right")
+    """Print what ``count`` events cost on both databases, line by line as it is measured.
+
+    Raises:
+        SystemExit: so few that nothing would be told by them.
+    """
+    if count < LEAST:
+        raise SystemExit(f"got {count} events, expected at least {LEAST:,}")
+    out.print(f"[bold]the record, {count:,} events[/bold]; the peer inserts the same rows into a plain table")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         places = {"SQLite": (f"sqlite:///{folder}/ours.db", f"sqlite:///{folder}/plain.db")}
         try:
@@ -57,13 +60,13 @@ def measure(out: Console, count: int) -> None:
             out.print(f"PostgreSQL could not be reached: {str(error.orig).splitlines()[0]}")
         for database, (ours, plain) in places.items():
             world = opened(ours, Path(folder) / database)
-            for line in costs(world, Plain(plain), count):
-                shown.add_row(line[0], database, *line[1:])
-            out.print(f"{database}: {durability(ours)}")
+            out.print(f"  {database}: {durability(ours)}")
+            out.print(f"    {'':26}{'ours':>24}{'plain insert':>16}{'ours / plain':>16}")
+            for what, *cells in costs(world, Plain(plain), count):
+                out.print(f"    {what:26}{cells[0]:>24}{cells[1]:>16}{cells[2]:>16}")
             world.ledger.engine.dispose()
-    out.print(shown)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    out.print(f"peak memory of all of it: {peak:.0f} MiB\n")
+    out.print(f"  peak memory of all of it: {peak:.0f} MiB\n")
 
 
 def costs(world: Any, plain: Plain, count: int) -> Iterator[tuple[str, str, str, str]]:
