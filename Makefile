@@ -28,7 +28,7 @@ check: $(VENV)/.dev ## layers, types, lint
 	@$(BIN)/ruff format --check .
 
 bench: $(VENV)/.dev ## print seconds and peak memory, as ratios in one run
-	@$(BIN)/python benchmarks/run.py $(ONLY)
+	@$(BIN)/python benchmarks/run.py $(ONLY) $(N)
 
 chaos: $(VENV)/.dev ## kill -9 at random moments; RUNS=1 demos, each killed KILLS=25 times, and Prefect's worker and server
 	@TIDEGATE_RUNS=$(or $(RUNS),1) TIDEGATE_KILLS=$(or $(KILLS),25) $(BIN)/python -m pytest tests/chaos -n 2 --dist loadfile -rP

@@ -1,7 +1,8 @@
 """Print what Tidegate costs: seconds, peak memory, and ratios against the peer in the same run.
 
     make bench            everything
-    make bench ONLY=demo  one part: demo, status, scoring or ledger
+    make bench ONLY=demo  one part: demo, status, scoring, decide or ledger
+    make bench ONLY=ledger N=1000000    the record with as many events (default: 20,000)
 
 Every figure is measured now, on this machine; nothing is compared with a figure from another run.
 """
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ledger
 from rich.console import Console
 from rich.table import Table
 from tree import Tree
@@ -33,12 +35,17 @@ BIN = Path(sys.executable).parent
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
 
-def main(only: str) -> None:
+#: How many events the record is measured with, where nobody says.
+EVENTS = 20_000
+
+
+def main(only: str, events: int) -> None:
     parts: dict[str, Callable[[Path], None]] = {
         "demo": demo,
         "status": status,
         "scoring": scoring,
-        "ledger": ledger,
+        "decide": lambda _: ledger.decisions(out),
+        "ledger": lambda _: ledger.measure(out, events),
     }
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
@@ -218,65 +225,7 @@ def _times(act: Callable[[], Any], repeats: int) -> tuple[float, float]:
     return taken[len(taken) // 2], taken[min(len(taken) - 1, int(len(taken) * 0.99))]
 
 
-def ledger(_: Path) -> None:
-    import sqlalchemy as sa
-
-    from tidegate.adapters.sql_record import SqlLedger
-    from tidegate.domain.events import Draft, EventType
-    from tidegate.testing.databases import new_database
-    from tidegate.testing.fakes.small import CountingEntropy, FixedClock
-
-    def appends(url: str, count: int) -> float:
-        record = SqlLedger(url, FixedClock(), CountingEntropy())
-        started = time.perf_counter()
-        for number in range(count):
-            with record.transaction() as tx:
-                tx.append(Draft(EventType.ACTION_REFUSED, "bench", "p-1", {"number": number}))
-        return count / (time.perf_counter() - started)
-
-    def inserts(url: str, count: int) -> float:
-        engine = sa.create_engine(url)
-        plain = sa.Table(
-            "plain", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("body", sa.Text)
-        )
-        if engine.dialect.name == "sqlite":
-            with engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        with engine.begin() as connection:
-            plain.create(connection)
-        started = time.perf_counter()
-        for number in range(count):
-            with engine.begin() as connection:
-                if engine.dialect.name == "sqlite":
-                    connection.exec_driver_sql("PRAGMA synchronous=FULL")
-                connection.execute(sa.insert(plain).values(id=number, body="x" * 700))
-        rate = count / (time.perf_counter() - started)
-        engine.dispose()
-        return rate
-
-    shown = table(
-        "ledger, one event a transaction", "database", "appends/s", "plain inserts/s", "ratio", "durability"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        ours = appends(f"sqlite:///{folder}/ledger.db", 500)
-        plain = inserts(f"sqlite:///{folder}/plain.db", 500)
-        shown.add_row("SQLite", f"{ours:.0f}", f"{plain:.0f}", f"{ours / plain:.2f}", "WAL, synchronous=FULL")
-    server = os.environ.get("TIDEGATE_TEST_POSTGRES", "postgresql+psycopg://127.0.0.1:5432/postgres")
-    try:
-        with new_database(server) as url:
-            ours = appends(url, 500)
-            plain = inserts(url, 500)
-            engine = sa.create_engine(url)
-            with engine.connect() as connection:
-                setting = connection.execute(sa.text("SHOW synchronous_commit")).scalar()
-                fsync = connection.execute(sa.text("SHOW fsync")).scalar()
-            engine.dispose()
-            sync = f"fsync={fsync}, synchronous_commit={setting}"
-            shown.add_row("PostgreSQL", f"{ours:.0f}", f"{plain:.0f}", f"{ours / plain:.2f}", sync)
-    except sa.exc.OperationalError as error:
-        shown.add_row("PostgreSQL", "could not run", "", "", str(error.orig).splitlines()[0][:60])
-    out.print(shown)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "")
+    words = [word for word in sys.argv[1:] if not word.isdigit()]
+    numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    main(words[0] if words else "", numbers[0] if numbers else EVENTS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from tidegate.application import ports
 from tidegate.application.identity import Account, authenticate, open_ledger
 from tidegate.application.platform import Acting
+from tidegate.domain.actors import token_digest
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, Refused
-from tidegate.domain.state import ActorRow
+from tidegate.domain.state import ActorRow, CredentialRow
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
@@ -91,6 +92,16 @@ class Tidegate:
         self.settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.settings.home.chmod(0o700)
         return SqlLedger(self.settings.profile.ledger, self.clock, self.entropy)
+
+    def notes(self, repository: Path) -> ports.Notes:
+        """Return what is noted beside the commits of a git repository.
+
+        Raises:
+            BadInput: there is no repository.
+        """
+        from tidegate.adapters.git_notes import GitNotes
+
+        return GitNotes(repository)
 
     @cached_property
     def contracts(self) -> ports.Contracts:
@@ -260,6 +271,17 @@ class Tidegate:
         folder = self.settings.home / "tokens"
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         return sorted(name for name in names if not name.startswith("."))  # those are still being written
+
+    def forget_tokens(self, accounts: Collection[str]) -> None:
+        """Remove the token files of these accounts: a file is called by its person's name."""
+        theirs = {
+            row.token_digest
+            for each in accounts
+            for row in self.ledger.state().select(CredentialRow, actor=each)
+        }
+        for name in self.local_users():
+            if token_digest(self.local_token(name)) in theirs:
+                (self.settings.home / "tokens" / name).unlink()
 
     def opened(self) -> bool:
         """Say whether there is a ledger to read. Looking makes none."""

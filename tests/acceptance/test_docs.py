@@ -88,6 +88,6 @@ def test_every_command_is_shown_by_help():
     for name in (
         "demo", "status", "ingest", "quarantine", "train", "versions", "promote", "approve", "reject", "rollback",
         "why", "review", "log", "audit", "user", "doctor", "run", "open", "desk", "demote", "retire",
-        "canary", "rehearse", "schedule", "init", "model", "dataset", "policy",
+        "canary", "rehearse", "schedule", "init", "model", "dataset", "policy", "erase", "retention",
     ):  # fmt: skip
         assert re.search(rf"^│ {name}\s", done.stdout, re.MULTILINE), name

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -10,10 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tidegate.adapters.clocks import SimulatedClock, SystemClock
 from tidegate.adapters.ed25519_signer import Ed25519Signer
+from tidegate.adapters.git_notes import GitNotes
 from tidegate.adapters.system_entropy import SystemEntropy
-from tidegate.domain.errors import DependencyFailed
-from tidegate.testing.contracts.small import ClockContract, EntropyContract, SignerContract
-from tidegate.testing.fakes.small import CountingEntropy, FakeSigner, FixedClock, TickingClock
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.testing.contracts.small import ClockContract, EntropyContract, NotesContract, SignerContract
+from tidegate.testing.fakes.small import CountingEntropy, FakeNotes, FakeSigner, FixedClock, TickingClock
 
 MOMENT = datetime(2013, 4, 1, 6, tzinfo=UTC)
 
@@ -128,3 +130,114 @@ class TestEd25519Signer(SignerContract):
         with pytest.raises(DependencyFailed) as caught:
             Ed25519Signer(tmp_path / "ledger.pem").sign(b"")
         assert caught.value.code == "no-key"
+
+
+class TestFakeNotes(NotesContract):
+    @pytest.fixture
+    def subject(self, tmp_path):
+        return FakeNotes(tmp_path)
+
+    @pytest.fixture
+    def commit(self, subject):
+        return subject.commit
+
+
+def git(folder, *words):
+    who = ("-c", "user.name=Dana", "-c", "user.email=dana@example.org")
+    done = subprocess.run(
+        ["git", "-C", str(folder), *who, *words], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+class TestGitNotes(NotesContract):
+    @pytest.fixture
+    def repository(self, tmp_path):
+        folder = tmp_path / "a repository"
+        folder.mkdir()
+        git(folder, "init", "-q")
+        return folder
+
+    @pytest.fixture
+    def subject(self, repository):
+        return GitNotes(repository)
+
+    @pytest.fixture
+    def commit(self, repository):
+        def make():
+            git(repository, "commit", "-q", "--allow-empty", "-m", "work")
+            return git(repository, "rev-parse", "HEAD")
+
+        return make
+
+    def test_they_lie_under_a_ref_of_their_own_and_the_work_is_as_it_was(self, subject, repository, commit):
+        made = commit()
+        subject.append("one")
+        assert git(repository, "rev-parse", "HEAD") == made
+        assert git(repository, "status", "--porcelain") == ""
+        assert git(repository, "notes", "--ref=tidegate", "show", made) == "one"
+        assert git(repository, "log", "-1", "--format=%an <%ae>", "refs/notes/tidegate") == (
+            "tidegate <tidegate@localhost>"
+        ), "whoever's machine it is"
+
+    def test_they_travel_by_push_and_are_read_from_a_bare_repository(
+        self, subject, repository, commit, tmp_path
+    ):
+        made = commit()
+        subject.append("one")
+        git(tmp_path, "init", "-q", "--bare", "there")
+        git(repository, "push", "-q", str(tmp_path / "there"), "HEAD:main", "refs/notes/tidegate")
+        assert GitNotes(tmp_path / "there").lines() == {made: ("one",)}
+
+    def test_a_worktree_keeps_them_where_its_repository_is(self, repository, commit, tmp_path):
+        commit()
+        git(repository, "worktree", "add", "-q", str(tmp_path / "beside"))
+        assert GitNotes(tmp_path / "beside").place == (repository / ".git").resolve()
+
+    def test_a_repository_named_by_the_environment_is_not_taken_for_it(
+        self, subject, commit, tmp_path, monkeypatch
+    ):
+        commit()
+        subject.append("one")
+        git(tmp_path, "init", "-q", "other")
+        monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+        assert len(subject.lines()) == 1
+
+    def test_no_hook_of_the_repository_runs(self, subject, repository, commit, tmp_path):
+        commit()
+        hook = repository / ".git" / "hooks" / "reference-transaction"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\n")
+        hook.chmod(0o755)
+        subject.append("one")
+        assert not (tmp_path / "ran").exists()
+
+    def test_a_folder_that_is_no_repository_is_bad_input(self, tmp_path):
+        for folder in (tmp_path, tmp_path / "nowhere"):
+            with pytest.raises(BadInput) as caught:
+                GitNotes(folder)
+            assert caught.value.code == "no-repository"
+
+    def test_a_machine_without_git_is_a_sentence(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(DependencyFailed) as caught:
+            GitNotes(tmp_path)
+        assert caught.value.code == "no-git"
+
+    def test_a_note_whose_object_is_gone_is_a_sentence(self, subject, repository, commit):
+        made = commit()
+        subject.append("one")
+        note = git(repository, "notes", "--ref=tidegate", "list", made)
+        (repository / ".git" / "objects" / note[:2] / note[2:]).unlink()
+        with pytest.raises(DependencyFailed) as caught:
+            subject.lines()
+        assert caught.value.code == "git-failed"
+
+    def test_a_ref_that_somebody_else_holds_is_a_sentence(self, subject, repository, commit):
+        commit()
+        (repository / ".git" / "refs" / "notes").mkdir()
+        (repository / ".git" / "refs" / "notes" / "tidegate.lock").touch()
+        with pytest.raises(DependencyFailed) as caught:
+            subject.append("one")
+        assert caught.value.code == "git-failed"
+        assert subject.lines() == {}

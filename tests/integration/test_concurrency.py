@@ -201,3 +201,30 @@ def test_a_locked_file_cannot_be_opened_as_new_and_says_so(tmp_path):
             opened(f"sqlite:///{tmp_path}/record.db", busy_seconds=0.3)
         assert time.monotonic() - began < 5
         assert caught.value.code == "ledger-locked"
+
+
+def test_while_texts_are_erased_every_reader_finds_a_sound_record_and_the_texts_that_are_left(url):
+    ledger, other = opened(url), opened(url)
+    note = {"action": "approve", "subject": {}, "reasons": []}
+    said = {}
+    with ledger.transaction() as tx:
+        for name in (f"p-{each}" for each in range(12)):
+            event = tx.append(Draft(EventType.ACTION_REFUSED, "n", name, note, {"reason": f"{name} was ill"}))
+            said[name] = event.payload["texts"]["reason"]
+
+    def erase():
+        for name in list(said)[1:]:
+            gone = {"subject": name, "commitments": [said[name]]}
+            with other.transaction() as tx:
+                tx.append(Draft(EventType.TEXT_ERASED, "ledger", "p-0", gone, {"reason": "They asked."}))
+
+    with ThreadPoolExecutor(1) as pool:
+        work, rounds = pool.submit(erase), 0
+        while rounds < 3 or not work.done():
+            assert ledger.verify() == ()
+            assert ledger.text(said["p-0"]) == "p-0 was ill"
+            assert ledger.text(said["p-11"]) in {"p-11 was ill", None}
+            rounds += 1
+        work.result()
+    assert [ledger.text(each) for each in said.values()] == ["p-0 was ill", *[None] * 11]
+    assert ledger.verify() == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -10,15 +11,17 @@ import pytest
 import sqlalchemy as sa
 
 from tidegate.adapters.ed25519_signer import Ed25519Signer
+from tidegate.adapters.git_notes import GitNotes
 from tidegate.adapters.sql_record import SqlLedger, tables
+from tidegate.adapters.sql_record.cipher import opened, sealed
 from tidegate.adapters.sql_record.ledger import put
 from tidegate.application import audit
 from tidegate.application.platform import Acting
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.events import Draft
-from tidegate.domain.fold import replay
-from tidegate.domain.state import ActorRow
+from tidegate.domain.fold import StateView, replay
+from tidegate.domain.state import ActorRow, TextRow
 from tidegate.testing.databases import emptied, new_database
 from tidegate.testing.fakes.small import CountingEntropy, TickingClock
 from tidegate.testing.stories import Story, whole_story
@@ -55,6 +58,19 @@ class Attacker:
 
     def unguard(self):
         self.run(*UNGUARD[self._engine.dialect.name])
+
+    def resealed(self, old, text=None, salt=None):
+        """Put another text in the place of one, or another salt, encrypted with the key that lies there."""
+        keys = {row["subject"]: row["key"] for row in self.run(sa.select(tables.text_keys))}
+        owners = {row["commitment"]: row["subject"] for row in self.run(sa.select(tables.STATE[TextRow]))}
+        for row in self.run(sa.select(tables.texts)):
+            key, commitment = keys[owners[row["commitment"]]], row["commitment"]
+            was, said = opened(key, commitment, row["sealed"])
+            if said == old:
+                new = sealed(key, commitment, salt(was) if salt else was, text or said)
+                assert self.run("UPDATE texts SET sealed = :new WHERE commitment = :c", new=new, c=commitment)
+                return commitment
+        raise AssertionError(f"nobody said {old}")
 
     @contextmanager
     def altering(self, table, column):
@@ -139,7 +155,11 @@ def anchored(platform, tmp_path):
 
 STATE = [(table, column.name) for table in tables.STATE.values() for column in table.columns]
 EVENTS = [(tables.events, column.name) for column in tables.events.columns]
-BESIDE = [(table, column.name) for table in (tables.head, tables.texts) for column in table.columns]
+BESIDE = [
+    (table, column.name)
+    for table in (tables.head, tables.texts, tables.text_keys)
+    for column in table.columns
+]
 EVERYTHING = [*STATE, *EVENTS, *BESIDE, (tables.cursors, "sequence")]
 #: On PostgreSQL: everything of the chain, and of each table of state the first column and the last but one.
 SAMPLE = [
@@ -158,8 +178,9 @@ def names(told, table, column):
     if table is tables.events:
         told_so = any(fault.startswith((f"event {key[0]}:", f"event {other(key[0])}:")) for fault in found)
     elif column in {each.name for each in table.primary_key} and table is not tables.head:
-        told_so = any(fault.startswith(f"{table.name} ") and "no event" in fault for fault in found)
-    elif table is tables.texts:
+        none = "no text" if table is tables.text_keys else "no event"
+        told_so = any(fault.startswith(f"{table.name} ") and none in fault for fault in found)
+    elif table in {tables.texts, tables.text_keys}:
         told_so = any(fault.startswith("texts ") and "not the text" in fault for fault in found)
     else:
         told_so = any(fault.startswith(table.name) and f"column {column} says" in fault for fault in found)
@@ -272,7 +293,7 @@ def test_a_body_that_nobody_of_ours_wrote_is_named_and_ends_no_search(platform, 
     platform.attacker.run(
         "UPDATE events SET body = :body, hash = :hash WHERE sequence = 10", body=body, hash=digest
     )
-    platform.attacker.run("UPDATE texts SET body = 'also' WHERE body = 'Ada Winter'")
+    platform.attacker.resealed("Ada Winter", "also")
     _, found = audit.verify(platform, *anchored)
     assert any(fault.startswith(("event 10:", "event 1: expected", "event 30:")) for fault in found), found
     assert any("not the text that was committed to" in fault for fault in found), "the search went on"
@@ -338,18 +359,88 @@ def test_a_deleted_row_of_state_is_named(on_sqlite, table):
 
 
 def test_a_missing_text_and_one_too_many_are_named(platform):
-    platform.attacker.run("UPDATE texts SET body = 'x' WHERE body = 'nobody'")
-    platform.attacker.run("DELETE FROM texts WHERE body = 'Amir Spring'")
-    platform.attacker.run("INSERT INTO texts VALUES ('sha256:forged', '00', 'Somebody')")
-    found = platform.ledger.verify()
-    assert any("an event commits to it, but it is gone" in fault for fault in found)
-    assert "texts sha256:forged…: no event commits to it" in found
+    name = next(event for event in platform.ledger.events() if event.payload.get("id") == "p-3")
+    gone = name.payload["texts"]["name"]
+    platform.attacker.run("DELETE FROM texts WHERE commitment = :gone", gone=gone)
+    platform.attacker.run("INSERT INTO texts VALUES ('sha256:forged', '00')")
+    assert set(platform.ledger.verify()) == {
+        f"texts {gone[:19]}…: an event commits to it, but it is gone",
+        "texts sha256:forged…: no event commits to it",
+        "text_keys p-3: no text is kept under this key, but it is still there",
+    }
 
 
-@pytest.mark.parametrize("salt", ["upper(salt)", "salt || ' '", "'zz'", "''"])
+@pytest.mark.parametrize("salt", [str.upper, "{} ".format, lambda _: "zz", lambda _: ""])
 def test_a_salt_is_what_it_was_to_the_letter(platform, salt):
-    platform.attacker.run(f"UPDATE texts SET salt = {salt} WHERE body = 'Amir Spring'")
-    assert any("not the text that was committed to" in fault for fault in platform.ledger.verify())
+    changed = platform.attacker.resealed("Amir Spring", salt=salt)
+    assert platform.ledger.verify() == (
+        f"texts {changed[:19]}…: it is not the text that was committed to, or not under this key",
+    )
+
+
+def test_a_text_in_anothers_place_is_named_and_read_by_nobody(platform):
+    events = [event for event in platform.ledger.events() if event.type == "actor.added"]
+    one, other = (event.payload["texts"]["name"] for event in events[:2])
+    platform.attacker.run(
+        "UPDATE texts SET sealed = (SELECT sealed FROM texts WHERE commitment = :other) WHERE commitment = :one",
+        one=one, other=other,
+    )  # fmt: skip
+    (found,) = platform.ledger.verify()
+    assert found.startswith(f"texts {one[:19]}…: it is not the text that was committed to")
+    with pytest.raises(DependencyFailed) as caught:
+        platform.ledger.text(one)
+    assert caught.value.code == "text-unreadable"
+
+
+def test_a_key_that_is_gone_and_one_that_is_still_there_are_named(platform):
+    (name,) = platform.ledger.state().select(TextRow, subject="p-3")
+    (before,) = platform.attacker.run("SELECT * FROM text_keys WHERE subject = 'p-3'")
+    platform.attacker.run("DELETE FROM text_keys WHERE subject = 'p-3'")
+    assert platform.ledger.verify() == ("text_keys p-3: texts are kept under this key, but it is gone",)
+    with pytest.raises(DependencyFailed, match="its key does not open"):
+        platform.ledger.text(name.commitment)
+    platform.attacker.run("INSERT INTO text_keys VALUES (:subject, :key)", **before)
+    gone = {"subject": "p-3", "commitments": [name.commitment]}
+    with platform.ledger.transaction() as tx:
+        tx.append(Draft("text.erased", "ledger", "p-1", gone, {"reason": "He asked for it."}))
+    assert platform.ledger.verify() == ()
+    platform.attacker.run("INSERT INTO text_keys VALUES (:subject, :key)", **before)
+    assert platform.ledger.verify() == (
+        "text_keys p-3: no text is kept under this key, but it is still there",
+    )
+
+
+def test_a_text_that_was_erased_and_is_back_is_named(platform):
+    (name,) = platform.ledger.state().select(TextRow, subject="p-3")
+    kept = [platform.attacker.run(f"SELECT * FROM {table}") for table in ("texts", "text_keys")]
+    gone = {"subject": "p-3", "commitments": [name.commitment]}
+    with platform.ledger.transaction() as tx:
+        tx.append(Draft("text.erased", "ledger", "p-1", gone, {"reason": "He asked for it."}))
+    sealed_then = next(row["sealed"] for row in kept[0] if row["commitment"] == name.commitment)
+    key_then = next(row["key"] for row in kept[1] if row["subject"] == "p-3")
+    platform.attacker.run("INSERT INTO texts VALUES (:c, :s)", c=name.commitment, s=sealed_then)
+    platform.attacker.run("INSERT INTO text_keys VALUES ('p-3', :k)", k=key_then)
+    assert platform.ledger.verify() == (
+        f"texts {name.commitment[:19]}…: an event erased it, but it is still there",
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("texts", "sealed = sealed || ' '"),
+        ("texts", "sealed = ''"),
+        ("text_keys", "key = upper(key)"),
+        ("text_keys", "key = key || '00'"),
+        ("text_keys", "key = ''"),
+        ("text_keys", "key = 'zz'"),
+    ],
+)
+def test_what_is_sealed_and_its_key_are_what_they_were_to_the_letter(platform, table, change):
+    platform.attacker.run(f"UPDATE {table} SET {change}")
+    found = platform.ledger.verify()
+    assert len(found) == len(platform.attacker.run("SELECT * FROM texts"))
+    assert all("not the text that was committed to" in fault for fault in found)
 
 
 def test_a_second_head_and_none_are_named(platform):
@@ -378,9 +469,11 @@ def cut(platform, keep):
     platform.attacker.unguard()
     kept = list(platform.ledger.events())[:keep]
     state = replay(kept)
+    subjects = {row.subject for row in StateView(state).select(TextRow)}
     texts = {each for event in kept for each in event.payload.get("texts", {}).values()}
     platform.attacker.run(f"DELETE FROM events WHERE sequence > {keep}")
     platform.attacker.run(sa.delete(tables.texts).where(tables.texts.c.commitment.not_in(texts)))
+    platform.attacker.run(sa.delete(tables.text_keys).where(tables.text_keys.c.subject.not_in(subjects)))
     with platform.ledger.engine.begin() as connection:
         for table in tables.STATE.values():
             connection.execute(sa.delete(table))
@@ -460,6 +553,110 @@ def test_an_anchor_that_the_attacker_signed_does_not_belong_to_the_key(platform,
     anchor.write_text(json.dumps(audit.anchor(rewritten, admin)))
     _, found = audit.verify(rewritten, anchor, key)
     assert found == ("anchor anchor.json: its signature does not belong to this key",)
+
+
+def signed_by_the_attacker(platform, tmp_path):
+    """Rebuild the chain, put another key in the place of the ledger's, and sign the new head with it."""
+    rewritten = rewrite(platform, tmp_path)
+    rewritten.signer = Ed25519Signer(tmp_path / "attacker.pem")
+    admin = Acting(ActorRow("p-1", "person", "p-1", ("administrator",), 1))
+    anchor, key = tmp_path / "theirs.json", tmp_path / "theirs.pub"
+    anchor.write_text(json.dumps(audit.anchor(rewritten, admin)))
+    key.write_text(rewritten.signer.public_key)
+    return rewritten, anchor, key
+
+
+def test_a_rewrite_signed_anew_is_found_by_whoever_holds_only_the_anchor_and_the_key(
+    platform, anchored, tmp_path
+):
+    anchor, key = anchored
+    rewritten, theirs, their_key = signed_by_the_attacker(platform, tmp_path)
+    length = rewritten.ledger.head().sequence
+    assert audit.verify(rewritten, theirs, their_key) == (length, ()), "to whom takes both from the server"
+    assert audit.verify(rewritten, anchor, key)[1] == (
+        f"anchor anchor.json: event {length} had another hash when it was signed: the chain was rewritten",
+    )
+    assert audit.verify(rewritten, theirs, key)[1] == (
+        "anchor theirs.json: its signature does not belong to this key",
+    )
+
+
+@pytest.fixture
+def noted(platform, anchored, tmp_path):
+    """The same anchor, noted on a commit of a repository that the attacker does not have."""
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "work"]):
+        who = ["-c", "user.name=Aude", "-c", "user.email=aude@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True)
+    notes = GitNotes(tmp_path)
+    commit = notes.append(canonical(json.loads(anchored[0].read_text())).decode())
+    return notes, anchored[1], f"anchor in the note on {commit[:10]}"
+
+
+def test_a_rewrite_signed_anew_is_found_by_the_note_on_a_commit(platform, noted, tmp_path):
+    notes, key, name = noted
+    assert audit.verify(platform, None, key, notes.lines())[1] == ()
+    rewritten, theirs, _ = signed_by_the_attacker(platform, tmp_path)
+    length = rewritten.ledger.head().sequence
+    notes.append(theirs.read_text())  # and noted, behind the first
+    assert audit.verify(rewritten, None, key, notes.lines())[1] == (
+        f"{name}: event {length} had another hash when it was signed: the chain was rewritten",
+        f"{name}: its signature does not belong to this key",
+    )
+
+
+def edited(platform, _):
+    platform.attacker.unguard()
+    victim = list(platform.ledger.events())[9]
+    body = canonical({**json.loads(victim.body), "actor": "p-9"}).decode()
+    platform.attacker.run("UPDATE events SET body = :body WHERE sequence = 10", body=body)
+    return platform
+
+
+def inserted(platform, _):
+    last = list(platform.ledger.events())[-1]
+    forged = canonical(
+        {**json.loads(last.body), "sequence": last.sequence + 1, "previous": last.hash}
+    ).decode()
+    platform.attacker.run(
+        "INSERT INTO events SELECT sequence + 1, stream, stream_sequence + 1, type, actor, NULL, "
+        "occurred_at, :previous, :hash, :body FROM events WHERE sequence = :last",
+        previous=last.hash, hash=sha256(forged.encode()), body=forged, last=last.sequence,
+    )  # fmt: skip
+    return platform
+
+
+def deleted(platform, _):
+    platform.attacker.unguard()
+    platform.attacker.run("DELETE FROM events WHERE sequence = 10")
+    return platform
+
+
+def tail_cut(platform, _):
+    last = cut(platform, keep=15)
+    platform.attacker.run("UPDATE head SET sequence = 15, hash = :hash", hash=last.hash)
+    return platform
+
+
+ATTACKS = {
+    "edit": (edited, "event 10: its bytes no longer have the hash they were recorded with"),
+    "insert": (inserted, "head: column sequence says 29, the chain says 30"),
+    "delete from the middle": (deleted, "event 11: expected sequence 10; events are missing or out of order"),
+    "cut the tail": (tail_cut, "it was signed at event 29; the chain ends at 15: its tail was cut"),
+    "rewrite all": (rewrite, "event 29 had another hash when it was signed: the chain was rewritten"),
+}
+
+
+@pytest.mark.parametrize("how", ATTACKS)
+def test_every_way_to_falsify_the_record_is_named_to_whoever_holds_anchor_and_key(
+    platform, anchored, noted, tmp_path, how
+):
+    attack, said = ATTACKS[how]
+    assert platform.ledger.head().sequence == 29
+    notes, key, _ = noted
+    attacked = attack(platform, tmp_path)
+    for kept in ((anchored[0], key), (None, key, notes.lines())):
+        _, found = audit.verify(attacked, *kept)
+        assert any(fault.endswith(said) for fault in found), found
 
 
 def test_an_anchor_without_a_key_proves_nothing_and_is_refused(platform, anchored):

@@ -12,12 +12,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from tidegate.adapters.sql_record import SqlLedger, tables
+from tidegate.adapters.sql_record.cipher import opened as opened_text
 from tidegate.adapters.sql_record.engine import KNOWN, REVISION, revision
 from tidegate.adapters.sql_record.ledger import SqlTransaction
 from tidegate.domain import events
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.events import EventType
-from tidegate.domain.state import MonitorRow, RunRow
+from tidegate.domain.state import CredentialRow, MonitorRow, RunRow
 from tidegate.testing.databases import emptied, new_database
 from tidegate.testing.fakes.small import CountingEntropy, TickingClock
 from tidegate.testing.stories import Story
@@ -201,7 +202,8 @@ THIRD_CUT = """
     ALTER TABLE promotions DROP COLUMN chased; ALTER TABLE promotions DROP COLUMN escalated_to;
     ALTER TABLE approvals DROP COLUMN for_whom; ALTER TABLE approvals DROP COLUMN conditions;
     ALTER TABLE approvals DROP COLUMN revoked; DROP TABLE policy_proposals; DROP TABLE policy_decisions;
-    DROP TABLE delegations; DROP TABLE incidents; DROP TABLE erasures;
+    DROP TABLE delegations; DROP TABLE incidents; DROP TABLE erasures; DROP TABLE commitments;
+    ALTER TABLE credentials DROP COLUMN revoked_at;
     UPDATE alembic_version SET version_num = '0003'
 """
 FIRST_CUT = """
@@ -212,6 +214,20 @@ FIRST_CUT = """
     ALTER TABLE reviews DROP COLUMN followed; DROP TABLE canary_analyses; DROP TABLE runs;
     UPDATE alembic_version SET version_num = '0001'
 """
+
+
+def with_plain_texts(connection):
+    """Before they were encrypted, texts lay there with their salts."""
+    keys = dict(connection.exec_driver_sql("SELECT subject, key FROM text_keys").all())
+    owners = dict(connection.exec_driver_sql("SELECT commitment, subject FROM commitments").all())
+    kept = connection.exec_driver_sql("SELECT commitment, sealed FROM texts").all()
+    for table in ("texts", "text_keys"):
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+    connection.exec_driver_sql("CREATE TABLE texts (commitment TEXT PRIMARY KEY, salt TEXT, body TEXT)")
+    for commitment, sealed in kept:
+        salt, body = opened_text(keys[owners[commitment]], commitment, sealed)
+        plain = {"commitment": commitment, "salt": salt, "body": body}
+        connection.execute(sa.text("INSERT INTO texts VALUES (:commitment, :salt, :body)"), plain)
 
 
 def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url, monkeypatch):
@@ -240,6 +256,7 @@ def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url
         story = Story(ledger).opened().with_data("2020-01").with_version().in_prod(1)
         story.scored("2020-02", 1).monitored("2020-02", 1, "failed")
     with ledger.engine.begin() as connection:
+        with_plain_texts(connection)
         for statement in (*THIRD_CUT.split(";"), *FIRST_CUT.split(";")):
             connection.exec_driver_sql(statement)
         connection.exec_driver_sql(
@@ -258,6 +275,7 @@ def test_rows_that_did_not_say_when_they_were_recorded_have_it_from_the_chain(ur
     story = Story(ledger).opened().with_data("2020-01").with_version().in_prod(1)
     story.scored("2020-02", 1).monitored("2020-02", 1).ran("score", "2020-03-01T06:30:00Z")
     with ledger.engine.begin() as connection:
+        with_plain_texts(connection)
         for statement in (
             *THIRD_CUT.split(";"),
             "ALTER TABLE monitor_runs DROP COLUMN occurred_at",
@@ -273,6 +291,38 @@ def test_rows_that_did_not_say_when_they_were_recorded_have_it_from_the_chain(ur
     rows = [*migrated.state().select(MonitorRow), *migrated.state().select(RunRow)]
     assert [row.occurred_at for row in rows] == [moments[row.sequence] for row in rows]
     assert len(rows) == 2
+
+
+def test_a_ledger_of_the_third_cut_has_its_texts_encrypted_and_nothing_of_them_left_in_plain(url, tmp_path):
+    ledger = opened(url)
+    note = {"action": "approve", "subject": {}, "reasons": []}
+    Story(ledger).opened()._append("action.refused", "n", "p-3", note, {"reason": "Sandbanks\nshift"})
+    Story(ledger).with_revoked("p-4")
+    told = list(ledger.events())
+    with ledger.engine.begin() as connection:
+        with_plain_texts(connection)
+        orphan = {"c": "sha256:" + "0" * 64, "s": "00", "b": "Nobody Knows"}
+        connection.execute(sa.text("INSERT INTO texts VALUES (:c, :s, :b)"), orphan)
+        for statement in THIRD_CUT.split(";"):
+            connection.exec_driver_sql(statement)
+    ledger.engine.dispose()
+    migrated = opened(url)
+    assert migrated.verify() == ()
+    assert list(migrated.events()) == told
+    names = {
+        event.payload["id"]: migrated.text(event.payload["texts"]["name"])
+        for event in told
+        if event.type == "actor.added"
+    }
+    assert (names["p-3"], names["s-6"]) == ("Amir Spring", "svc-rollout")
+    assert migrated.text(told[-2].payload["texts"]["reason"]) == "Sandbanks\nshift"
+    revoked = {row.id: row.revoked_at for row in migrated.state().select(CredentialRow)}
+    assert (revoked["c-p-4"], revoked["c-p-3"]) == (told[-1].occurred_at, "")
+    assert migrated.text(orphan["c"]) is None, "no event commits to it: nobody can say whose it is"
+    if migrated.engine.dialect.name == "sqlite":
+        found = b"".join(path.read_bytes() for path in tmp_path.glob("record.db*"))
+        assert told[0].hash.encode() in found, "these are the right bytes"
+        assert not any(word in found for word in (b"Amir Spring", b"Sandbanks", b"Nobody Knows"))
 
 
 def lifted(open_body):

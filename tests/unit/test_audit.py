@@ -12,7 +12,7 @@ from tidegate.domain.events import Draft, EventType
 from tidegate.domain.fold import fingerprint, replay
 from tidegate.domain.state import ActorRow
 from tidegate.testing.fakes.ledger import MemoryLedger
-from tidegate.testing.fakes.small import CountingEntropy, FakeSigner, TickingClock
+from tidegate.testing.fakes.small import CountingEntropy, FakeNotes, FakeSigner, TickingClock
 from tidegate.testing.stories import Story, whole_story
 
 ACCOUNTS = {"auditor": "p-71", "operator": "p-72", "reviewer": "p-73"}
@@ -183,6 +183,61 @@ def test_an_anchor_without_a_key_is_bad_input(platform, files):
     with pytest.raises(BadInput) as caught:
         audit.verify(platform, files[0], None)
     assert caught.value.code == "no-key"
+
+
+# ── heads noted on commits ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def notes(platform, tmp_path):
+    """Two heads noted on one commit, and a third on the next."""
+    noted = FakeNotes(tmp_path)
+    for lines in (2, 1):
+        noted.commit()
+        for _ in range(lines):
+            Story(platform.ledger).refused()
+            noted.append(json.dumps(audit.anchor(platform, actor("auditor"))))
+    return noted
+
+
+def test_every_head_that_was_noted_is_held_against_the_chain(platform, files, notes):
+    kept = audit.anchors(files[0], notes.lines())
+    end = length(platform)
+    assert [each.sequence for each in kept] == [end - 3, end - 2, end - 1, end]
+    assert audit.verify(platform, None, files[1], notes.lines()) == (end, ())
+    contents = platform.ledger.store.contents
+    del contents.events[-2:]
+    commits = list(notes.lines())
+    cut = f"the chain ends at {end - 2}: its tail was cut"
+    assert audit.verify(platform, *files, notes.lines())[1] == (
+        f"anchor in the note on {commits[0][:10]}: it was signed at event {end - 1}; {cut}",
+        f"anchor in the note on {commits[1][:10]}: it was signed at event {end}; {cut}",
+    )
+
+
+def test_a_note_that_is_no_anchor_is_bad_input_and_names_its_commit(platform, files, notes):
+    notes.append("reviewed by Dana")
+    with pytest.raises(BadInput) as caught:
+        audit.verify(platform, None, files[1], notes.lines())
+    assert caught.value.code == "bad-anchor"
+    assert f"got in the note on {list(notes.lines())[-1][:10]}" in caught.value.sentence
+
+
+def test_notes_without_a_key_are_bad_input(platform, notes):
+    with pytest.raises(BadInput) as caught:
+        audit.verify(platform, None, None, notes.lines())
+    assert caught.value.code == "no-key"
+
+
+def test_the_head_of_an_empty_ledger_can_be_anchored_and_says_nothing_of_what_follows(platform, files):
+    full, platform.ledger = platform.ledger, MemoryLedger(TickingClock(), CountingEntropy())
+    staff(platform.ledger)
+    del platform.ledger.store.contents.events[:]
+    signed = audit.anchor(platform, actor("auditor"))
+    assert (signed["statement"]["sequence"], signed["statement"]["hash"]) == (0, "")
+    files[0].write_text(json.dumps(signed))
+    platform.ledger = full
+    assert audit.verify(platform, *files) == (length(platform), ())
 
 
 def test_the_fingerprint_is_of_the_state_refolded(platform):

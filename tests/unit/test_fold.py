@@ -13,12 +13,14 @@ from tidegate.domain.state import (
     ApprovalRow,
     BatchRow,
     CredentialRow,
+    ErasureRow,
     FeatureViewRow,
     ModelRow,
     PolicyRow,
     PromotionRow,
     ReviewRow,
     State,
+    TextRow,
     VersionRow,
 )
 from tidegate.testing.fakes.ledger import MemoryLedger
@@ -121,7 +123,9 @@ def test_the_fingerprint_ignores_volatile_fields_and_nothing_else(events, kind, 
 
 def test_only_what_names_one_installation_is_volatile():
     assert {(kind.TABLE, name) for kind in ROWS for name in kind.VOLATILE} == {
+        ("commitments", "commitment"),
         ("credentials", "token_digest"),
+        ("erasures", "commitment"),
         ("packets", "envelope"),
         ("versions", "links"),
     }
@@ -149,8 +153,39 @@ def test_the_order_in_which_rows_were_written_changes_nothing(events):
 def test_roles_are_replaced_and_tokens_revoked(story):
     story.with_role("p-3", "reviewer").with_revoked("p-3")
     assert one(story, ActorRow, "p-3").roles == ("reviewer",)
-    assert one(story, CredentialRow, "c-p-3").revoked
-    assert not one(story, CredentialRow, "c-p-1").revoked
+    gone, good = one(story, CredentialRow, "c-p-3"), one(story, CredentialRow, "c-p-1")
+    assert (gone.revoked, gone.revoked_at) == (True, story.last.occurred_at)
+    assert (good.revoked, good.revoked_at) == (False, "")
+
+
+def test_a_name_is_about_whom_it_names_and_a_reason_about_who_gave_it(story):
+    story.requested(1, Stage.STAGING).approved(1)
+    rows = {row.commitment: row for row in story.ledger.state().select(TextRow)}
+    added = next(event for event in story.ledger.events() if event.payload.get("id") == "p-3")
+    assert rows[added.payload["texts"]["name"]] == TextRow(
+        added.payload["texts"]["name"], "p-3", "name", added.occurred_at, added.sequence
+    )
+    said = story.last
+    assert rows[said.payload["texts"]["reason"]].subject == "p-3"
+
+
+def test_what_a_service_writes_for_a_person_and_under_a_second_account_is_about_that_person(story):
+    second = {"id": "p-9", "kind": "person", "subject": "p-3", "roles": ["reviewer"]}
+    story._append(EventType.ACTOR_ADDED, "actors", "p-1", second, {"name": "Amir again"})
+    note = {"action": "approve", "subject": {}, "reasons": []}
+    for actor, behind in (("p-9", None), ("s-2", "p-9"), ("s-2", None), ("p-77", None)):
+        story._append(EventType.ACTION_REFUSED, "n", actor, note, {"reason": "so"}, on_behalf_of=behind)
+    told = sorted(story.ledger.state().select(TextRow), key=lambda row: row.sequence)[-5:]
+    assert [row.subject for row in told] == ["p-3", "p-3", "p-3", "s-2", "p-77"]
+
+
+def test_an_erasure_keeps_what_was_committed_to_and_says_why_it_went(story):
+    story.with_revoked("p-5").erased()
+    (name,) = (row for row in story.ledger.state().select(TextRow, subject="p-5"))
+    (gone,) = story.ledger.state().select(ErasureRow)
+    assert gone == ErasureRow(name.commitment, "subject", story.last.sequence)
+    story.requested(1, Stage.STAGING).approved(1).erased(EventType.RETENTION_APPLIED)
+    assert [row.cause for row in story.ledger.state().select(ErasureRow)].count("retention") == 1
 
 
 def test_one_policy_is_in_force_and_an_earlier_one_can_return(story):

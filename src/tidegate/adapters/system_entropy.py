@@ -1,4 +1,4 @@
-"""Tokens and salts from the operating system."""
+"""Tokens, salts and keys from the operating system."""
 
 from __future__ import annotations
 
@@ -15,3 +15,7 @@ class SystemEntropy:
     def salt(self) -> str:
         """Return a salt of 128 random bits, in hex."""
         return secrets.token_hex(16)
+
+    def key(self) -> str:
+        """Return a key of 256 random bits, in hex."""
+        return secrets.token_hex(32)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,20 @@ ANCHOR = "tg.anchor/1"
 _MAX_ANCHOR = 64 * 1024
 
 
+@dataclass(frozen=True)
+class Anchor:
+    """A signed statement of where the chain ended, as somebody kept it; ``name`` says where it was found."""
+
+    name: str
+    statement: Mapping[str, Any]
+    signature: str
+
+    @property
+    def sequence(self) -> int:
+        """Return the number of the event it was signed at."""
+        return int(self.statement["sequence"])
+
+
 def anchor(platform: Platform, acting: Acting) -> dict[str, Any]:
     """Return a signed statement of where the chain ends now. Keep it outside the state directory.
 
@@ -24,35 +40,52 @@ def anchor(platform: Platform, acting: Acting) -> dict[str, Any]:
         Refused: rule A1.
     """
     permit(platform, acting, Permission.ANCHOR, "ledger")
-    sequence, hashed = 0, ""
-    for event in platform.ledger.events():
-        sequence, hashed = event.sequence, event.hash
+    head = platform.ledger.head()
     statement = {
         "schema": ANCHOR,
-        "sequence": sequence,
-        "hash": hashed,
+        "sequence": head.sequence,
+        "hash": head.hash if head.sequence else "",
         "assurance": platform.assurance,
         "recorded_at": utc_text(platform.clock.recorded()),
     }
     return {"statement": statement, "signature": platform.signer.sign(canonical(statement))}
 
 
+def anchors(anchor_file: Path | None, notes: Mapping[str, Sequence[str]] | None = None) -> tuple[Anchor, ...]:
+    """Return the anchors of a file, and of the notes of a repository: per commit, a line each.
+
+    Raises:
+        BadInput: the file cannot be read, or something there is no anchor.
+    """
+    found = [_anchor(anchor_file.name, _read(anchor_file))] if anchor_file else []
+    for commit, lines in (notes or {}).items():
+        found += [_anchor(f"in the note on {commit[:10]}", line) for line in lines]
+    return tuple(found)
+
+
 def verify(
-    platform: Platform, anchor_file: Path | None, key_file: Path | None
+    platform: Platform,
+    anchor_file: Path | None,
+    key_file: Path | None,
+    notes: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[int, tuple[str, ...]]:
     """Return how many events there are, and one sentence per fault; no fault means sound.
 
-    Chain, copies, texts and state are always checked. An anchor and the public key, both kept by the
-    verifier, show in addition that the chain was neither cut nor rewritten since the anchor was signed.
+    Chain, copies, texts and state are always checked. Anchors and the public key, both kept by the
+    verifier, show in addition that the chain was neither cut nor rewritten since they were signed.
 
     Raises:
-        BadInput: the anchor or the key cannot be read.
+        BadInput: an anchor or the key cannot be read.
     """
+    kept = anchors(anchor_file, notes)
+    if kept and key_file is None:
+        raise BadInput("no-key", "got an anchor but no key, expected the public key too", "add --key FILE")
+    key = _read(key_file).decode("ascii", errors="replace") if kept and key_file else ""
     found = list(platform.ledger.verify())
-    hashes = _hashes(platform)
-    if anchor_file is not None:
-        found += _anchor_faults(platform, anchor_file, key_file, hashes)
-    return len(hashes), tuple(found)
+    end, hashes = _hashes(platform, {each.sequence for each in kept})
+    for each in kept:
+        found += _anchor_faults(platform, each, key, end, hashes)
+    return end, tuple(found)
 
 
 def fingerprint_now(platform: Platform) -> str:
@@ -60,36 +93,33 @@ def fingerprint_now(platform: Platform) -> str:
     return fingerprint(replay(platform.ledger.events()))
 
 
-def _hashes(platform: Platform) -> dict[int, str]:
-    """Return the hash of each event up to the first that cannot be read, which is a fault found already."""
+def _hashes(platform: Platform, wanted: Collection[int]) -> tuple[int, dict[int, str]]:
+    """Return how many events can be read until one that cannot (a fault found already), and some of their hashes."""
     hashes: dict[int, str] = {}
+    count = 0
     try:
         for event in platform.ledger.events():
-            hashes[event.sequence] = event.hash
+            count += 1
+            if event.sequence in wanted:
+                hashes[event.sequence] = event.hash
     except DependencyFailed:
-        return hashes
-    return hashes
+        return count, hashes
+    return count, hashes
 
 
 def _anchor_faults(
-    platform: Platform, anchor_file: Path, key_file: Path | None, hashes: dict[int, str]
+    platform: Platform, kept: Anchor, key: str, end: int, hashes: Mapping[int, str]
 ) -> list[str]:
-    if key_file is None:
-        raise BadInput("no-key", "got an anchor but no key, expected the public key too", "add --key FILE")
-    signed = _read_anchor(anchor_file)
-    statement = signed["statement"]
-    key = _read(key_file).decode("ascii", errors="replace")
-    if not platform.signer.verify(canonical(statement), signed["signature"], key):
-        return [f"anchor {anchor_file.name}: its signature does not belong to this key"]
-    sequence = statement["sequence"]
-    if sequence not in hashes:
-        end = max(hashes, default=0)
+    if not platform.signer.verify(canonical(dict(kept.statement)), kept.signature, key):
+        return [f"anchor {kept.name}: its signature does not belong to this key"]
+    sequence = kept.sequence
+    if sequence and sequence not in hashes:
         return [
-            f"anchor {anchor_file.name}: it was signed at event {sequence}; the chain ends at {end}: its tail was cut"
+            f"anchor {kept.name}: it was signed at event {sequence}; the chain ends at {end}: its tail was cut"
         ]
-    if hashes[sequence] != statement["hash"]:
+    if sequence and hashes[sequence] != kept.statement["hash"]:
         return [
-            f"anchor {anchor_file.name}: event {sequence} had another hash when it was signed: the chain was rewritten"
+            f"anchor {kept.name}: event {sequence} had another hash when it was signed: the chain was rewritten"
         ]
     return []
 
@@ -109,16 +139,17 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _read_anchor(path: Path) -> dict[str, Any]:
+def _anchor(name: str, text: bytes | str) -> Anchor:
     try:
-        signed = json.loads(_read(path))
+        signed = json.loads(text)
         statement = signed["statement"]
-        if statement["schema"] != ANCHOR or not isinstance(statement["sequence"], int):
+        kinds = (type(statement["sequence"]), type(statement["hash"]))
+        if statement["schema"] != ANCHOR or kinds != (int, str):
             raise ValueError("another schema")
-        return {"statement": statement, "signature": str(signed["signature"])}
-    except (ValueError, KeyError, TypeError) as error:
+        return Anchor(name, statement, str(signed["signature"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(
             "bad-anchor",
-            f"got {path.name}, which is no anchor ({error}), expected a {ANCHOR} file",
+            f"got {name}, which is no anchor ({error}), expected a {ANCHOR} statement and its signature",
             "name an anchor",
         ) from error

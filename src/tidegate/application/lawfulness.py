@@ -18,6 +18,7 @@ from typing import Any
 
 from tidegate.application.judgement import findings
 from tidegate.application.lawful_deciding import breaches as deciding
+from tidegate.application.lawful_erasing import breaches as erasing
 from tidegate.application.lawful_policy import Ground
 from tidegate.application.lawful_policy import breaches as changing
 from tidegate.application.lawful_watching import breaches as watching
@@ -202,6 +203,7 @@ class _Judge:
                 yield from watching(self._view, event, self._policy())
                 yield from deciding(self._view, event, self._policy())
                 yield from changing(self._ground(), event)
+                yield from erasing(self._view, event, self._policy())
         except TidegateError as error:
             yield "P3", f"{event.type} cannot be judged: {error.sentence}"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, Protocol, TypeVar
 
-from tidegate.domain.canonical import digest
+from tidegate.domain.canonical import canonical, digest
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import (
@@ -37,6 +37,7 @@ from tidegate.domain.state import (
     RunRow,
     ScoringRow,
     State,
+    TextRow,
     TrainingSetRow,
     VersionRow,
 )
@@ -73,7 +74,7 @@ class StateView:
 def changes(view: View, event: Event) -> tuple[Row, ...]:
     """Return the rows that ``event`` writes onto the state ``view``."""
     handler = _HANDLERS.get(event.type)
-    return tuple(handler(view, event)) if handler else ()
+    return (*(handler(view, event) if handler else ()), *_texts(view, event))
 
 
 def replay(events: Iterable[Event]) -> State:
@@ -90,10 +91,10 @@ def fingerprint(state: State) -> str:
     """Return the digest of folded state without what names one installation (see `state.Row.VOLATILE`)."""
     tables = {}
     for kind in ROWS:
-        rows = [_plain(row) for _, row in sorted(state.tables[kind.TABLE].items())]
-        tables[kind.TABLE] = [
-            {name: value for name, value in row.items() if name not in kind.VOLATILE} for row in rows
-        ]
+        rows = [_plain(row) for row in state.tables[kind.TABLE].values()]
+        lasting = [{name: row[name] for name in row if name not in kind.VOLATILE} for row in rows]
+        # Not by key: a key may be volatile itself.
+        tables[kind.TABLE] = sorted(lasting, key=canonical)
     return digest(tables)
 
 
@@ -123,12 +124,12 @@ def _roles_changed(view: View, event: Event) -> list[Row]:
 
 
 def _credential_issued(_: View, event: Event) -> list[Row]:
-    return [_row(CredentialRow, event, revoked=False)]
+    return [_row(CredentialRow, event, revoked=False, revoked_at="")]
 
 
 def _credential_revoked(view: View, event: Event) -> list[Row]:
     row = _known(view.get(CredentialRow, event.payload["id"]))
-    return [replace(row, revoked=True, sequence=event.sequence)]
+    return [replace(row, revoked=True, revoked_at=event.occurred_at, sequence=event.sequence)]
 
 
 def _policy_adopted(view: View, event: Event) -> list[Row]:
@@ -322,6 +323,22 @@ def _run_finished(_: View, event: Event) -> list[Row]:
 
 def _registry_repaired(_: View, event: Event) -> list[Row]:
     return [_row(IncidentRow, event, occurred_at=event.occurred_at)]
+
+
+def _texts(view: View, event: Event) -> list[Row]:
+    """A name is about whom it names, a reason about who gave it; all accounts of one person are one subject."""
+    committed = event.payload.get("texts")
+    if not committed:
+        return []
+    if event.type is EventType.ACTOR_ADDED:
+        subject = event.payload["subject"]
+    else:
+        author = event.on_behalf_of or event.actor
+        account = view.get(ActorRow, author)
+        subject = account.subject if account else author
+    return [
+        TextRow(each, subject, kind, event.occurred_at, event.sequence) for kind, each in committed.items()
+    ]
 
 
 def _erased(_: View, event: Event) -> list[Row]:

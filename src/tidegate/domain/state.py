@@ -42,7 +42,7 @@ class ActorRow(Row):
 
 @dataclass(frozen=True)
 class CredentialRow(Row):
-    """A bearer token, by its digest."""
+    """A bearer token, by its digest. ``revoked_at`` is empty while it is good."""
 
     TABLE: ClassVar[str] = "credentials"
     KEY: ClassVar[tuple[str, ...]] = ("id",)
@@ -52,6 +52,7 @@ class CredentialRow(Row):
     actor: str
     token_digest: str
     revoked: bool
+    revoked_at: str
     sequence: int
 
 
@@ -431,11 +432,31 @@ class IncidentRow(Row):
 
 
 @dataclass(frozen=True)
+class TextRow(Row):
+    """A personal text that an event commits to: whom it is about (``subject``), and since when.
+
+    ``kind`` is the text's name beside the event, and so its class of record: name, reason, comment. The text
+    itself lies outside the folded state, and may be erased; this row stays.
+    """
+
+    TABLE: ClassVar[str] = "commitments"
+    KEY: ClassVar[tuple[str, ...]] = ("commitment",)
+    VOLATILE: ClassVar[tuple[str, ...]] = ("commitment",)
+
+    commitment: str
+    subject: str
+    kind: str
+    occurred_at: str
+    sequence: int
+
+
+@dataclass(frozen=True)
 class ErasureRow(Row):
     """A personal text that was erased, by its commitment: ``cause`` is subject (a person's) or retention."""
 
     TABLE: ClassVar[str] = "erasures"
     KEY: ClassVar[tuple[str, ...]] = ("commitment",)
+    VOLATILE: ClassVar[tuple[str, ...]] = ("commitment",)
 
     commitment: str
     cause: str
@@ -463,6 +484,7 @@ ROWS: tuple[type[Row], ...] = (
     ReviewRow,
     RunRow,
     IncidentRow,
+    TextRow,
     ErasureRow,
 )
 

@@ -24,13 +24,13 @@ from tidegate.domain.policy import Stage
 from tidegate.domain.state import (
     BatchRow,
     DelegationRow,
-    ErasureRow,
     PolicyRow,
     PromotionRow,
     ProposalRow,
     ReviewRow,
     VersionRow,
 )
+from tidegate.domain.texts import kept
 
 #: Who takes part: id -> (kind, role, name). Names are personal data and lie beside the ledger.
 CAST: Mapping[str, tuple[str, str, str]] = {
@@ -186,7 +186,11 @@ class Story:
         }
         return self._append(EventType.VERSION_REGISTERED, stream, "s-2", version, on_behalf_of="p-2")
 
-    def requested(self, number: int, to: Stage) -> Self:
+    def broke_glass(self, number: int, to: Stage) -> Self:
+        """In an emergency the operator asks for the smaller policy, with a reason."""
+        return self.requested(number, to, "p-5", kind="break_glass", due_at="")
+
+    def requested(self, number: int, to: Stage, who: str = "p-2", **more: str) -> Self:
         """The packet is sealed, and promotion into ``to`` asked for."""
         row = self._version(number)
         body = {"schema": "tg.packet/1", "version": number, "artifact": row.artifact, "to": str(to)}
@@ -198,22 +202,24 @@ class Story:
             "envelope": {},
         }
         if row.packet != sealed["digest"]:
-            self._append(EventType.PACKET_SEALED, f"model/{self.model}", "p-2", sealed)
+            self._append(EventType.PACKET_SEALED, f"model/{self.model}", who, sealed)
         asked = {
             "id": f"{self.model}-P{len(self.ledger.state().select(PromotionRow, model=self.model)) + 1}",
             "model": self.model,
             "version": number,
             "source": row.stage,
             "target": str(to),
-            "requester": "p-2",
+            "requester": who,
             "on_behalf_of": "",
             "artifact": row.artifact,
             "packet": sealed["digest"],
             "policy": self._policy(),
             "kind": "regular",
             "due_at": "2020-06-01T00:00:00Z",
+            **more,
         }
-        return self._append(EventType.PROMOTION_REQUESTED, f"model/{self.model}", "p-2", asked)
+        texts = {"reason": "The live one burns."} if more else {}
+        return self._append(EventType.PROMOTION_REQUESTED, f"model/{self.model}", who, asked, texts)
 
     def approved(self, number: int) -> Self:
         """The approver says yes, with a reason."""
@@ -421,17 +427,14 @@ class Story:
         return self._append(EventType.REGISTRY_REPAIRED, f"model/{self.model}", "s-6", payload)
 
     def erased(self, kind: EventType = EventType.TEXT_ERASED) -> Self:
-        """The oldest reason that is still there goes; its commitment stays."""
-        gone = self.ledger.state().select(ErasureRow)
-        reasons = [each.payload.get("texts", {}).get("reason", "") for each in self.ledger.events()]
-        oldest = next(each for each in reasons if each and each not in {row.commitment for row in gone})
-        payload: dict[str, Any] = {"commitments": [oldest]}
-        payload |= (
-            {"subject": "p-5"}
-            if kind is EventType.TEXT_ERASED
-            else {"kind": "reason", "before": "2019-01-01T00:00:00Z"}
-        )
-        return self._append(kind, "ledger", "p-1", payload, {"reason": "They asked for it."})
+        """All texts of p-5 go, or, by retention, the oldest reason that is left; their commitments stay."""
+        if kind is EventType.TEXT_ERASED:
+            gone = [row.commitment for row in kept(self.ledger.state(), subject="p-5")]
+            payload: dict[str, Any] = {"subject": "p-5", "commitments": gone}
+            return self._append(kind, "ledger", "p-1", payload, {"reason": "They asked for it."})
+        oldest = min(kept(self.ledger.state(), kind="reason"), key=lambda row: row.sequence)
+        payload = {"kind": "reason", "before": "2019-01-01T00:00:00Z", "commitments": [oldest.commitment]}
+        return self._append(kind, "ledger", "p-1", payload)
 
     # ── ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -459,7 +462,11 @@ class Story:
             "quarantined": bad,
             "quarantine_root": named(f"quarantine {period}"),
             "contract": named("contract"),
-            "report": {"tool": "gauge 1.0", "checks": [{"id": "T01", "evaluated": read, "failing": bad}]},
+            "report": {
+                "tool": "gauge 1.0",
+                "checks": [{"id": "T01", "evaluated": read, "failing": bad}],
+                "stops": [] if taken else [{"rule": "G1", "code": "all-bad", "sentence": "no row is good"}],
+            },
         }
         return self._append(kind, f"dataset/{self.dataset}", "s-1", payload)
 
@@ -538,7 +545,7 @@ def whole_story(ledger: Ledger) -> Story:
     story.with_version().in_prod(2).rolled_back(2, to=1)
     story.with_version().promoted(3, Stage.STAGING).promoted(3, Stage.CANARY)
     story.scored("2020-04", 3).analysed("2020-04", 3, "failed").demoted(3, Stage.STAGING)
-    story.requested(3, Stage.CANARY).rejected(3).requested(3, Stage.CANARY).approved(3).revoked(3)
+    story.broke_glass(3, Stage.CANARY).rejected(3).requested(3, Stage.CANARY).approved(3).revoked(3)
     story.chased(3, EventType.PROMOTION_REMINDED).chased(3, EventType.PROMOTION_ESCALATED)
     story.chased(3, EventType.PROMOTION_LAPSED).retired(3)
     story.certificate_lapsed(1).recertified(1).stopped(1).repaired()

@@ -63,6 +63,7 @@ def _sqlite_settings(connection: Any, busy_seconds: float) -> None:
     _write_ahead(connection, time.monotonic() + busy_seconds)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten, not only forgotten
 
 
 def _write_ahead(connection: Any, until: float) -> None:
@@ -76,6 +77,30 @@ def _write_ahead(connection: Any, until: float) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+def forget_log(connection: sa.Connection) -> None:
+    """Empty SQLite's write-ahead log after a commit: its old pages still hold what was deleted.
+
+    Raises:
+        DependencyFailed: somebody goes on reading for longer than a writer waits, or the disk is full.
+    """
+    raw = connection.connection.dbapi_connection
+    if connection.dialect.name != "sqlite" or raw is None:
+        return
+    cursor = raw.cursor()
+    try:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        busy, *_ = cursor.fetchone() or (1,)
+        why = "somebody is reading" if busy else ""
+    except sqlite3.Error as error:
+        why = str(error)
+    if why:
+        raise DependencyFailed(
+            "log-not-emptied",
+            f"it is done and recorded, but SQLite's log still holds what was erased: it could not be emptied ({why})",
+            "run the same again when nobody reads; the log goes by itself when the last process closes the ledger",
+        )
 
 
 def _sqlite_begin(connection: sa.Connection) -> None:
@@ -154,3 +179,6 @@ def migrate(engine: sa.Engine) -> None:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(7021967)"))
             config.attributes["connection"] = connection
             command.upgrade(config, REVISION)
+        if found is not None:
+            with engine.connect() as connection:
+                forget_log(connection)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
@@ -12,19 +12,34 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from tidegate.adapters.sql_record import tables
-from tidegate.adapters.sql_record.engine import BUSY_SECONDS, connect, explained, migrate, revision
+from tidegate.adapters.sql_record import tables, texts
+from tidegate.adapters.sql_record.engine import (
+    BUSY_SECONDS,
+    connect,
+    explained,
+    forget_log,
+    migrate,
+    revision,
+)
 from tidegate.application.ports import Clock, Entropy
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import Draft, Event, Head, commitment, open_body, seal
 from tidegate.domain.fold import changes
-from tidegate.domain.state import ErasureRow, PolicyRow, Row
+from tidegate.domain.state import ErasureRow, PolicyRow, Row, TextRow
 
 R = TypeVar("R", bound=Row)
 
 #: How many events are read at a time.
 PAGE = 1000
+
+# What every event needs is said once: to say it anew each time costs more than to do it.
+_INSERT = sa.insert(tables.events)
+_MOVE = sa.update(tables.head)
+_IN_FORCE = sa.select(tables.STATE[PolicyRow].c.digest).where(tables.STATE[PolicyRow].c.in_force)
+_LATEST = sa.select(sa.func.max(tables.events.c.stream_sequence)).where(
+    tables.events.c.stream == sa.bindparam("stream")
+)
 
 
 class SqlState:
@@ -73,6 +88,7 @@ class SqlTransaction(SqlState):
         self._head = Head(row["sequence"], row["hash"])
         self._opened_with: str = row["clock"]
         self.whole = True
+        self.shredded = False
 
     def append(self, draft: Draft) -> Event:
         """Seal ``draft`` onto the chain, fold it, keep its texts.
@@ -88,31 +104,32 @@ class SqlTransaction(SqlState):
             )
         salted = {name: (self._entropy.salt(), text) for name, text in draft.texts.items()}
         commitments = {name: commitment(salt, text) for name, (salt, text) in salted.items()}
-        in_force = self.select(PolicyRow, in_force=True)
         event = seal(
             draft,
             self._head,
             self._next_of(draft.stream),
             commitments,
-            in_force[0].digest if in_force else None,
+            self._connection.execute(_IN_FORCE).scalar(),
             self._clock.now(),
             self._clock.recorded(),
             self._clock.kind,
         )
         self.whole = False
-        self._connection.execute(sa.insert(tables.events).values(copies(event)))
-        for name, (salt, text) in salted.items():
-            kept = {"commitment": commitments[name], "salt": salt, "body": text}
-            self._connection.execute(sa.insert(tables.texts).values(kept))
+        self._connection.execute(_INSERT, copies(event))
+        erased = []
         for row in changes(self, event):
             put(self._connection, row)
-            if isinstance(row, ErasureRow):
-                gone = tables.texts.c.commitment == row.commitment
-                self._connection.execute(sa.delete(tables.texts).where(gone))
+            if isinstance(row, TextRow):
+                texts.keep(self._connection, self._entropy, row, *salted[row.kind])
+            elif isinstance(row, ErasureRow):
+                erased.append(row.commitment)
+        if erased:
+            texts.shred(self._connection, self._entropy, erased)
+            self.shredded = True
         self._head = Head(event.sequence, event.hash)
         self._opened_with = event.clock if event.sequence == 1 else self._opened_with
         head = {"sequence": event.sequence, "hash": event.hash, "clock": self._opened_with}
-        self._connection.execute(sa.update(tables.head).values(head))
+        self._connection.execute(_MOVE, head)
         self.whole = True
         return event
 
@@ -123,10 +140,7 @@ class SqlTransaction(SqlState):
         return open_body(body) if body else None
 
     def _next_of(self, stream: str) -> int:
-        query = sa.select(sa.func.max(tables.events.c.stream_sequence)).where(
-            tables.events.c.stream == stream
-        )
-        return int(self._connection.execute(query).scalar() or 0) + 1
+        return int(self._connection.execute(_LATEST, {"stream": stream}).scalar() or 0) + 1
 
 
 class SqlLedger:
@@ -150,16 +164,26 @@ class SqlLedger:
         with (
             explained("write to the ledger"),
             self.engine.connect().execution_options(tidegate_write=True) as connection,
-            connection.begin(),
         ):
-            transaction = SqlTransaction(connection, self._clock, self._entropy)
-            yield transaction
-            if not transaction.whole:
-                raise RuntimeError("an append failed and its error was swallowed; nothing is committed")
+            with connection.begin():
+                transaction = SqlTransaction(connection, self._clock, self._entropy)
+                yield transaction
+                if not transaction.whole:
+                    raise RuntimeError("an append failed and its error was swallowed; nothing is committed")
+            if transaction.shredded:
+                forget_log(connection)
 
     def state(self) -> SqlState:
         """Return a reader of committed state."""
         return SqlState(self.engine)
+
+    def head(self) -> Head:
+        """Return where the chain ends: what its last event says, not what lies beside it."""
+        query = sa.select(tables.events.c.body).order_by(tables.events.c.sequence.desc()).limit(1)
+        with explained("read the ledger"), self.engine.connect() as connection:
+            body = connection.execute(query).scalar()
+        last = open_body(body) if body is not None else Head()
+        return Head(last.sequence, last.hash)
 
     def events(self, after: int = 0, stream: str | None = None) -> Iterator[Event]:
         """Yield committed events in sequence order, a page at a time."""
@@ -177,10 +201,13 @@ class SqlLedger:
             after = page[-1].sequence  # the column's: a tampered body must not turn pages back
 
     def text(self, commitment: str) -> str | None:
-        """Return the personal text behind a commitment, or None where it was erased."""
-        query = sa.select(tables.texts.c.body).where(tables.texts.c.commitment == commitment)
+        """Return the personal text behind a commitment, or None where it was erased.
+
+        Raises:
+            DependencyFailed: it is there, and its key does not open it.
+        """
         with explained("read a text"), self.engine.connect() as connection:
-            return connection.execute(query).scalar()
+            return texts.read(connection, commitment)
 
     def cursor(self, sink: str) -> int:
         """Return the sequence up to which ``sink`` has had its effects."""
@@ -195,7 +222,7 @@ class SqlLedger:
             self.engine.connect().execution_options(tidegate_write=True) as connection,
             connection.begin(),
         ):
-            forward = _upsert(connection.dialect.name, tables.cursors, forward=True)
+            forward = _upsert(tables.cursors, forward=True)
             connection.execute(forward, {"sink": sink, "sequence": sequence})
 
     def verify(self) -> tuple[str, ...]:
@@ -227,23 +254,26 @@ def resumable(url: str) -> datetime | None:
 
 def put(connection: sa.Connection, row: Row) -> None:
     """Insert or replace one row of state."""
-    connection.execute(_upsert(connection.dialect.name, tables.STATE[type(row)]), tables.encode(row))
+    connection.execute(_upsert(tables.STATE[type(row)]), tables.encode(row))
 
 
 @cache
-def _upsert(dialect: str, table: sa.Table, *, forward: bool = False) -> sa.Insert:
-    """Return what inserts a row or replaces the one of its key; ``forward``: only by a higher sequence."""
-    if dialect == "sqlite":  # the other dialect is not worth its import to a command
-        from sqlalchemy.dialects.sqlite import insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
-    statement = insert(table)
-    new = statement.excluded
-    return statement.on_conflict_do_update(
-        index_elements=list(table.primary_key),
-        set_={column.name: new[column.name] for column in table.columns if not column.primary_key},
-        where=table.c.sequence < new.sequence if forward else None,
-    )
+def _upsert(table: sa.Table, *, forward: bool = False) -> sa.TextClause:
+    """Return what inserts a row or replaces the one of its key; ``forward``: only by a higher sequence.
+
+    Both databases spell it alike. As an expression SQLAlchemy would compile it anew for every row, which took
+    most of the time of a verification.
+    """
+    names = [column.name for column in table.columns]
+    keys = [column.name for column in table.primary_key]
+    new = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in keys)
+    where = f" WHERE {table.name}.sequence < excluded.sequence" if forward else ""
+    insert = f"INSERT INTO {table.name} ({_quoted(names)}) VALUES ({', '.join(f':{name}' for name in names)})"  # noqa: S608  # our own names
+    return sa.text(f"{insert} ON CONFLICT ({_quoted(keys)}) DO UPDATE SET {new}{where}")
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def copies(event: Event) -> dict[str, object]:

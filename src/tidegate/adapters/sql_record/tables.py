@@ -44,13 +44,20 @@ head = sa.Table(
     sa.CheckConstraint("id = 1", name="one_head"),
 )
 
-#: Names, reasons and comments: erasable, held to the chain by salted commitments.
+#: Names, reasons and comments: erasable, held to the chain by salted commitments (layout: `cipher`).
 texts = sa.Table(
     "texts",
     metadata,
     sa.Column("commitment", sa.Text, primary_key=True),
-    sa.Column("salt", sa.Text, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("sealed", sa.Text, nullable=False),
+)
+
+#: The key that opens the texts about a person, there as long as there is one: erased, no copy of them reads.
+text_keys = sa.Table(
+    "text_keys",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False),
 )
 
 #: How far each sink's effects have come along the chain.

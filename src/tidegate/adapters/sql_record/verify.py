@@ -12,13 +12,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from tidegate.adapters.sql_record import tables
+from tidegate.adapters.sql_record.cipher import opened
 from tidegate.adapters.sql_record.engine import connect
 from tidegate.adapters.sql_record.ledger import PAGE, SqlState, copies, put
 from tidegate.domain.canonical import NO_DIGEST, canonical, parse
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.events import Event, commitment, open_body
 from tidegate.domain.fold import changes
-from tidegate.domain.state import ErasureRow
+from tidegate.domain.state import ErasureRow, Row, TextRow
 
 #: What a body that no writer of ours wrote may raise while it is read or folded.
 _UNFIT = (TidegateError, sa.exc.SQLAlchemyError, LookupError, ValueError, TypeError, AttributeError)
@@ -54,11 +55,13 @@ def _snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
     # SQLite's readers have such a snapshot anyway.
     options = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
     with engine.connect().execution_options(**options) as connection:
+        if engine.dialect.name == "postgresql":
+            # Before the first reading: an erasure writes that table anew, and to an older snapshot it is empty.
+            connection.execute(sa.text("LOCK TABLE text_keys IN ACCESS SHARE MODE"))
         yield connection
 
 
 def _faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
-    committed: set[str] = set()
     streams: dict[str, int] = {}
     last: Event | None = None
     whole = True
@@ -77,7 +80,6 @@ def _faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
             yield f"event {event.sequence}: it is not the next of its stream {event.stream!r}"
         streams[event.stream] = event.stream_sequence
         try:
-            committed |= set(event.payload.get("texts", {}).values())
             for change in changes(SqlState(folded), event):
                 put(folded, change)
         except _UNFIT as error:
@@ -85,7 +87,7 @@ def _faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
             whole = False
         last = event
     yield from _head_faults(stored, last)
-    yield from _text_faults(stored, committed, _erased(folded))
+    yield from _text_faults(stored, folded)
     if whole:
         yield from _state_faults(stored, folded)
 
@@ -126,46 +128,63 @@ def _head_faults(stored: sa.Connection, last: Event | None) -> Iterator[str]:
             yield f"cursors {cursor['sink']}: column sequence says {cursor['sequence']!r}, off the chain"
 
 
-def _erased(folded: sa.Connection) -> set[str]:
-    """Return the commitments whose texts an event erased."""
-    return {row.commitment for row in SqlState(folded).select(ErasureRow)}
-
-
-def _text_faults(stored: sa.Connection, committed: set[str], erased: set[str]) -> Iterator[str]:
-    kept = set()
-    for row in stored.execute(_raw(tables.texts)).mappings():
-        kept.add(row["commitment"])
+def _text_faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
+    state = SqlState(folded)
+    subjects = {row.commitment: row.subject for row in state.select(TextRow)}
+    erased = {row.commitment for row in state.select(ErasureRow)}
+    keys = {row["subject"]: row["key"] for row in stored.execute(_raw(tables.text_keys)).mappings()}
+    kept = {row["commitment"]: row["sealed"] for row in stored.execute(_raw(tables.texts)).mappings()}
+    used = {subjects[each] for each in kept if each in subjects}
+    for each in sorted(kept.keys() & subjects.keys()):
+        key = keys.get(subjects[each])
         try:
-            holds = commitment(row["salt"], row["body"]) == row["commitment"]
+            holds = key is None or commitment(*opened(key, each, kept[each])) == each
         except _UNFIT:
             holds = False
         if not holds:
-            yield f"texts {_short(row['commitment'])}: it is not the text that was committed to"
-    for left in sorted(erased & kept):
+            yield f"texts {_short(each)}: it is not the text that was committed to, or not under this key"
+    for left in sorted(erased & kept.keys()):
         yield f"texts {_short(left)}: an event erased it, but it is still there"
-    for missing in sorted(committed - kept - erased):
+    for missing in sorted(subjects.keys() - kept.keys() - erased):
         yield f"texts {_short(missing)}: an event commits to it, but it is gone"
-    for extra in sorted(kept - committed, key=str):
+    for extra in sorted(kept.keys() - subjects.keys(), key=str):
         yield f"texts {_short(extra)}: no event commits to it"
+    for lost in sorted(used - keys.keys()):
+        yield f"text_keys {lost}: texts are kept under this key, but it is gone"
+    for left in sorted(keys.keys() - used, key=str):
+        yield f"text_keys {left}: no text is kept under this key, but it is still there"
 
 
 def _state_faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
     for kind, table in tables.STATE.items():
-        rows = stored.execute(_raw(table)).mappings().all()
-        found = {tuple(row[name] for name in kind.KEY): row for row in rows}
-        right = {tuple(row[name] for name in kind.KEY): row for row in folded.execute(_raw(table)).mappings()}
-        if len(found) != len(rows):
-            yield f"{kind.TABLE}: {len(rows) - len(found)} rows repeat the key of another"
-        for key in sorted(found.keys() | right.keys(), key=str):
+        right = {_key(kind, row): tuple(row) for row in folded.execute(_raw(table))}
+        seen: set[tuple[Any, ...]] = set()
+        found: list[tuple[str, str]] = []
+        rows = 0
+        for row in stored.execute(_raw(table).execution_options(yield_per=PAGE)):  # never all of them at once
+            rows += 1
+            key = _key(kind, row)
+            seen.add(key)
+            if right.get(key) == tuple(row):
+                continue
             label = f"{kind.TABLE} {'/'.join(map(str, key))}"
             if key not in right:
-                yield f"{label}: no event wrote this row"
-            elif key not in found:
-                yield f"{label}: the events wrote this row, but it is gone"
-            else:
-                for name, value in right[key].items():
-                    if found[key][name] != value:
-                        yield f"{label}: column {name} says {found[key][name]!r}, the ledger says {value!r}"
+                found.append((str(key), f"{label}: no event wrote this row"))
+                continue
+            for column, value, said in zip(table.columns, right[key], row, strict=True):
+                if said != value:
+                    told = f"{label}: column {column.name} says {said!r}, the ledger says {value!r}"
+                    found.append((str(key), told))
+        for key in right.keys() - seen:
+            label = f"{kind.TABLE} {'/'.join(map(str, key))}"
+            found.append((str(key), f"{label}: the events wrote this row, but it is gone"))
+        if len(seen) != rows:
+            yield f"{kind.TABLE}: {rows - len(seen)} rows repeat the key of another"
+        yield from (told for _, told in sorted(found))
+
+
+def _key(kind: type[Row], row: sa.Row[Any]) -> tuple[Any, ...]:
+    return tuple(row._mapping[name] for name in kind.KEY)  # noqa: SLF001  # how SQLAlchemy has it read
 
 
 def _raw(table: sa.Table) -> sa.Select[Any]:

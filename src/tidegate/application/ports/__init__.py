@@ -21,7 +21,7 @@ from tidegate.application.ports.models import (
     Untested,
     Windows,
 )
-from tidegate.application.ports.record import Ledger, StateReader, Transaction
+from tidegate.application.ports.record import Ledger, Notes, StateReader, Transaction
 from tidegate.application.ports.running import Schedules, Turns
 from tidegate.application.ports.watching import Comparison, Expressions, MonitorResult, Monitors, Policies
 
@@ -42,6 +42,7 @@ __all__ = [
     "Models",
     "MonitorResult",
     "Monitors",
+    "Notes",
     "Policies",
     "Registered",
     "Registry",

@@ -22,7 +22,7 @@ class Clock(Protocol):
 
 
 class Entropy(Protocol):
-    """The one source of secrets: tokens and salts. Everything else is named by content or by count."""
+    """The one source of secrets: tokens, salts, keys. Everything else is named by content or by count."""
 
     def token(self) -> str:
         """Return a new bearer token of at least 256 random bits."""
@@ -30,6 +30,10 @@ class Entropy(Protocol):
 
     def salt(self) -> str:
         """Return a new salt of at least 128 random bits, in hex."""
+        ...
+
+    def key(self) -> str:
+        """Return a new symmetric key of 256 random bits, in hex."""
         ...
 
 

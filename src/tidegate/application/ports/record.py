@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol, TypeVar
 
-from tidegate.domain.events import Draft, Event
+from tidegate.domain.events import Draft, Event, Head
 from tidegate.domain.state import Row
 
 R = TypeVar("R", bound=Row)
@@ -30,7 +31,8 @@ class Transaction(StateReader, Protocol):
     def append(self, draft: Draft) -> Event:
         """Seal ``draft`` onto the chain and fold it into the state.
 
-        A text that the event erases (`ErasureRow`) goes in the same unit of work: none goes without an event.
+        A text that the event erases (`ErasureRow`) goes in the same unit of work, and with it the key that
+        opens any copy of it: none goes without an event.
 
         Raises:
             Refused: the ledger was opened for another kind of clock.
@@ -49,7 +51,8 @@ class Ledger(Protocol):
         """Take the chain's one write lock; commit on leaving, undo on any exception.
 
         Raises:
-            DependencyFailed: the database is locked, unreachable, or newer than this code.
+            DependencyFailed: the database is locked, unreachable, or newer than this code; or (`log-not-emptied`)
+                it is committed, but what it erased could not be wiped from storage yet.
         """
         ...
 
@@ -57,12 +60,20 @@ class Ledger(Protocol):
         """Return a reader of committed state."""
         ...
 
+    def head(self) -> Head:
+        """Return where the chain ends: the last event's sequence and hash."""
+        ...
+
     def events(self, after: int = 0, stream: str | None = None) -> Iterator[Event]:
         """Yield committed events in sequence order, of one stream or of all."""
         ...
 
     def text(self, commitment: str) -> str | None:
-        """Return the personal text behind a commitment, or None where it was erased."""
+        """Return the personal text behind a commitment, or None where it was erased.
+
+        Raises:
+            DependencyFailed: it is there and cannot be read: it is not what was committed to.
+        """
         ...
 
     def cursor(self, sink: str) -> int:
@@ -77,5 +88,30 @@ class Ledger(Protocol):
         """Return one sentence per fault found in chain, copies, texts and state; empty means sound.
 
         The chain is rehashed from its first byte and the state refolded from zero in a fresh database.
+        """
+        ...
+
+
+class Notes(Protocol):
+    """Lines noted beside the commits of a repository: where anchors may lie that its history then carries."""
+
+    @property
+    def place(self) -> Path:
+        """Return the folder in which they are kept."""
+        ...
+
+    def append(self, line: str) -> str:
+        """Add a line to the note of the newest commit, and return that commit.
+
+        Raises:
+            BadInput: there is no commit yet. DependencyFailed: it cannot be written.
+        """
+        ...
+
+    def lines(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the lines noted, by commit; none where nobody noted any.
+
+        Raises:
+            DependencyFailed: they cannot be read.
         """
         ...

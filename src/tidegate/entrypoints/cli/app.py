@@ -22,6 +22,7 @@ from tidegate.entrypoints.cli import (
     policy,
     rollout,
     schedule,
+    texts,
     work,
 )
 from tidegate.entrypoints.cli.common import err, out
@@ -63,6 +64,8 @@ app.add_typer(deciding.delegation, name="delegation", rich_help_panel="People")
 app.command(rich_help_panel="People")(people.review)
 app.add_typer(people.user, name="user", rich_help_panel="People")
 app.add_typer(policy.policy, name="policy", rich_help_panel="People")
+app.command(rich_help_panel="People")(texts.erase)
+app.command(rich_help_panel="People")(texts.retention)
 app.add_typer(audit.audit, name="audit", rich_help_panel="See")
 app.command("open", rich_help_panel="Work")(work.open_)
 app.command(rich_help_panel="Work")(work.run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,46 +12,62 @@ import typer
 from tidegate.adapters.shared.files import write_whole
 from tidegate.application import audit as use_case
 from tidegate.application.lawfulness import unlawful
+from tidegate.application.ports import Notes
+from tidegate.bootstrap import Tidegate
+from tidegate.domain.canonical import canonical
 from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.state import ErasureRow
 from tidegate.entrypoints.cli.common import As, AsJson, acting, out, platform, printable, reading, say
 
 audit = typer.Typer(no_args_is_help=True, help="Verify the record, anchor it outside, fingerprint the state.")
 
 
+Git = Annotated[
+    Path | None,
+    typer.Option("--git", metavar="REPO", help="A git repository, its notes under refs/notes/tidegate."),
+]
+
+
 @audit.command()
 def verify(
     anchor: Annotated[Path | None, typer.Option(help="A signed head, kept outside the state folder.")] = None,
+    git: Git = None,
     key: Annotated[Path | None, typer.Option(help="The ledger's public key.")] = None,
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Rehash the chain, refold the state, judge every event by the rules, and hold it against a signed head."""
+    """Rehash the chain, refold the state, judge every event by the rules, and hold it against signed heads.
+
+    The heads are a file (--anchor), all notes of a repository (--git), or both.
+    """
     here = platform()
     reading(here, as_user)
     for given in (anchor, key):
-        if given is not None and given.resolve().is_relative_to(here.settings.home.resolve()):
-            raise BadInput(
-                "anchor-inside",
-                f"got {given.name} inside TIDEGATE_HOME, expected a file kept elsewhere",
-                "whoever can rewrite the ledger could rewrite it too: keep anchor and key outside",
-            )
-    events, broken = use_case.verify(here, anchor, key)
+        if given is not None:
+            _outside(here, given, given.name)
+    notes = _noted(here, git)
+    events, broken = use_case.verify(here, anchor, key, notes)
     faults = (*broken, *unlawful(here))
-    after = events - _signed_at(anchor) if anchor and not broken else None
+    kept = use_case.anchors(anchor, notes)
+    after = events - max(each.sequence for each in kept) if kept and not broken else None
+    erased = len(here.ledger.state().select(ErasureRow))
 
     def render() -> None:
         for fault in faults:
             out.print(f"  {printable(fault)}", markup=False)
         if not faults:
-            held = "held against its anchor" if anchor else "no anchor given: a full rewrite would not show"
-            out.print(f"sound: {events} events rehashed and lawful, the state refolded and equal; {held}")
+            out.print(
+                f"sound: {events} events rehashed and lawful, the state refolded and equal; {_held(len(kept))}"
+            )
+        if erased:
+            out.print(f"{erased} personal text(s) were erased, each by an event that says so")
         if after:
             lie = "1 event lies after the anchor: nobody has signed for it yet"
             many = f"{after} events lie after the anchor: nobody has signed for them yet"
             out.print(lie if after == 1 else many)
 
-    told = {"events": events, "faults": list(faults), "anchored": anchor is not None, "after_anchor": after}
-    say(told, as_json, render)
+    told = {"events": events, "faults": list(faults), "anchored": bool(kept), "after_anchor": after}
+    say({**told, "anchors": len(kept), "erased": erased}, as_json, render)
     if faults:
         raise Refused(
             "ledger-unsound",
@@ -59,9 +76,39 @@ def verify(
         )
 
 
-def _signed_at(anchor: Path) -> int:
-    """Return the sequence an anchor was signed at; it was verified just before."""
-    return int(json.loads(anchor.read_text())["statement"]["sequence"])
+def _noted(here: Tidegate, git: Path | None) -> Mapping[str, Sequence[str]]:
+    """Return the heads noted in a repository, which must be outside and hold some."""
+    notes = _notes(here, git).lines() if git else {}
+    if git and not notes:
+        raise BadInput(
+            "no-anchor",
+            f"got {git}, in which no head was noted, expected one under refs/notes/tidegate",
+            "`git fetch REMOTE refs/notes/tidegate:refs/notes/tidegate`, if they lie elsewhere",
+        )
+    return notes
+
+
+def _held(anchors: int) -> str:
+    if not anchors:
+        return "no anchor given: a full rewrite would not show"
+    return f"held against {'its anchor' if anchors == 1 else f'{anchors} anchors'}"
+
+
+def _outside(here: Tidegate, place: Path, shown: object) -> None:
+    if place.resolve().is_relative_to(here.settings.home.resolve()):
+        raise BadInput(
+            "anchor-inside",
+            f"got {shown} inside TIDEGATE_HOME, expected a place elsewhere",
+            "whoever can rewrite the ledger could rewrite it too: keep anchor and key outside",
+        )
+
+
+def _notes(here: Tidegate, repository: Path) -> Notes:
+    """Return the notes of a repository that is outside, as is the folder where git keeps them."""
+    _outside(here, repository, repository)
+    notes = here.notes(repository)
+    _outside(here, notes.place, f"{repository}, kept")
+    return notes
 
 
 @audit.command()
@@ -78,24 +125,24 @@ def anchor(
     to: Annotated[
         Path, typer.Option(help="A folder outside the state folder, for head.json and ledger.pub.")
     ] = Path("anchors"),
+    git: Git = None,
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign where the chain ends now, and write it outside."""
+    """Sign where the chain ends now, and write it outside: into a folder, and with --git onto its newest commit too."""
     here = platform()
     who = acting(here, as_user)
-    if to.resolve().is_relative_to(here.settings.home.resolve()):
-        raise BadInput(
-            "anchor-inside",
-            f"got {to}, inside TIDEGATE_HOME, expected a folder elsewhere",
-            "whoever can rewrite the ledger could rewrite it too",
-        )
+    _outside(here, to, to)
+    notes = _notes(here, git) if git else None
     signed = use_case.anchor(here, who)
     write_whole(to / "head.json", (json.dumps(signed, indent=2) + "\n").encode())
     write_whole(to / "ledger.pub", here.signer.public_key.encode())
+    commit = notes.append(canonical(signed).decode()) if notes else None
     at = signed["statement"]["sequence"]
-    say(
-        signed,
-        as_json,
-        lambda: out.print(f"anchored event {at} in {to / 'head.json'}; key: {to / 'ledger.pub'}"),
-    )
+
+    def render() -> None:
+        out.print(f"anchored event {at} in {to / 'head.json'}; key: {to / 'ledger.pub'}", markup=False)
+        if commit:
+            out.print(f"noted on commit {commit[:10]} of {git}; push refs/notes/tidegate", markup=False)
+
+    say({**signed, "commit": commit} if git else signed, as_json, render)

@@ -9,7 +9,7 @@ import typer
 
 from tidegate.application import identity
 from tidegate.application.follow import DOING
-from tidegate.application.people import names
+from tidegate.application.people import account_of, names
 from tidegate.application.resolve import CONDITIONS, Say, resolve
 from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.domain.actors import ROLES
@@ -222,9 +222,7 @@ def revoke_user(
     """Revoke all tokens of an account."""
     here = platform()
     who = acting(here, as_user)
-    called = names(here.ledger)
-    known = [each for each, name in called.items() if actor in (each, name)]
-    actor = known[0] if len(known) == 1 else actor
+    actor = account_of(here.ledger, actor)
     count = identity.revoke(here, who, actor)
     say(
         {"actor": actor, "revoked": count}, as_json, lambda: out.print(f"revoked {count} token(s) of {actor}")

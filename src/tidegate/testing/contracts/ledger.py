@@ -11,15 +11,17 @@ import pytest
 from tidegate.application.ports import Clock, Ledger
 from tidegate.domain.canonical import NO_DIGEST, canonical, sha256
 from tidegate.domain.errors import DependencyFailed, Refused
-from tidegate.domain.events import Draft, EventType, commitment
+from tidegate.domain.events import Draft, EventType, Head, commitment
 from tidegate.domain.fold import fingerprint, replay
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import (
     ROWS,
     ActorRow,
     CredentialRow,
+    ErasureRow,
     PolicyRow,
     PromotionRow,
+    TextRow,
     TrainingSetRow,
     VersionRow,
 )
@@ -40,6 +42,22 @@ def note(stream: str, key: str | None = None) -> Draft:
     """An event that folds to nothing."""
     payload = {"action": "approve", "subject": {}, "reasons": []}
     return Draft(EventType.ACTION_REFUSED, stream, "p-1", payload, idempotency_key=key)
+
+
+def spoken(by: str, text: str) -> Draft:
+    """An event with a reason."""
+    payload = {"action": "approve", "subject": {}, "reasons": []}
+    return Draft(EventType.ACTION_REFUSED, "a", by, payload, {"reason": text})
+
+
+def erasing(subject: str, *commitments: str) -> Draft:
+    gone = {"subject": subject, "commitments": list(commitments)}
+    return Draft(EventType.TEXT_ERASED, "ledger", "p-1", gone, {"reason": "They asked for it."})
+
+
+def letting_go(*commitments: str) -> Draft:
+    gone = {"kind": "reason", "before": "2010-01-01T00:00:00Z", "commitments": list(commitments)}
+    return Draft(EventType.RETENTION_APPLIED, "ledger", "p-1", gone)
 
 
 class LedgerContract:
@@ -287,6 +305,57 @@ class LedgerContract:
             event = tx.append(Draft(EventType.ACTION_REFUSED, "a", "p-1", {"said": text}, {"reason": text}))
         assert subject.text(event.payload["texts"]["reason"]) == text
         assert next(iter(subject.events())).payload["said"] == text
+        assert subject.verify() == ()
+
+    def test_the_head_is_where_the_chain_ends(self, subject: Ledger) -> None:
+        assert subject.head() == Head()
+        with subject.transaction() as tx:
+            tx.append(note("a"))
+            last = tx.append(note("b"))
+            assert subject.head() == Head(), "not before it is committed"
+        assert subject.head() == Head(2, last.hash)
+
+    def test_what_is_erased_is_gone_and_the_rest_is_read_as_before(self, subject: Ledger) -> None:
+        with subject.transaction() as tx:
+            name = tx.append(actor("7")).payload["texts"]["name"]
+            said = tx.append(spoken("p-7", "Because.")).payload["texts"]["reason"]
+            others = tx.append(actor("8")).payload["texts"]["name"]
+        with subject.transaction() as tx:
+            gone = tx.append(erasing("p-7", name, said))
+        assert (subject.text(name), subject.text(said)) == (None, None)
+        assert subject.text(others) == "Somebody 8"
+        assert subject.text(gone.payload["texts"]["reason"]) == "They asked for it."
+        assert {row.commitment for row in subject.state().select(ErasureRow)} == {name, said}
+        assert {row.commitment for row in subject.state().select(TextRow, subject="p-7")} == {name, said}
+        assert subject.verify() == ()
+
+    def test_a_person_of_whom_one_text_is_erased_keeps_the_others(self, subject: Ledger) -> None:
+        with subject.transaction() as tx:
+            said = [tx.append(spoken("p-7", f"{number}.")).payload["texts"]["reason"] for number in range(3)]
+            tx.append(letting_go(said[1]))
+            more = tx.append(spoken("p-7", "And more.")).payload["texts"]["reason"]
+        assert [subject.text(each) for each in (*said, more)] == ["0.", None, "2.", "And more."]
+        assert subject.verify() == ()
+        with subject.transaction() as tx:
+            tx.append(letting_go(said[0], said[2], more))
+        assert [subject.text(each) for each in (*said, more)] == [None] * 4
+        with subject.transaction() as tx:
+            late = tx.append(spoken("p-7", "One day later.")).payload["texts"]["reason"]
+        assert subject.text(late) == "One day later."
+        assert subject.verify() == ()
+
+    def test_an_erasure_that_is_not_committed_erased_nothing(self, subject: Ledger) -> None:
+        with subject.transaction() as tx:
+            said = [tx.append(spoken("p-7", text)).payload["texts"]["reason"] for text in ("One.", "Two.")]
+
+        def fail() -> None:
+            with subject.transaction() as tx:
+                tx.append(letting_go(said[0]))
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            fail()
+        assert [subject.text(each) for each in said] == ["One.", "Two."]
         assert subject.verify() == ()
 
     def test_a_cursor_starts_at_nothing_and_never_moves_back(self, subject: Ledger) -> None:

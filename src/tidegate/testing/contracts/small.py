@@ -1,13 +1,14 @@
-"""What everybody may expect of `ports.Clock`, `ports.Entropy` and `ports.Signer`."""
+"""What everybody may expect of `ports.Clock`, `ports.Entropy`, `ports.Signer` and `ports.Notes`."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from tidegate.application.ports import Clock, Entropy, Signer
+from tidegate.application.ports import Clock, Entropy, Notes, Signer
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput
 
@@ -58,6 +59,13 @@ class EntropyContract:
             assert len(bytes.fromhex(salt)) >= 16
             assert salt == salt.lower()
 
+    def test_keys_are_hex_of_256_bits_and_never_twice_the_same(self, subject: Entropy) -> None:
+        keys = [subject.key() for _ in range(1000)]
+        assert len(set(keys)) == 1000
+        for key in keys:
+            assert len(bytes.fromhex(key)) == 32
+            assert key == key.lower()
+
 
 class SignerContract:
     """Subclass it, give it a ``subject`` and a ``stranger``, and it runs."""
@@ -100,3 +108,41 @@ class SignerContract:
         assert subject.public_key == subject.public_key
         assert subject.public_key.startswith("-----BEGIN PUBLIC KEY-----")
         assert "PRIVATE" not in subject.public_key
+
+
+class NotesContract:
+    """Subclass it, give it a ``subject`` without a commit, and what makes a ``commit``, and it runs."""
+
+    @pytest.fixture
+    def subject(self) -> Notes:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def commit(self, subject: Notes) -> Callable[[], str]:
+        raise NotImplementedError
+
+    def test_where_nobody_noted_anything_there_is_nothing(
+        self, subject: Notes, commit: Callable[[], str]
+    ) -> None:
+        assert subject.lines() == {}
+        commit()
+        assert subject.lines() == {}
+
+    def test_without_a_commit_there_is_nothing_to_note_on(self, subject: Notes) -> None:
+        with pytest.raises(BadInput) as caught:
+            subject.append("one")
+        assert caught.value.code == "no-commit"
+        assert subject.lines() == {}
+
+    def test_lines_are_noted_on_the_newest_commit_and_stay_on_the_older(
+        self, subject: Notes, commit: Callable[[], str]
+    ) -> None:
+        first = commit()
+        assert [subject.append(line) for line in ('{"a":1}', "-F é 🌊")] == [first, first]
+        second = commit()
+        assert subject.append("three") == second
+        assert subject.lines() == {first: ('{"a":1}', "-F é 🌊"), second: ("three",)}
+
+    def test_they_are_kept_in_a_folder(self, subject: Notes) -> None:
+        assert subject.place.is_dir()
+        assert subject.place.is_absolute()

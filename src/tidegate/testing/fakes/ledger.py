@@ -125,6 +125,11 @@ class MemoryLedger:
         """Return a reader of committed state."""
         return _Committed(self.store)
 
+    def head(self) -> Head:
+        """Return where the chain ends."""
+        last = self.store.contents.events[-1] if self.store.contents.events else Head()
+        return Head(last.sequence, last.hash)
+
     def events(self, after: int = 0, stream: str | None = None) -> Iterator[Event]:
         """Yield committed events in sequence order."""
         for event in self.store.contents.events:

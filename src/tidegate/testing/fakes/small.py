@@ -1,12 +1,14 @@
-"""The small ports without the outside: a clock to hold still or let tick, counted entropy, an HMAC signer."""
+"""The small ports without the outside: a clock to hold still or let tick, counted entropy, an HMAC signer, notes."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
 from tidegate.domain.errors import BadInput
@@ -50,7 +52,7 @@ class TickingClock(FixedClock):
 
 @dataclass
 class CountingEntropy:
-    """Tokens and salts by count: never twice the same, and the same in every run. Secret from nobody."""
+    """Tokens, salts and keys by count: never twice the same, and the same in every run. Secret from nobody."""
 
     count: int = 0
 
@@ -63,6 +65,11 @@ class CountingEntropy:
         """Return the next salt."""
         self.count += 1
         return hashlib.sha256(f"salt {self.count}".encode()).hexdigest()[:32]
+
+    def key(self) -> str:
+        """Return the next key."""
+        self.count += 1
+        return hashlib.sha256(f"key {self.count}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -101,3 +108,31 @@ class FakeSigner:
     @staticmethod
     def _mac(key: str, data: bytes) -> bytes:
         return hmac.digest(key.strip().encode(), data, "sha512")
+
+
+class FakeNotes:
+    """Notes beside commits that a test makes with ``commit``."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._commits: list[str] = []
+        self._lines: dict[str, tuple[str, ...]] = {}
+
+    def commit(self) -> str:
+        """Make a commit."""
+        self._commits.append(
+            hashlib.sha1(f"{len(self._commits)}".encode(), usedforsecurity=False).hexdigest()
+        )
+        return self._commits[-1]
+
+    def append(self, line: str) -> str:
+        """Add a line to the note of the newest commit, and return that commit."""
+        if not self._commits:
+            raise BadInput("no-commit", "got a repository without a commit, expected one", "commit first")
+        newest = self._commits[-1]
+        self._lines[newest] = (*self._lines.get(newest, ()), line)
+        return newest
+
+    def lines(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the lines noted, by commit."""
+        return dict(self._lines)

@@ -1,7 +1,12 @@
-"""Delegation, conditions, terms, policy changes, incidents and erasures.
+"""Delegation, conditions, terms, policy changes, incidents and erasures; personal texts are encrypted.
 
-What older events do not say is filled as their upcasters say it.
+What older events do not say is filled as their upcasters say it. A text that no event commits to is left out:
+nobody can say whom it is about.
 """
+
+import base64
+import json
+import secrets
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,6 +18,7 @@ down_revision = "0003"
 
 #: Columns that older rows gain: (table, column, type, what older events mean by saying nothing).
 GAINED = (
+    ("credentials", "revoked_at", sa.Text, ""),
     ("versions", "conditions", sa.Text, "{}"),
     ("versions", "certified_until", sa.Text, ""),
     ("packets", "envelope", sa.Text, "{}"),
@@ -32,6 +38,7 @@ MADE = {
     "policy_decisions": (("proposal", "actor"), ("role", "outcome")),
     "delegations": (("id",), ("principal", "delegate", "role", "model", "until", "ended")),
     "incidents": (("id",), ("model", "kind", "facts", "occurred_at")),
+    "commitments": (("commitment",), ("subject", "kind", "occurred_at")),
     "erasures": (("commitment",), ("cause",)),
 }
 _FLAGS = {"ended"}
@@ -50,3 +57,57 @@ def upgrade() -> None:
             *(sa.Column(name, sa.Boolean if name in _FLAGS else sa.Text, nullable=False) for name in others),
             sa.Column("sequence", sa.BigInteger, nullable=False),
         )
+    _texts_are_sealed(_committed())
+
+
+def _committed() -> dict[str, str]:
+    """Say of each committed text whom it is about, and of each revoked token since when; return the first."""
+    events, actors = sa.table("events", sa.column("sequence"), sa.column("body")), dict[str, str]()
+    commitments = sa.table(
+        "commitments", *map(sa.column, ("commitment", "subject", "kind", "occurred_at", "sequence"))
+    )
+    credentials = sa.table("credentials", sa.column("id"), sa.column("revoked_at"))
+    connection, subjects = op.get_bind(), dict[str, str]()
+    for body in connection.scalars(sa.select(events.c.body).order_by(events.c.sequence)).all():
+        event = json.loads(body)
+        payload, happened = event["payload"], event["occurred_at"]
+        if event["type"] == "credential.revoked":
+            gone = sa.update(credentials).where(credentials.c.id == payload["id"])
+            connection.execute(gone.values(revoked_at=happened))
+        author = event["on_behalf_of"] or event["actor"]
+        subject = actors.get(author, author)
+        if event["type"] == "actor.added":
+            subject = actors[payload["id"]] = payload["subject"]
+        for kind, commitment in payload.get("texts", {}).items():
+            row = {"commitment": commitment, "subject": subject, "kind": kind, "occurred_at": happened}
+            connection.execute(sa.insert(commitments).values({**row, "sequence": event["sequence"]}))
+            subjects[commitment] = subject
+    return subjects
+
+
+def _texts_are_sealed(subjects: dict[str, str]) -> None:
+    """Encrypt every text under a new key of its subject: AES-256-GCM, the salt with it."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    connection, old = op.get_bind(), sa.table("texts", *map(sa.column, ("commitment", "salt", "body")))
+    kept = connection.execute(sa.select(*old.c)).all()
+    op.drop_table("texts")
+    for table, key, value in (("texts", "commitment", "sealed"), ("text_keys", "subject", "key")):
+        op.create_table(
+            table,
+            sa.Column(key, sa.Text, nullable=False, primary_key=True, autoincrement=False),
+            sa.Column(value, sa.Text, nullable=False),
+        )
+    texts, keys = sa.table("texts", sa.column("commitment"), sa.column("sealed")), dict[str, str]()
+    for commitment, salt, body in kept:
+        if commitment not in subjects:
+            continue
+        secret = bytes.fromhex(keys.setdefault(subjects[commitment], secrets.token_hex(32)))
+        nonce = bytes.fromhex(commitment.removeprefix("sha256:"))[:12]
+        sealed = base64.b64encode(
+            AESGCM(secret).encrypt(nonce, f"{salt}\0{body}".encode(), commitment.encode())
+        ).decode()
+        connection.execute(sa.insert(texts).values(commitment=commitment, sealed=sealed))
+    text_keys = sa.table("text_keys", sa.column("subject"), sa.column("key"))
+    for subject, made in keys.items():
+        connection.execute(sa.insert(text_keys).values(subject=subject, key=made))

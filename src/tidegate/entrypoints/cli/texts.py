@@ -1,0 +1,84 @@
+"""Commands that let personal texts go: one person's, or those whose time is over."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tidegate.application import erase as erasing
+from tidegate.application import retention as retaining
+from tidegate.application.people import account_of
+from tidegate.bootstrap import Tidegate
+from tidegate.entrypoints.cli.common import (
+    As,
+    AsJson,
+    Key,
+    Reason,
+    acting,
+    after,
+    out,
+    platform,
+    reading,
+    say,
+    table,
+)
+
+
+def erase(
+    actor: Annotated[str, typer.Argument(help="An account's id or name; all its person's texts go.")],
+    reason: Reason,
+    as_user: As = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase the name, the reasons and the comments of one person; what they did stays on record under their id.
+
+    Revoke their tokens first (`tidegate user revoke`). It cannot be undone.
+    """
+    here = platform()
+    who = acting(here, as_user, key)
+    done = erasing.erase(here, who, account_of(here.ledger, actor), reason)
+    here.forget_tokens(done.accounts)
+    _write_desk_anew(here)
+    after(here)
+
+    def render() -> None:
+        if done.texts:
+            out.print(
+                f"erased {done.texts} text(s) about {done.subject}, and the key that opens their copies"
+            )
+        else:
+            out.print(f"no text about {done.subject} is left")
+
+    say(done.__dict__, as_json, render)
+
+
+def retention(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let names and reasons go that are older than their class of record must be kept; nothing younger can."""
+    here = platform()
+    who = reading(here, as_user) if dry_run else acting(here, as_user)
+    found = retaining.retention(here, who, dry_run=dry_run)
+    if not dry_run:
+        _write_desk_anew(here)
+        after(here)
+
+    def render() -> None:
+        shown = table("class", "kept at least", "would go" if dry_run else "went", "stay")
+        for row in found:
+            shown.add_row(row.kind, f"{row.least_days} days", str(len(row.commitments)), str(row.stay))
+        out.print(shown)
+
+    say([row.__dict__ for row in found], as_json, render)
+
+
+def _write_desk_anew(here: Tidegate) -> None:
+    """The desk's page holds names and reasons: where there is one, it must not outlive what was erased."""
+    if (here.settings.home / "desk" / "index.html").exists():
+        from tidegate.entrypoints.web.desk import write
+
+        write(here.settings)

@@ -1,0 +1,468 @@
+"""Every act writes exactly one event of its kind, beside what it causes, with the payload the catalogue shows."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tidegate import application
+from tidegate.application import (
+    audit,
+    canary,
+    collect,
+    delegate,
+    erase,
+    features,
+    follow,
+    identity,
+    ingest,
+    monitor,
+    promote,
+    resolve,
+    retention,
+    review,
+    runs,
+    score,
+    tend,
+    train,
+)
+from tidegate.application import lower as lowering
+from tidegate.application.ports import MonitorResult
+from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
+from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.events import Event, EventType
+from tidegate.domain.evidence import Evidence, Verdict
+from tidegate.domain.lifecycle import Action
+from tidegate.domain.policy import Certification, Deadline, Policy, Stage, Tier
+from tidegate.domain.schedule import Outcome
+from tidegate.domain.state import ReviewRow
+from tidegate.testing.cases import MODEL, a_policy, with_gate
+from tidegate.testing.fakes.contracts import FakeContracts
+from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
+from tidegate.testing.fakes.ledger import MemoryLedger, Store
+from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
+from tidegate.testing.fakes.small import CountingEntropy, FixedClock, TickingClock
+from tidegate.testing.stories import whole_story
+
+E = EventType
+WHY = "Evidence looks sound to me."
+JANUARY = "2024-01"
+DAY = timedelta(days=1)
+
+#: What no use case writes yet.
+NOT_YET = {E.ROLES_CHANGED, E.POLICY_PROPOSED, E.POLICY_APPROVED, E.POLICY_REJECTED, E.REGISTRY_REPAIRED}
+
+
+def the_policy() -> Policy:
+    """Return a policy under which people have time, and approvals a term."""
+    policy = a_policy()
+    gate = policy.gates[Tier.STANDARD][Stage.PROD]
+    deadline = Deadline(due=10, remind_after=5, escalate_to="risk_officer", lapse_after=20)
+    policy = with_gate(policy, replace(gate, deadline=deadline))
+    return replace(policy, certification={Tier.STANDARD: Certification(100, 14, "approver")})
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
+    """Return a world with version 2 live in the place of version 1, and version 3 in canary."""
+    world = FakePlatform(tmp_path, the_policy())
+    world.accept()
+    world.entities = StatedEntities(tmp_path / "entities")
+    for version in (1, 2, 3):
+        world.register(on_behalf_of="p-2")
+        promote.climb(world, world.acting("p-2"), MODEL, version)
+        if version < 3:
+            promote.request(world, world.acting("p-2"), MODEL, version)
+            approved(world, version)
+    view = {"definition": "sha256:d", "source": "tg1:s", "rows": 1}
+    world.write(E.FEATURES_BUILT, {"views": {"stops": view}}, "s-5", "features")
+    frame = a_frame(tmp_path, "tg1:joined")
+    store = SimpleNamespace(
+        training_frame=lambda *_, **__: frame,
+        verify=lambda _: None,
+        build=lambda *_: {"stops": frame},
+        apply=lambda: {"stops": "sha256:d"},
+        materialize=lambda _: {"stops": 1},
+    )
+    monkeypatch.setitem(world.__dict__, "features", store)
+    monkeypatch.setattr(world.trainer, "train", lambda *_: world._trained({})[0])
+    segment = SimpleNamespace(records=1000, root="sha256:root", path=tmp_path / "decisions.parquet")
+    world.scorer = SimpleNamespace(score=lambda *_: segment)  # type: ignore[assignment]
+    return world
+
+
+def a_frame(folder: Path, digest: str) -> Any:
+    return SimpleNamespace(digest=digest, path=folder / "rows.parquet", rows=1000, columns=())
+
+
+def approved(world: FakePlatform, version: int) -> None:
+    resolve.resolve(world, world.acting("p-3"), MODEL, version, Action.APPROVE, WHY)
+
+
+def later(world: FakePlatform, days: int) -> None:
+    assert isinstance(world.clock, FixedClock)
+    world.clock.moment += days * DAY
+
+
+# ── what is tried ─────────────────────────────────────────────────────────────────────────────────
+
+Act = Callable[[], object]
+CASES: dict[str, tuple[str, Callable[[FakePlatform], Act], EventType | None, tuple[EventType, ...]]] = {}
+
+
+def case(function: str, kind: EventType | None, *beside: EventType) -> Callable[[Any], Any]:
+    """Say that what follows prepares a call of ``function``, which writes one ``kind`` and what it causes."""
+
+    def take(prepare: Callable[[FakePlatform], Act]) -> Callable[[FakePlatform], Act]:
+        CASES[prepare.__name__] = (function, prepare, kind, beside)
+        return prepare
+
+    return take
+
+
+@case("identity.open_ledger", E.LEDGER_OPENED, E.ACTOR_ADDED, E.CREDENTIAL_ISSUED, E.POLICY_ADOPTED)
+def opening(world: FakePlatform) -> Act:
+    world.ledger = MemoryLedger(world.clock, world.entropy, Store())
+    ada = identity.Account("Ada", "person", ("administrator",))
+    return lambda: identity.open_ledger(world, [ada], lambda *_: None)
+
+
+@case("identity.add_account", E.ACTOR_ADDED, E.CREDENTIAL_ISSUED)
+def adding_an_account(world: FakePlatform) -> Act:
+    zoe = identity.Account("Zoe", "person", ("reviewer",))
+    return lambda: identity.add_account(world, world.acting("p-1"), zoe)
+
+
+@case("identity.revoke", E.CREDENTIAL_REVOKED)
+def revoking_tokens(world: FakePlatform) -> Act:
+    adding_an_account(world)()
+    return lambda: identity.revoke(world, world.acting("p-1"), "p-7")
+
+
+@case("erase.erase", E.TEXT_ERASED)
+def erasing_a_person(world: FakePlatform) -> Act:
+    revoking_tokens(world)()
+    return lambda: erase.erase(world, world.acting("p-1"), "p-7", WHY)
+
+
+@case("retention.retention", E.RETENTION_APPLIED)
+def letting_texts_go(world: FakePlatform) -> Act:
+    later(world, 3650)
+    return lambda: retention.retention(world, world.acting("p-1"))
+
+
+@case("audit.anchor", None)
+def anchoring(world: FakePlatform) -> Act:
+    return lambda: audit.anchor(world, world.acting("p-5"))
+
+
+@case("audit.anchor", E.ACTION_REFUSED)
+def trying_what_one_may_not(world: FakePlatform) -> Act:
+    return lambda: audit.anchor(world, world.acting("p-2"))
+
+
+def a_drop(world: FakePlatform, text: str) -> Path:
+    check = Check(
+        "T01", "expect_column_values_to_be_between", Severity.CRITICAL, OnRow.QUARANTINE, True, "0 to 1"
+    )
+    columns = (Column("trip", "integer", required=True), Column("load", "number"))
+    contract = Contract(
+        dataset="loads", version="1", owner="operations", columns=columns, key=("trip",), checks=(check,),
+        min_rows=1, max_rows=9, max_age=None, quarantine_limit=0.5, digest="sha256:c",
+    )  # fmt: skip
+    world.contracts = FakeContracts(contract)
+    world.gate = FakeDataGate({"T01": EachValue("load", lambda load: 0 <= load <= 1)})
+    later(world, 1500)
+    path = world.frames / "landing" / "loads" / f"loads-{JANUARY}.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return path
+
+
+@case("ingest.ingest", E.BATCH_ACCEPTED)
+def ingesting(world: FakePlatform) -> Act:
+    path = a_drop(world, "trip,load\n1,0.5\n")
+    return lambda: ingest.ingest(world, world.acting("s-3"), "loads", path)
+
+
+@case("ingest.ingest", E.BATCH_REFUSED)
+def ingesting_what_is_bad(world: FakePlatform) -> Act:
+    path = a_drop(world, "trip,load\n1,7\n")
+    return lambda: ingest.ingest(world, world.acting("s-3"), "loads", path)
+
+
+@case("ingest.ingest", E.DROP_REFUSED)
+def ingesting_what_cannot_be_read(world: FakePlatform) -> Act:
+    path = a_drop(world, "")
+    return lambda: ingest.ingest(world, world.acting("s-3"), "loads", path)
+
+
+@case("collect.collect", E.BATCH_ACCEPTED)
+def collecting(world: FakePlatform) -> Act:
+    path = a_drop(world, "trip,load\n1,0.5\n")
+    return lambda: collect.collect(world, world.acting("s-3"), path.parents[1])
+
+
+@case("features.materialize", E.FEATURES_MATERIALIZED, E.FEATURES_BUILT)
+def materializing(world: FakePlatform) -> Act:
+    return lambda: features.materialize(world, world.acting("s-5"))
+
+
+@case("train.train", E.VERSION_REGISTERED, E.TRAINING_SET_BUILT)
+def training(world: FakePlatform) -> Act:
+    return lambda: train.train(world, world.acting("s-1", on_behalf_of="p-2"), MODEL)
+
+
+@case("train.train", E.VERSION_REGISTERED, E.TRAINING_SET_BUILT, E.MODEL_REGISTERED)
+def training_what_has_another_owner_now(world: FakePlatform) -> Act:
+    world.models.put(replace(world.models.spec(MODEL), owner="somebody else"))
+    return training(world)
+
+
+@case("promote.request", E.PROMOTION_REQUESTED)
+def requesting(world: FakePlatform) -> Act:
+    return lambda: promote.request(world, world.acting("p-2"), MODEL, 3)
+
+
+@case("promote.request", E.PROMOTION_REQUESTED, E.PACKET_SEALED, E.PROMOTION_APPLIED)
+def requesting_what_needs_nobody(world: FakePlatform) -> Act:
+    world.register(on_behalf_of="p-2")
+    return lambda: promote.request(world, world.acting("p-2"), MODEL, 4)
+
+
+@case("promote.request", E.PROMOTION_REQUESTED)
+def breaking_the_glass(world: FakePlatform) -> Act:
+    return lambda: promote.request(
+        world, world.acting("p-5"), MODEL, 3, action=Action.BREAK_GLASS, reason="Version 2 burns."
+    )
+
+
+@case("promote.climb", E.PROMOTION_REQUESTED, E.PACKET_SEALED, E.PROMOTION_APPLIED)
+def climbing_one_stage(world: FakePlatform) -> Act:
+    world.register(on_behalf_of="p-2")
+    return lambda: promote.climb(world, world.acting("p-2"), MODEL, 4, Stage.STAGING)
+
+
+@case("resolve.resolve", E.PROMOTION_APPROVED, E.PROMOTION_APPLIED)
+def approving(world: FakePlatform) -> Act:
+    requesting(world)()
+    return lambda: approved(world, 3)
+
+
+@case("resolve.resolve", E.PROMOTION_APPROVED, E.PROMOTION_APPLIED, E.REVIEW_OPENED)
+def approving_that_the_glass_is_broken(world: FakePlatform) -> Act:
+    breaking_the_glass(world)()
+    return lambda: approved(world, 3)
+
+
+@case("resolve.resolve", E.PROMOTION_REJECTED)
+def rejecting(world: FakePlatform) -> Act:
+    requesting(world)()
+    return lambda: resolve.resolve(world, world.acting("p-3"), MODEL, 3, Action.REJECT, WHY)
+
+
+@case("resolve.revoke", E.APPROVAL_REVOKED)
+def taking_an_approval_back(world: FakePlatform) -> Act:
+    return lambda: resolve.revoke(world, world.acting("p-3"), MODEL, 2, WHY)
+
+
+@case("lower.lower", E.MODEL_ROLLED_BACK)
+def rolling_back(world: FakePlatform) -> Act:
+    return lambda: lowering.lower(world, world.acting("p-5"), MODEL, Action.ROLL_BACK, WHY)
+
+
+@case("lower.lower", E.MODEL_STOPPED)
+def stopping(world: FakePlatform) -> Act:
+    return lambda: lowering.lower(world, world.acting("p-5"), MODEL, Action.STOP, WHY)
+
+
+@case("lower.lower", E.VERSION_DEMOTED)
+def demoting(world: FakePlatform) -> Act:
+    demote = (MODEL, Action.DEMOTE, WHY, 3, Stage.STAGING)
+    return lambda: lowering.lower(world, world.acting("p-5"), *demote)
+
+
+@case("lower.lower", E.VERSION_RETIRED)
+def retiring(world: FakePlatform) -> Act:
+    return lambda: lowering.lower(world, world.acting("p-5"), MODEL, Action.RETIRE, WHY, 3)
+
+
+@case("delegate.delegate", E.APPROVAL_DELEGATED)
+def delegating(world: FakePlatform) -> Act:
+    until = world.clock.now() + 10 * DAY
+    return lambda: delegate.delegate(world, world.acting("p-3"), "p-6", "approver", until, WHY)
+
+
+@case("delegate.end_delegation", E.DELEGATION_ENDED)
+def ending_a_delegation(world: FakePlatform) -> Act:
+    delegating(world)()
+    return lambda: delegate.end_delegation(world, world.acting("p-3"), "D-1")
+
+
+def tending(world: FakePlatform, days: int) -> Act:
+    requesting(world)()
+    later(world, days)
+    return lambda: tend.tend(world, world.acting("s-4"))
+
+
+@case("tend.tend", E.PROMOTION_REMINDED)
+def reminding(world: FakePlatform) -> Act:
+    return tending(world, 5)
+
+
+@case("tend.tend", E.PROMOTION_ESCALATED)
+def escalating(world: FakePlatform) -> Act:
+    return tending(world, 10)
+
+
+@case("tend.tend", E.PROMOTION_LAPSED)
+def letting_a_request_lapse(world: FakePlatform) -> Act:
+    return tending(world, 20)
+
+
+@case("tend.tend", E.CERTIFICATION_LAPSED, E.REVIEW_OPENED)
+def finding_a_certificate_over(world: FakePlatform) -> Act:
+    later(world, 100)
+    return lambda: tend.tend(world, world.acting("s-4"))
+
+
+@case("tend.recertify", E.VERSION_RECERTIFIED)
+def certifying_again(world: FakePlatform) -> Act:
+    finding_a_certificate_over(world)()
+    return lambda: tend.recertify(world, world.acting("p-4"), MODEL, 2, WHY)
+
+
+@case("score.score", E.DECISIONS_SCORED)
+def scoring(world: FakePlatform) -> Act:
+    retiring(world)()
+    return lambda: score.score(world, world.acting("s-6"), MODEL, JANUARY)
+
+
+def in_canary(world: FakePlatform, value: float, low: float, high: float) -> Act:
+    world.scored(2, JANUARY, "prod")
+    world.scored(3, JANUARY, "canary")
+    assert isinstance(world.monitors, StatedMonitors)
+    world.monitors.states(value, low, high)
+    return lambda: canary.analyse(world, world.acting("s-4"), MODEL)
+
+
+@case("canary.analyse", E.CANARY_ANALYSED, E.PACKET_SEALED, E.PROMOTION_REQUESTED)
+def analysing_a_canary_that_held(world: FakePlatform) -> Act:
+    return in_canary(world, 0.01, 0.005, 0.015)
+
+
+@case("canary.analyse", E.CANARY_ANALYSED, E.VERSION_DEMOTED, E.REVIEW_OPENED)
+def analysing_a_canary_that_failed(world: FakePlatform) -> Act:
+    return in_canary(world, -0.05, -0.06, -0.04)
+
+
+def watching(world: FakePlatform, verdict: Verdict) -> Act:
+    found = Evidence("calibration", "decisions", verdict, f"got {verdict}", "told 1")
+    result = MonitorResult((found,), (), world.frames / "report.html", "sha256:report")
+    world.monitors = SimpleNamespace(run=lambda *_: result, tool="told 1")  # type: ignore[assignment]
+    world.scored(2, JANUARY)
+    later(world, 1500)
+    return lambda: monitor.monitor(world, world.acting("s-2"), MODEL, JANUARY)
+
+
+@case("monitor.monitor", E.MONITOR_RAN)
+def monitoring(world: FakePlatform) -> Act:
+    return watching(world, Verdict.PASSED)
+
+
+@case("monitor.monitor", E.MONITOR_RAN, E.REVIEW_OPENED)
+def monitoring_what_fails(world: FakePlatform) -> Act:
+    return watching(world, Verdict.FAILED)
+
+
+def reviewing(world: FakePlatform, outcome: review.ReviewOutcome) -> Act:
+    monitoring_what_fails(world)()
+    return lambda: review.decide_review(world, world.acting("p-6"), "R-1", outcome, WHY)
+
+
+@case("review.decide_review", E.REVIEW_DECIDED)
+def deciding_a_review(world: FakePlatform) -> Act:
+    return reviewing(world, review.ReviewOutcome.BENIGN)
+
+
+@case("follow.follow", E.REVIEW_FOLLOWED, E.MODEL_ROLLED_BACK)
+def following_a_review(world: FakePlatform) -> Act:
+    reviewing(world, review.ReviewOutcome.ROLL_BACK)()
+    (row,) = world.ledger.state().select(ReviewRow)
+    return lambda: follow.follow(world, world.acting("s-4"), row)
+
+
+@case("runs.finish", E.RUN_FINISHED)
+def recording_a_run(world: FakePlatform) -> Act:
+    slot = world.clock.now()
+    return lambda: runs.finish(world, world.acting("s-6"), "score", slot, Outcome.DONE, "one period")
+
+
+# ── what holds for all of them ────────────────────────────────────────────────────────────────────
+
+
+def public_acts() -> Iterator[str]:
+    """Every public function of the application that somebody calls to act, and the one that makes the actors."""
+    for module in pkgutil.iter_modules(application.__path__):
+        found = importlib.import_module(f"{application.__name__}.{module.name}")
+        for name, function in inspect.getmembers(found, inspect.isfunction):
+            own = function.__module__ == found.__name__ and not name.startswith("_")
+            if own and list(inspect.signature(function).parameters)[:2] == ["platform", "acting"]:
+                yield f"{module.name}.{name}"
+    yield "identity.open_ledger"
+
+
+def test_every_act_of_the_application_is_tried_here() -> None:
+    # `permit` is the first line of most of them, and refuses: `trying_what_one_may_not` tries it.
+    assert {function for function, *_ in CASES.values()} == set(public_acts()) - {"recording.permit"}
+
+
+def test_every_event_is_written_by_some_act() -> None:
+    written = {each for _, _, kind, beside in CASES.values() for each in (kind, *beside) if each}
+    assert set(EventType) - written == NOT_YET
+
+
+def emitted(world: FakePlatform, name: str) -> list[Event]:
+    """Prepare an act, do it, and return what it wrote."""
+    act = CASES[name][1](world)
+    before = world.ledger.head().sequence
+    with suppress(Refused, BadInput):  # what is expected is what it writes, refused or not
+        act()
+    return list(world.ledger.events(after=before))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_writes_one_event_of_its_kind_and_what_it_causes(world: FakePlatform, name: str) -> None:
+    _, _, kind, beside = CASES[name]
+    types = [event.type for event in emitted(world, name)]
+    assert sorted(types) == sorted([*([kind] if kind else []), *beside])
+    assert kind is None or types.count(kind) == 1
+
+
+@pytest.fixture(scope="module")
+def shown() -> dict[EventType, set[frozenset[str]]]:
+    """Return the payload fields of each type's examples, as docs/events.md shows them."""
+    ledger = MemoryLedger(TickingClock(), CountingEntropy())
+    whole_story(ledger)
+    fields: dict[EventType, set[frozenset[str]]] = {}
+    for event in ledger.events():
+        fields.setdefault(event.type, set()).add(frozenset(event.payload))
+    return fields
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_its_payload_is_the_one_the_catalogue_shows(
+    world: FakePlatform, name: str, shown: dict[EventType, set[frozenset[str]]]
+) -> None:
+    for event in emitted(world, name):
+        assert frozenset(event.payload) in shown[event.type], f"{event.type}: {sorted(event.payload)}"
