@@ -53,7 +53,9 @@ def altered(event, **payload):
 
 
 def held(world, change=lambda event: event, key=None):
-    events = [change(each) if each.type is EventType.PACKET_SEALED else each for each in world.ledger.events()]
+    events = [
+        change(each) if each.type is EventType.PACKET_SEALED else each for each in world.ledger.events()
+    ]
     return attested(events, world.signer, key or world.signer.public_key)
 
 
@@ -95,7 +97,10 @@ def test_an_envelope_gives_back_the_exact_bytes_in_either_alphabet_of_base64(sig
     made = signed(signer, STATED)
     opened = attestation.read_envelope(made)
     assert opened.payload == canonical(STATED)
-    assert opened.signed() == b"DSSEv1 28 application/vnd.in-toto+json %d " % len(opened.payload) + opened.payload
+    assert (
+        opened.signed()
+        == b"DSSEv1 28 application/vnd.in-toto+json %d " % len(opened.payload) + opened.payload
+    )
     payload = made["payload"].replace("+", "-").replace("/", "_")
     signatures = [{"sig": made["signatures"][0]["sig"].replace("+", "-").replace("/", "_")}]
     assert attestation.read_envelope({**made, "payload": payload, "signatures": signatures}) == opened
@@ -128,7 +133,9 @@ def test_a_key_s_fingerprint_is_over_its_der(signer):
     assert attestation.key_fingerprint(f"\n{pem}\n") == attestation.key_fingerprint(pem)
 
 
-@pytest.mark.parametrize("text", ["", "no key", "-----BEGIN A-----\n!!\n-----END A-----", "-----BEGIN A-----\nAA==\n"])
+@pytest.mark.parametrize(
+    "text", ["", "no key", "-----BEGIN A-----\n!!\n-----END A-----", "-----BEGIN A-----\nAA==\n"]
+)
 def test_what_is_no_pem_has_no_fingerprint(text):
     with pytest.raises(BadInput) as caught:
         attestation.key_fingerprint(text)
@@ -147,9 +154,13 @@ def test_a_signature_is_over_these_bytes_by_this_key_and_of_this_statement(signe
     assert signature_fault(signer, signed(stranger, STATED), STATED, key) == belongs
     other = attestation.envelope({**STATED, "predicate": {}}, made["signatures"][0]["sig"], "")
     assert signature_fault(signer, other, STATED, key) == belongs
-    assert signature_fault(signer, made, {**STATED, "predicate": {}}, key) == "what was signed is something else"
+    assert (
+        signature_fault(signer, made, {**STATED, "predicate": {}}, key) == "what was signed is something else"
+    )
     spaced = base64.b64encode(json.dumps(STATED).encode()).decode()
-    assert signature_fault(signer, {**made, "payload": spaced}, STATED, key) == belongs, "bytes, not their meaning"
+    assert signature_fault(signer, {**made, "payload": spaced}, STATED, key) == belongs, (
+        "bytes, not their meaning"
+    )
     assert "no signed DSSE envelope" in signature_fault(signer, {}, STATED, key)
 
 
@@ -200,7 +211,9 @@ def test_once_packets_are_signed_all_that_follow_must_be(world):
     world.register(on_behalf_of="p-2")
     climb(world, world.acting("p-2"), MODEL, 2, Stage.STAGING)
     last = [each for each in world.ledger.events() if each.type is EventType.PACKET_SEALED][-1]
-    found = held(world, lambda event: altered(event, envelope={}) if event.sequence == last.sequence else event)
+    found = held(
+        world, lambda event: altered(event, envelope={}) if event.sequence == last.sequence else event
+    )
     assert found.faults == (f"event {last.sequence}: its packet is not signed, and earlier ones are",)
 
 
@@ -216,7 +229,9 @@ def test_another_body_another_key_and_another_version_are_told(world, tmp_path):
     stranger = Ed25519Signer(tmp_path / "other.pem").public_key
     found = held(world, key=stranger).faults
     assert found == (f"{at}its packet's attestation: its signature does not belong to this key",)
-    assert held(world, lambda each: altered(each, version=7)).faults == (f"{at}its packet.sealed cannot be read",)
+    assert held(world, lambda each: altered(each, version=7)).faults == (
+        f"{at}its packet.sealed cannot be read",
+    )
 
 
 def test_a_signature_swapped_between_two_packets_is_told(world):
@@ -229,7 +244,9 @@ def test_a_signature_swapped_between_two_packets_is_told(world):
     assert all(each.endswith("what was signed is something else") for each in found)
 
 
-@pytest.mark.parametrize("change", [{"envelope": "x"}, {"envelope": 5}, {"body": 5}, {"digest": []}, {"model": {}}])
+@pytest.mark.parametrize(
+    "change", [{"envelope": "x"}, {"envelope": 5}, {"body": 5}, {"digest": []}, {"model": {}}]
+)
 def test_whatever_a_forger_writes_is_a_fault_and_no_crash(world, change):
     (fault,) = held(world, lambda event: altered(event, **change)).faults
     assert fault.startswith(f"event {sealed(world).sequence}: ")

@@ -87,4 +87,6 @@ def _packet_fault(verifier: Verifier, said: Mapping[str, Any], artifact: str, ke
 
 
 def _digest_fault(said: Mapping[str, Any]) -> str:
-    return "" if digest(said["body"]) == said["digest"] else "its packet is not what it was sealed as, by digest"
+    return (
+        "" if digest(said["body"]) == said["digest"] else "its packet is not what it was sealed as, by digest"
+    )

@@ -50,7 +50,9 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def statement(subjects: Mapping[str, str], predicate_type: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
+def statement(
+    subjects: Mapping[str, str], predicate_type: str, predicate: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return an in-toto statement about ``subjects``: name to digest (``sha256:…``), in the order of their names.
 
     Raises:
@@ -134,7 +136,9 @@ def _digest_set(digest: str) -> dict[str, str]:
     found = _SHA256.fullmatch(digest)
     if found is None:
         raise BadInput(
-            "not-attestable", f"got the digest {digest[:80]!r}, expected sha256: and 64 hex digits", "digest it"
+            "not-attestable",
+            f"got the digest {digest[:80]!r}, expected sha256: and 64 hex digits",
+            "digest it",
         )
     return {"sha256": found[1]}
 
