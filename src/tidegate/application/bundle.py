@@ -50,14 +50,15 @@ class Bundle:
     about: Mapping[str, Any]
 
 
-def packet_name(digest: str) -> str:
-    """Return the member that holds a packet."""
-    return f"{PACKETS}{digest.removeprefix('sha256:')}.json"
-
-
-def envelope_name(digest: str) -> str:
-    """Return the member that holds a packet's attestation."""
-    return f"{PACKETS}{digest.removeprefix('sha256:')}.dsse.json"
+def packet_members(rows: Sequence[PacketRow]) -> dict[str, bytes]:
+    """Return the members that hold these packets and their attestations."""
+    members = {}
+    for row in rows:
+        name = f"{PACKETS}{row.digest.removeprefix('sha256:')}"
+        members[f"{name}.json"] = canonical(dict(row.body))
+        if row.envelope:
+            members[f"{name}.dsse.json"] = canonical(dict(row.envelope))
+    return members
 
 
 def export(
@@ -88,7 +89,7 @@ def export(
         CHAIN: b"".join(event.body.encode() + b"\n" for event in events),
         HEAD: canonical(head),
         **_kept(platform, events, anchors),
-        **_packets(state.select(PacketRow, model=model, version=version)),
+        **packet_members(state.select(PacketRow, model=model, version=version)),
         TIMELINE: _timeline(events, state, row, {name: text for name, (_, text) in texts.items()}).encode(),
     }
     if with_texts:
@@ -123,11 +124,6 @@ def _kept(platform: Platform, events: Sequence[Event], files: Sequence[Path]) ->
             )
         found[f"{ANCHORS}{number:02}.json"] = data
     return found
-
-
-def _packets(rows: Sequence[PacketRow]) -> dict[str, bytes]:
-    bodies = {packet_name(row.digest): canonical(dict(row.body)) for row in rows}
-    return bodies | {envelope_name(row.digest): canonical(dict(row.envelope)) for row in rows if row.envelope}
 
 
 def _texts(platform: Platform, events: Sequence[Event]) -> dict[str, tuple[str, str]]:

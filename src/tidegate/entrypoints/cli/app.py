@@ -12,7 +12,7 @@ import typer
 
 from tidegate import __version__
 from tidegate.domain.errors import BadInput, DependencyFailed, TidegateError
-from tidegate.entrypoints.cli import audit, create, data, models, people, rollout, schedule, work
+from tidegate.entrypoints.cli import audit, bundle, create, data, models, people, rollout, schedule, work
 from tidegate.entrypoints.cli.common import err, out
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.add_typer(create.dataset, name="dataset", rich_help_panel="Start")
 app.add_typer(create.model, name="model", rich_help_panel="Start")
 app.command(rich_help_panel="See")(work.status)
 app.command(rich_help_panel="See")(models.why)
+app.command(rich_help_panel="See")(bundle.packet)
 app.command(rich_help_panel="See")(rollout.canary)
 app.command(rich_help_panel="See")(work.log)
 app.command(rich_help_panel="See")(work.desk)
@@ -46,6 +47,8 @@ app.command(rich_help_panel="People")(people.approve)
 app.command(rich_help_panel="People")(people.reject)
 app.command(rich_help_panel="People")(people.review)
 app.add_typer(people.user, name="user", rich_help_panel="People")
+audit.audit.command()(bundle.export)
+audit.audit.command()(bundle.verify_bundle)
 app.add_typer(audit.audit, name="audit", rich_help_panel="See")
 app.command("open", rich_help_panel="Work")(work.open_)
 app.command(rich_help_panel="Work")(work.run)
