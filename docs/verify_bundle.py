@@ -19,7 +19,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}(/[a-z0-9][a-z0-9._-]{0,99})?")
 MANIFESTS = {"manifest.json", "manifest.dsse.json"}
 NEEDED = MANIFESTS | {"chain.jsonl", "head.json"}
 MOST_BYTES = 512 * 1024 * 1024

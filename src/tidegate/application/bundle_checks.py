@@ -60,9 +60,10 @@ def manifest(members: Members, said: Mapping[str, Any], key: str, verifier: Veri
         return Check("manifest", holds, (f"{its.MANIFEST} is no manifest of a bundle",))
     try:
         envelope = parse(members[its.SIGNED_MANIFEST].decode())
+        written = canonical(envelope) == members[its.SIGNED_MANIFEST]
     except UNFIT:
-        envelope = None
-    fault = signature_fault(verifier, envelope, said, key)
+        envelope, written = None, True
+    fault = signature_fault(verifier, envelope, said, key) if written else "it is not written as it is signed"
     if fault and (named := said["predicate"].get("key")) != given:
         fault += f": the bundle names the key {named}, the one given is {given}"
     return Check("manifest", holds, (fault,) if fault else ())
