@@ -42,7 +42,8 @@ def test_the_commands_of_a_page_do_what_it_says(page, number, shell, played, emp
     block = blocks(page)[number]
     anchors = played[0].home.parent / f"{played[0].home.name}-anchors"
     shutil.copytree(anchors, home.parent / "anchors")
-    block = re.sub(r"(--anchor|--key|--to) anchors", rf"\1 {home.parent}/anchors", block)
+    options = r"(--anchor|--key|--to|-o|verify-bundle|verify_bundle\.py) anchors"
+    block = re.sub(options, rf"\1 {home.parent}/anchors", block)
     environment = (empty if fresh else shell).environment(PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}")
     done = subprocess.run(
         ["bash", "-c", script(block)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
@@ -71,6 +72,6 @@ def test_every_command_is_shown_by_help():
     for name in (
         "demo", "status", "ingest", "quarantine", "train", "versions", "promote", "approve", "reject", "rollback",
         "why", "review", "log", "audit", "user", "doctor", "run", "open", "desk", "demote", "retire",
-        "canary", "schedule", "init", "model", "dataset",
+        "canary", "schedule", "init", "model", "dataset", "packet",
     ):  # fmt: skip
         assert re.search(rf"^│ {name}\s", done.stdout, re.MULTILINE), name
