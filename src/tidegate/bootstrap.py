@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.application import ports
+from tidegate.application.examine import Means
 from tidegate.application.identity import Account, authenticate, open_ledger
 from tidegate.application.platform import Acting
 from tidegate.domain.actors import token_digest
@@ -45,6 +46,17 @@ def quiet_tools(home: Path) -> None:
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_HOME", str(home / "prefect"))
     os.environ.setdefault("TIDEGATE_HOME", str(home))
+
+
+def means_of_examination() -> Means:
+    """Return what a bundle is examined with: it opens no project, no home and no ledger, and writes nothing."""
+    from tidegate.adapters.cel_expressions import CelExpressions
+    from tidegate.adapters.ed25519_signer import Ed25519Verifier
+    from tidegate.adapters.policy_files import PolicyFiles
+
+    expressions = CelExpressions()
+    # Policies are read from the chain; nothing is read from a folder.
+    return Means(Ed25519Verifier(), PolicyFiles(Path(os.devnull), expressions), expressions)
 
 
 class Tidegate:

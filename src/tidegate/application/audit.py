@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tidegate.application.anchors import ANCHOR, Anchor, anchor_faults, read_anchor, read_key, read_small
+from tidegate.application.attest import attested
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.recording import permit
 from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import canonical, utc_text
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.events import Event
 from tidegate.domain.fold import fingerprint, replay
-
-ANCHOR = "tg.anchor/1"
-_MAX_ANCHOR = 64 * 1024
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """A signed statement of where the chain ended, as somebody kept it; ``name`` says where it was found."""
-
-    name: str
-    statement: Mapping[str, Any]
-    signature: str
-
-    @property
-    def sequence(self) -> int:
-        """Return the number of the event it was signed at."""
-        return int(self.statement["sequence"])
 
 
 def anchor(platform: Platform, acting: Acting) -> dict[str, Any]:
@@ -57,9 +42,9 @@ def anchors(anchor_file: Path | None, notes: Mapping[str, Sequence[str]] | None 
     Raises:
         BadInput: the file cannot be read, or something there is no anchor.
     """
-    found = [_anchor(anchor_file.name, _read(anchor_file))] if anchor_file else []
+    found = [read_anchor(anchor_file.name, read_small(anchor_file))] if anchor_file else []
     for commit, lines in (notes or {}).items():
-        found += [_anchor(f"in the note on {commit[:10]}", line) for line in lines]
+        found += [read_anchor(f"in the note on {commit[:10]}", line) for line in lines]
     return tuple(found)
 
 
@@ -71,8 +56,8 @@ def verify(
 ) -> tuple[int, tuple[str, ...]]:
     """Return how many events there are, and one sentence per fault; no fault means sound.
 
-    Chain, copies, texts and state are always checked. Anchors and the public key, both kept by the
-    verifier, show in addition that the chain was neither cut nor rewritten since they were signed.
+    Chain, copies, texts and state are always checked. The public key, kept by the verifier, shows in addition
+    that each packet is signed by it; with anchors, that the chain was neither cut nor rewritten since.
 
     Raises:
         BadInput: an anchor or the key cannot be read.
@@ -80,11 +65,13 @@ def verify(
     kept = anchors(anchor_file, notes)
     if kept and key_file is None:
         raise BadInput("no-key", "got an anchor but no key, expected the public key too", "add --key FILE")
-    key = _read(key_file).decode("ascii", errors="replace") if kept and key_file else ""
+    key = read_key(key_file) if key_file else ""
     found = list(platform.ledger.verify())
     end, hashes = _hashes(platform, {each.sequence for each in kept})
     for each in kept:
-        found += _anchor_faults(platform, each, key, end, hashes)
+        found += anchor_faults(platform.signer, each, key, end, hashes)
+    if key:
+        found += attested(_readable(platform), platform.signer, key).faults
     return end, tuple(found)
 
 
@@ -94,62 +81,17 @@ def fingerprint_now(platform: Platform) -> str:
 
 
 def _hashes(platform: Platform, wanted: Collection[int]) -> tuple[int, dict[int, str]]:
-    """Return how many events can be read until one that cannot (a fault found already), and some of their hashes."""
+    """Return how many events can be read, and the hashes of some of them."""
     hashes: dict[int, str] = {}
     count = 0
-    try:
-        for event in platform.ledger.events():
-            count += 1
-            if event.sequence in wanted:
-                hashes[event.sequence] = event.hash
-    except DependencyFailed:
-        return count, hashes
+    for event in _readable(platform):
+        count += 1
+        if event.sequence in wanted:
+            hashes[event.sequence] = event.hash
     return count, hashes
 
 
-def _anchor_faults(
-    platform: Platform, kept: Anchor, key: str, end: int, hashes: Mapping[int, str]
-) -> list[str]:
-    if not platform.signer.verify(canonical(dict(kept.statement)), kept.signature, key):
-        return [f"anchor {kept.name}: its signature does not belong to this key"]
-    sequence = kept.sequence
-    if sequence and sequence not in hashes:
-        return [
-            f"anchor {kept.name}: it was signed at event {sequence}; the chain ends at {end}: its tail was cut"
-        ]
-    if sequence and hashes[sequence] != kept.statement["hash"]:
-        return [
-            f"anchor {kept.name}: event {sequence} had another hash when it was signed: the chain was rewritten"
-        ]
-    return []
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > _MAX_ANCHOR:
-            raise BadInput(
-                "too-large", f"got {path.name} with more than {_MAX_ANCHOR} bytes", "name the right file"
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise BadInput(
-            "no-such-file",
-            f"got {path.name}, which cannot be read ({error.strerror})",
-            "name a file that exists",
-        ) from error
-
-
-def _anchor(name: str, text: bytes | str) -> Anchor:
-    try:
-        signed = json.loads(text)
-        statement = signed["statement"]
-        kinds = (type(statement["sequence"]), type(statement["hash"]))
-        if statement["schema"] != ANCHOR or kinds != (int, str):
-            raise ValueError("another schema")
-        return Anchor(name, statement, str(signed["signature"]))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BadInput(
-            "bad-anchor",
-            f"got {name}, which is no anchor ({error}), expected a {ANCHOR} statement and its signature",
-            "name an anchor",
-        ) from error
+def _readable(platform: Platform) -> Iterator[Event]:
+    """Yield each event up to the first that cannot be read, which is a fault found already."""
+    with suppress(DependencyFailed):
+        yield from platform.ledger.events()

@@ -11,10 +11,10 @@ helps (see `audit.anchor`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidegate.application.judgement import findings
 from tidegate.application.lawful_deciding import breaches as deciding
@@ -25,12 +25,13 @@ from tidegate.application.lawful_watching import breaches as watching
 from tidegate.application.lower import UNASKED
 from tidegate.application.packet import packet_digest
 from tidegate.application.platform import Platform
+from tidegate.application.ports import Expressions, Policies
 from tidegate.application.predating import dated
 from tidegate.application.promote import ASKED_AS
 from tidegate.application.standing import lifecycle
 from tidegate.application.weighing import agreed, certified_until, gate_asked
 from tidegate.domain.actors import Permission, permits
-from tidegate.domain.errors import DependencyFailed, TidegateError
+from tidegate.domain.errors import UNFIT, DependencyFailed, TidegateError
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.fold import StateView, changes
@@ -136,23 +137,36 @@ _BOUND = ("model", "version", "artifact", "packet", "policy")
 _Breaches = Iterator[tuple[str, str]]
 
 
+class Breach(NamedTuple):
+    """What one event was not allowed, and by which rule; no rule where it cannot be folded at all."""
+
+    event: int
+    rule: str
+    told: str
+
+    def __str__(self) -> str:
+        return f"event {self.event}: {self.told}" + (f", rule {self.rule}" if self.rule else "")
+
+
 def unlawful(platform: Platform) -> tuple[str, ...]:
-    """Return one sentence per breach of a rule in the record, each with its event and its rule.
+    """Return one sentence per breach of a rule in the record, each with its event and its rule."""
+    return tuple(map(str, judged(platform.ledger.events(), platform.policies, platform.expressions)))
+
+
+def judged(events: Iterable[Event], policies: Policies, expressions: Expressions) -> tuple[Breach, ...]:
+    """Return each breach of a rule by these events, which begin with the first of their chain.
 
     It stops at the first event that cannot be read or folded: what stands behind it has no ground.
     """
-    judge, found = _Judge(platform), []
+    judge, found = _Judge(policies, expressions), []
     try:
-        for event in platform.ledger.events():
+        for event in events:
             try:
-                found += [
-                    f"event {event.sequence}: {told}, rule {rule}" for rule, told in judge.breaches(event)
-                ]
+                found += [Breach(event.sequence, rule, told) for rule, told in judge.breaches(event)]
                 judge.fold(event)
-            except (LookupError, TypeError, ValueError, AttributeError):
-                found.append(
-                    f"event {event.sequence}: its {event.type} speaks of what no earlier event wrote"
-                )
+            except UNFIT:
+                told = f"its {event.type} speaks of what no earlier event wrote"
+                found.append(Breach(event.sequence, "", told))
                 break
     except DependencyFailed:  # `Ledger.verify` names the event that cannot be read
         return tuple(found)
@@ -162,8 +176,8 @@ def unlawful(platform: Platform) -> tuple[str, ...]:
 class _Judge:
     """The state folded so far, and what the rules say about the next event. A breach is (rule, sentence)."""
 
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
+    def __init__(self, policies: Policies, expressions: Expressions) -> None:
+        self._parser, self._expressions = policies, expressions
         self._state = State()
         self._view = StateView(self._state)
         self._administrator = ""
@@ -332,7 +346,7 @@ class _Judge:
         version = life.versions[asked.version]
         gate = gate_asked(self._policy(), life, asked.version, ASKED_AS[asked.kind])
         demands = gate.demands if gate else ()
-        known = dated(self._view, self._platform.policies, self._policy(), version, demands, dossier.findings)
+        known = dated(self._view, self._parser, self._policy(), version, demands, dossier.findings)
         dossier = replace(dossier, findings=known)
         yield from self._refound(asked, life, dossier)
         requester = life.people.get(asked.requester)
@@ -378,7 +392,7 @@ class _Judge:
         if packet is None or gate is None:
             return  # said elsewhere
         recorded = {each.demand: each.verdict for each in dossier.findings}
-        for found in findings(gate, {"packet": dict(packet.body)}, self._platform.expressions):
+        for found in findings(gate, {"packet": dict(packet.body)}, self._expressions):
             said = recorded.get(found.demand)
             if said is not None and said is not found.verdict:
                 yield "P2", f"{asked.id} records {found.demand} as {said}; its packet says {found.verdict}"
@@ -387,12 +401,12 @@ class _Judge:
         return self._view.select(ApprovalRow, promotion=asked.id)
 
     def _ground(self) -> Ground:
-        return Ground(self._view, self._policy(), self._platform.policies, self._platform.expressions)
+        return Ground(self._view, self._policy(), self._parser, self._expressions)
 
     def _policy(self) -> Policy:
         row = self._view.select(PolicyRow, in_force=True)[0]
         if row.digest not in self._policies:
-            self._policies[row.digest] = self._platform.policies.parse(row.body)
+            self._policies[row.digest] = self._parser.parse(row.body)
         return self._policies[row.digest]
 
 

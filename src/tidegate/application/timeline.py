@@ -19,6 +19,14 @@ def sentence(event: Event, name_of: Callable[[str], str] = str) -> str:
     return f"{who} {tell(event.payload)}"
 
 
+def printable(text: str) -> str:
+    """Return ``text`` with every character that a terminal would obey spelled out."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
 def _short(digest: str) -> str:
     return digest.rpartition(":")[2][:10]
 

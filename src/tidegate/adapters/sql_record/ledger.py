@@ -209,6 +209,15 @@ class SqlLedger:
         with explained("read a text"), self.engine.connect() as connection:
             return texts.read(connection, commitment)
 
+    def salted(self, commitment: str) -> tuple[str, str] | None:
+        """Return the salt and the text behind a commitment, or None where it was erased."""
+        query = sa.select(tables.texts.c.salt, tables.texts.c.body).where(
+            tables.texts.c.commitment == commitment
+        )
+        with explained("read a text"), self.engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return (row.salt, row.body) if row else None
+
     def cursor(self, sink: str) -> int:
         """Return the sequence up to which ``sink`` has had its effects."""
         query = sa.select(tables.cursors.c.sequence).where(tables.cursors.c.sink == sink)

@@ -76,6 +76,13 @@ class Ledger(Protocol):
         """
         ...
 
+    def salted(self, commitment: str) -> tuple[str, str] | None:
+        """Return the salt and the text behind a commitment, or None where it was erased.
+
+        With both anybody can hold the text against the commitment; with the text alone nobody can.
+        """
+        ...
+
     def cursor(self, sink: str) -> int:
         """Return the sequence up to which ``sink`` has had its effects. The chain itself is the outbox."""
         ...

@@ -14,6 +14,7 @@ from tidegate import __version__
 from tidegate.domain.errors import BadInput, DependencyFailed, TidegateError
 from tidegate.entrypoints.cli import (
     audit,
+    bundle,
     create,
     data,
     deciding,
@@ -42,6 +43,7 @@ app.add_typer(create.dataset, name="dataset", rich_help_panel="Start")
 app.add_typer(create.model, name="model", rich_help_panel="Start")
 app.command(rich_help_panel="See")(work.status)
 app.command(rich_help_panel="See")(models.why)
+app.command(rich_help_panel="See")(bundle.packet)
 app.command(rich_help_panel="See")(rollout.canary)
 app.command(rich_help_panel="See")(rollout.rehearse)
 app.command(rich_help_panel="See")(work.log)
@@ -66,6 +68,8 @@ app.add_typer(people.user, name="user", rich_help_panel="People")
 app.add_typer(policy.policy, name="policy", rich_help_panel="People")
 app.command(rich_help_panel="People")(texts.erase)
 app.command(rich_help_panel="People")(texts.retention)
+audit.audit.command()(bundle.export)
+audit.audit.command()(bundle.verify_bundle)
 app.add_typer(audit.audit, name="audit", rich_help_panel="See")
 app.command("open", rich_help_panel="Work")(work.open_)
 app.command(rich_help_panel="Work")(work.run)

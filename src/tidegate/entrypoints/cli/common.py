@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tidegate.application import timeline
 from tidegate.application.platform import Acting
 from tidegate.application.projection import drain
 from tidegate.bootstrap import Tidegate
@@ -91,20 +92,15 @@ def say(data: Any, as_json: bool, render: Callable[[], None]) -> None:
         render()
 
 
+printable = timeline.printable
+
+
 class PlainTable(Table):
     """A table whose cells are shown as they are: no markup, and nothing that a terminal would obey."""
 
     def add_row(self, *cells: Any, **more: Any) -> None:
         """Add a row of texts."""
         super().add_row(*(Text(printable(str(cell))) for cell in cells), **more)
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with every character that a terminal would obey spelled out."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
-        for char in text
-    )
 
 
 def table(*columns: str) -> Table:

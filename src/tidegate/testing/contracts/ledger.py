@@ -299,6 +299,15 @@ class LedgerContract:
         assert committed != commitment("", "Somebody 7")
         assert subject.text(sha256(b"nothing")) is None
 
+    def test_with_its_salt_a_text_can_be_held_against_its_commitment(self, subject: Ledger) -> None:
+        with subject.transaction() as tx:
+            committed = tx.append(actor("7")).payload["texts"]["name"]
+        kept = subject.salted(committed)
+        assert kept is not None
+        assert kept[1] == "Somebody 7"
+        assert commitment(*kept) == committed
+        assert subject.salted(sha256(b"nothing")) is None
+
     def test_texts_of_every_script_come_back_as_they_were(self, subject: Ledger) -> None:
         text = "Zoë 'O\"Neil' 山田 🌊\nsecond line"
         with subject.transaction() as tx:

@@ -141,6 +141,10 @@ class MemoryLedger:
         kept = self.store.contents.texts.get(commitment)
         return kept[1] if kept else None
 
+    def salted(self, commitment: str) -> tuple[str, str] | None:
+        """Return the salt and the text behind a commitment, or None where it was erased."""
+        return self.store.contents.texts.get(commitment)
+
     def cursor(self, sink: str) -> int:
         """Return the sequence up to which ``sink`` has had its effects."""
         return self.store.contents.cursors.get(sink, 0)
