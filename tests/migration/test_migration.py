@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from tidegate.adapters.sql_record import SqlLedger, tables
 from tidegate.adapters.sql_record.engine import KNOWN, REVISION, revision
 from tidegate.adapters.sql_record.ledger import SqlTransaction
+from tidegate.application.ports import Delivery
 from tidegate.domain import events
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.events import EventType
@@ -201,6 +202,8 @@ SECOND_CUT = """
     ALTER TABLE approvals DROP COLUMN for_whom; ALTER TABLE approvals DROP COLUMN conditions;
     ALTER TABLE approvals DROP COLUMN revoked; DROP TABLE policy_proposals; DROP TABLE policy_decisions;
     DROP TABLE delegations; DROP TABLE incidents; DROP TABLE erasures;
+    ALTER TABLE cursors DROP COLUMN failures; ALTER TABLE cursors DROP COLUMN error;
+    ALTER TABLE cursors DROP COLUMN retry_at;
     UPDATE alembic_version SET version_num = '0002'
 """
 FIRST_CUT = """
@@ -237,6 +240,7 @@ def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url
         then.setattr(SqlTransaction, "append", lambda tx, drafted: append(tx, first(drafted)))
         story = Story(ledger).opened().with_data("2020-01").with_version().in_prod(1)
         story.scored("2020-02", 1).monitored("2020-02", 1, "failed")
+    ledger.advance("registry", 3)
     with ledger.engine.begin() as connection:
         for statement in (*SECOND_CUT.split(";"), *FIRST_CUT.split(";")):
             connection.exec_driver_sql(statement)
@@ -248,6 +252,7 @@ def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url
     migrated = opened(url)
     assert revision(migrated.engine) == REVISION
     assert {event.schema_version for event in migrated.events()} == {1}
+    assert migrated.delivery("registry") == Delivery(3)
     assert migrated.verify() == ()
 
 

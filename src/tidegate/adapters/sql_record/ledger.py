@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, fields
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 
 from tidegate.adapters.sql_record import tables
 from tidegate.adapters.sql_record.engine import BUSY_SECONDS, connect, explained, migrate, revision
-from tidegate.application.ports import Clock, Entropy
+from tidegate.application.ports import Clock, Delivery, Entropy
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import Draft, Event, Head, commitment, open_body, seal
@@ -161,6 +162,14 @@ class SqlLedger:
         """Return a reader of committed state."""
         return SqlState(self.engine)
 
+    def head(self) -> Head:
+        """Return where the chain ends: what its last event says, not what lies beside it."""
+        query = sa.select(tables.events.c.body).order_by(tables.events.c.sequence.desc()).limit(1)
+        with explained("read the ledger"), self.engine.connect() as connection:
+            body = connection.execute(query).scalar()
+        last = open_body(body) if body is not None else Head()
+        return Head(last.sequence, last.hash)
+
     def events(self, after: int = 0, stream: str | None = None) -> Iterator[Event]:
         """Yield committed events in sequence order, a page at a time."""
         while True:
@@ -184,19 +193,41 @@ class SqlLedger:
 
     def cursor(self, sink: str) -> int:
         """Return the sequence up to which ``sink`` has had its effects."""
-        query = sa.select(tables.cursors.c.sequence).where(tables.cursors.c.sink == sink)
-        with explained("read a cursor"), self.engine.connect() as connection:
-            return int(connection.execute(query).scalar() or 0)
+        return self.delivery(sink).sequence
 
     def advance(self, sink: str, sequence: int) -> None:
         """Note that ``sink`` has had its effects up to ``sequence``; never moves back."""
+        with self._moving() as connection:
+            forward = _upsert(connection.dialect.name, tables.cursors, forward=True)
+            connection.execute(forward, {"sink": sink, **asdict(Delivery(sequence))})
+
+    def delivery(self, sink: str) -> Delivery:
+        """Return how ``sink`` stands."""
+        with explained("read a cursor"), self.engine.connect() as connection:
+            return _delivery(connection, sink)
+
+    def failed(self, sink: str, error: str, retry_at: str) -> None:
+        """Note that ``sink`` could not be told, why, and until when it is left alone."""
+        with self._moving() as connection:
+            before = _delivery(connection, sink)
+            now = Delivery(before.sequence, before.failures + 1, error, retry_at)
+            note = _upsert(connection.dialect.name, tables.cursors)
+            connection.execute(note, {"sink": sink, **asdict(now)})
+
+    def rewind(self, sink: str, sequence: int) -> None:
+        """Have ``sink`` told again what came after ``sequence``."""
+        back = sa.and_(tables.cursors.c.sink == sink, tables.cursors.c.sequence > sequence)
+        with self._moving() as connection:
+            connection.execute(sa.update(tables.cursors).where(back).values(**asdict(Delivery(sequence))))
+
+    @contextmanager
+    def _moving(self) -> Iterator[sa.Connection]:
         with (
             explained("move a cursor"),
             self.engine.connect().execution_options(tidegate_write=True) as connection,
             connection.begin(),
         ):
-            forward = _upsert(connection.dialect.name, tables.cursors, forward=True)
-            connection.execute(forward, {"sink": sink, "sequence": sequence})
+            yield connection
 
     def verify(self) -> tuple[str, ...]:
         """Return one sentence per fault found; empty means sound."""
@@ -244,6 +275,13 @@ def _upsert(dialect: str, table: sa.Table, *, forward: bool = False) -> sa.Inser
         set_={column.name: new[column.name] for column in table.columns if not column.primary_key},
         where=table.c.sequence < new.sequence if forward else None,
     )
+
+
+def _delivery(connection: sa.Connection, sink: str) -> Delivery:
+    names = [field.name for field in fields(Delivery)]
+    query = sa.select(*(tables.cursors.c[name] for name in names)).where(tables.cursors.c.sink == sink)
+    row = connection.execute(query).mappings().one_or_none()
+    return Delivery(**row) if row else Delivery()
 
 
 def copies(event: Event) -> dict[str, object]:

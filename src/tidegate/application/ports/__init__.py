@@ -19,7 +19,7 @@ from tidegate.application.ports.models import (
     Trainer,
     Windows,
 )
-from tidegate.application.ports.record import Ledger, StateReader, Transaction
+from tidegate.application.ports.record import Delivery, Ledger, StateReader, Transaction
 from tidegate.application.ports.running import Schedules, Turns
 from tidegate.application.ports.watching import Comparison, Expressions, MonitorResult, Monitors, Policies
 
@@ -29,6 +29,7 @@ __all__ = [
     "Comparison",
     "Contracts",
     "DataGate",
+    "Delivery",
     "Entities",
     "Entropy",
     "Expressions",
