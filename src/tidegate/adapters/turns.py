@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 from tidegate.domain.errors import DependencyFailed
 
-
 #: How often whoever waits for a turn asks again.
 _POLL_SECONDS = 0.05
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tidegate.application.outbox import tell
 from tidegate.application.platform import Acting
 from tidegate.application.projection import drain
 from tidegate.bootstrap import Tidegate
@@ -54,8 +55,13 @@ class Service:
     acting: Acting
 
     def done(self) -> None:
-        """Have the effects of what was committed."""
+        """Have the effects of what was committed, and tell the sinks; what is down is told later, and says so there.
+
+        Raises:
+            DependencyFailed: the registry is down; the step may be tried again.
+        """
         drain(self.platform)
+        tell(self.platform)
 
 
 def service(name: str, on_behalf_of: str | None = None, key: str | None = None) -> Service:

@@ -41,7 +41,7 @@ def write_whole(path: Path, body: bytes) -> Path:
     Raises:
         DependencyFailed: the disk is full, or cannot be written; nothing half-written is left.
     """
-    with _told(path, len(body)):
+    with told(path, len(body)):
         if path.exists() and path.read_bytes() == body:
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def write_whole(path: Path, body: bytes) -> Path:
 
 
 @contextmanager
-def _told(path: Path, size: int) -> Iterator[None]:
+def told(path: Path, size: int) -> Iterator[None]:
     """Turn what the operating system says of a file it did not take into one sentence."""
     try:
         yield

@@ -19,6 +19,7 @@ from tidegate.application.ports.models import (
     Trainer,
     Windows,
 )
+from tidegate.application.ports.outbox import Sink
 from tidegate.application.ports.record import Delivery, Ledger, StateReader, Transaction
 from tidegate.application.ports.running import Schedules, Turns
 from tidegate.application.ports.watching import Comparison, Expressions, MonitorResult, Monitors, Policies
@@ -47,6 +48,7 @@ __all__ = [
     "Scorer",
     "Segment",
     "Signer",
+    "Sink",
     "StateReader",
     "Table",
     "Trained",
