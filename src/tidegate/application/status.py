@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from tidegate.application.outbox import standings
 from tidegate.application.platform import Platform
-from tidegate.application.projection import SINK
+from tidegate.application.projection import SINK, incidents
 from tidegate.application.revisions import in_force
 from tidegate.application.runs import schedule_status
 from tidegate.domain.errors import BadInput
@@ -52,6 +54,8 @@ def status(platform: Platform) -> dict[str, Any]:
         "schedules": schedules,
         "schedules_fault": fault,
         "projected_to": platform.ledger.cursor(SINK),
+        "sinks": [asdict(each) for each in standings(platform)],
+        "incidents": [asdict(each) for each in incidents(state)],
     }
 
 

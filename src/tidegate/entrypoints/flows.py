@@ -60,7 +60,7 @@ class Service:
         Raises:
             DependencyFailed: the registry is down; the step may be tried again.
         """
-        drain(self.platform)
+        drain(self.platform, self.acting)
         tell(self.platform)
 
 

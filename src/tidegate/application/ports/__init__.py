@@ -7,6 +7,7 @@ rows and passes it on, it never looks inside.
 from tidegate.application.ports.data import Batches, Contracts, DataGate, Segment, Table
 from tidegate.application.ports.machine import Clock, Entropy, Signer
 from tidegate.application.ports.models import (
+    Difference,
     Entities,
     Features,
     Frame,
@@ -31,6 +32,7 @@ __all__ = [
     "Contracts",
     "DataGate",
     "Delivery",
+    "Difference",
     "Entities",
     "Entropy",
     "Expressions",

@@ -13,7 +13,18 @@ import typer
 
 from tidegate import __version__
 from tidegate.domain.errors import BadInput, DependencyFailed, TidegateError
-from tidegate.entrypoints.cli import audit, create, data, models, outbox, people, rollout, schedule, work
+from tidegate.entrypoints.cli import (
+    audit,
+    create,
+    data,
+    models,
+    outbox,
+    people,
+    reconcile,
+    rollout,
+    schedule,
+    work,
+)
 from tidegate.entrypoints.cli.common import err, out, tell_sinks
 
 app = typer.Typer(
@@ -52,6 +63,7 @@ app.command("open", rich_help_panel="Work")(work.open_)
 app.command(rich_help_panel="Work")(work.run)
 app.command(rich_help_panel="Work")(work.demo)
 app.add_typer(schedule.schedule, name="schedule", rich_help_panel="Work")
+app.command(rich_help_panel="Work")(reconcile.reconcile)
 app.add_typer(outbox.outbox, name="outbox", rich_help_panel="Work")
 
 

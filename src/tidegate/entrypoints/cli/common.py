@@ -76,13 +76,17 @@ def after(here: Tidegate, acted: bool = True) -> None:
         DependencyFailed: the disk is full, and the command has not acted yet: it could not either.
     """
     try:
-        drain(here)
+        found = drain(here, here.who)
     except DependencyFailed as failed:
         if failed.code == "disk-full" and not acted:
             raise
         err.print(
             f"recorded, but not told to the registry yet: {failed.sentence}; the next command tries again"
         )
+        return
+    for each in found.repairs:
+        facts = "; ".join(each.incident.facts)
+        err.print(f"incident {each.incident.id}: {facts}; repaired, see `tidegate reconcile`", markup=False)
 
 
 #: On what somebody acts in this command: whoever is to be told of it is told at its end.

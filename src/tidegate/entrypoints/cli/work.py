@@ -12,7 +12,20 @@ from tidegate.application.standing import lifecycle
 from tidegate.application.status import status as read_status
 from tidegate.application.timeline import sentence
 from tidegate.domain.errors import BadInput, DependencyFailed
-from tidegate.entrypoints.cli.common import As, AsJson, acting, out, platform, reading, say, table
+from tidegate.entrypoints.cli.common import (
+    As,
+    AsJson,
+    acting,
+    out,
+    platform,
+    printable,
+    reading,
+    say,
+    table,
+)
+
+#: How many incidents `status` names.
+LATEST = 3
 
 
 def open_(as_json: AsJson = False) -> None:
@@ -68,8 +81,8 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
             )
         if not waiting["approvals"] and not waiting["reviews"]:
             out.print("nothing waits for anybody")
-        for line in _clockwork(found):
-            out.print(line, markup=False)
+        for line in (*_clockwork(found), *_outside(found)):
+            out.print(printable(line), markup=False)
 
     say(found, as_json, render)
 
@@ -87,6 +100,21 @@ def _clockwork(found: dict[str, Any]) -> list[str]:
             )
     coming = min(((item["next"], item["name"]) for item in found["schedules"] if item["next"]), default=None)
     return lines + ([f"next run: {coming[1]} at {coming[0]}"] if coming else [])
+
+
+def _outside(found: dict[str, Any]) -> list[str]:
+    """Return what people are told of the world outside: who was not told, and what was changed by another hand."""
+    lines = [
+        f"the sink {each['sink']} was not told {each['behind']} events: {each['error']}"
+        for each in found["sinks"]
+        if each["error"]
+    ]
+    latest = found["incidents"][:LATEST]
+    lines += [
+        f"incident {each['id']} on {each['occurred_at'][:10]}: {'; '.join(each['facts'])}" for each in latest
+    ]
+    more = len(found["incidents"]) - len(latest)
+    return lines + ([f"and {more} incidents before; `tidegate status --json` has all"] if more else [])
 
 
 def log(
