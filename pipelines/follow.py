@@ -4,6 +4,7 @@ from prefect import flow, task
 
 from tidegate.application.follow import follow as carry_out
 from tidegate.application.follow import outstanding
+from tidegate.application.reconcile import reconcile
 from tidegate.application.review import ReviewOutcome
 from tidegate.domain.errors import BadInput
 from tidegate.entrypoints.flows import RETRIES, RETRY_SECONDS, service, worth_retrying
@@ -29,8 +30,17 @@ def act(outcome: ReviewOutcome) -> list[dict]:
     return done
 
 
+@task(retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=worth_retrying)
+def look() -> list[dict]:
+    """Look whether the registry still says what was decided; what another hand moved is put right, an incident."""
+    here = service("svc-rollout")
+    found = reconcile(here.platform, here.acting)
+    here.done()
+    return [{"incident": each.incident.id, "facts": list(each.incident.facts)} for each in found]
+
+
 @flow(name="follow")
 @scheduled("svc-rollout")
 def follow(slot: str | None = None) -> list[dict]:  # noqa: ARG001  # any slot: all that is outstanding
-    """Carry out what reviews decided: what stops a version comes first."""
-    return act(ReviewOutcome.ROLL_BACK) + act(ReviewOutcome.RETRAIN)
+    """Carry out what reviews decided: what stops a version comes first. Then look whether the registry follows."""
+    return act(ReviewOutcome.ROLL_BACK) + act(ReviewOutcome.RETRAIN) + look()
