@@ -349,7 +349,7 @@ def test_schedules_that_cannot_be_read_hide_nothing_else(settings: Settings, liv
 def test_incidents_say_what_differed_and_in_whose_command_it_was_found(page: Page) -> None:
     assert page.text.count("Incidents 1") == 1
     section = page.text[page.text.index("Incident I-1") :]
-    assert section.startswith(f"Incident I-1 {MODEL} ! differed The evidence holds. Found by svc-rollout,")
+    assert section.startswith(f"Incident I-1 {MODEL} ! differed The evidence holds. Found by svc-rollout ,")
 
 
 def test_without_an_incident_there_is_no_section_of_them(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from tidegate.entrypoints.cli import (
     audit,
     create,
     data,
+    history,
     models,
     outbox,
     people,
@@ -42,6 +43,7 @@ app.add_typer(create.dataset, name="dataset", rich_help_panel="Start")
 app.add_typer(create.model, name="model", rich_help_panel="Start")
 app.command(rich_help_panel="See")(work.status)
 app.command(rich_help_panel="See")(models.why)
+app.command(rich_help_panel="See")(history.prod)
 app.command(rich_help_panel="See")(rollout.canary)
 app.command(rich_help_panel="See")(work.log)
 app.command(rich_help_panel="See")(work.desk)
