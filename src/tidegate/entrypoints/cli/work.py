@@ -105,7 +105,7 @@ def _clockwork(found: dict[str, Any]) -> list[str]:
 def _outside(found: dict[str, Any]) -> list[str]:
     """Return what people are told of the world outside: who was not told, and what was changed by another hand."""
     lines = [
-        f"the sink {each['sink']} was not told {each['behind']} events: {each['error']}"
+        f"not told to {each['sink']} yet: {each['behind']} events; {each['error']}"
         for each in found["sinks"]
         if each["error"]
     ]
