@@ -78,19 +78,16 @@ def test_events_are_there_once_however_often_they_are_told(server):
     sink = PrefectSink("flows", server)
     for event in (*events, *events[:5]):
         sink.deliver(event, 15.0)
-    found = wait(
-        lambda: (seen := kept(server, *events)) and len(seen) == len(events) and seen, tmp_path / "none"
-    )
+    found = wait(lambda: (seen := kept(server, *events)) and len(seen) == len(events) and seen)
     assert [each["payload"] for each in found] == events
     first = found[1]
     assert (first["event"], first["resource"]["prefect.resource.id"]) == (
         "tidegate.actor.added",
         "tidegate.actors",
     )
+    # Whatever the server did with the repeated ones, it has done it once this one is there.
     last = told()[20]
-    sink.deliver(
-        last, 15.0
-    )  # whatever the server did with the repeated ones, it has done it once this one is there
+    sink.deliver(last, 15.0)
     wait(lambda: kept(server, last))
     assert len(kept(server, *events)) == len(events)
 
