@@ -85,14 +85,14 @@ def test_two_processes_that_look_at_once_record_one_incident(shell):
 
 def test_a_rollback_finds_what_was_moved_before_it_and_the_aliases_follow_the_rollback(shell):
     client = mlflow_of(shell)
-    client.set_registered_model_alias("flight_delay", "canary", "4")
+    client.set_registered_model_alias("flight_delay", "staging", "4")
     done = shell.run("rollback", "flight_delay", "--as", "otto", "--reason", "odd scores")
     assert done.returncode == 0
     assert (
-        "incident I-1: the alias canary of flight_delay was on version 4, the ledger says none" in done.stderr
+        "incident I-1: the alias staging of flight_delay was on version 4, the ledger says none" in done.stderr
     )
     assert in_prod(shell) == 1
-    assert "canary" not in client.get_registered_model("flight_delay").aliases
+    assert "staging" not in client.get_registered_model("flight_delay").aliases
 
 
 def test_while_mlflow_is_away_a_rollback_stands_and_status_says_what_is_owed(shell):
