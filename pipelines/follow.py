@@ -4,6 +4,7 @@ from prefect import flow, task
 
 from tidegate.application.follow import follow as carry_out
 from tidegate.application.follow import outstanding
+from tidegate.application.reconcile import reconcile
 from tidegate.application.review import ReviewOutcome
 from tidegate.application.tend import tend
 from tidegate.application.timeline import sentence
@@ -38,8 +39,17 @@ def see_to() -> list[dict]:
     return [{"due": sentence(event)} for event in tend(here.platform, here.acting)]
 
 
+@task(retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=worth_retrying)
+def look() -> list[dict]:
+    """Look whether the registry still says what was decided; what another hand moved is put right, an incident."""
+    here = service("svc-rollout")
+    found = reconcile(here.platform, here.acting)
+    here.done()
+    return [{"incident": each.incident.id, "facts": list(each.incident.facts)} for each in found]
+
+
 @flow(name="follow")
 @scheduled("svc-rollout")
 def follow(slot: str | None = None) -> list[dict]:  # noqa: ARG001  # any slot: all that is outstanding
-    """Carry out what reviews decided, what stops a version first; then see to what time has made due."""
-    return act(ReviewOutcome.ROLL_BACK) + act(ReviewOutcome.RETRAIN) + see_to()
+    """Carry out what reviews decided, what stops a version first; see to what is due; look at the registry."""
+    return act(ReviewOutcome.ROLL_BACK) + act(ReviewOutcome.RETRAIN) + see_to() + look()

@@ -20,7 +20,7 @@ from tidegate.domain.actors import token_digest
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.state import ActorRow, CredentialRow
-from tidegate.settings import Settings
+from tidegate.settings import Settings, SinkSettings
 
 if TYPE_CHECKING:
     from tidegate.adapters.arrow_batches.sample import Sample
@@ -64,6 +64,7 @@ class Tidegate:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._who: Acting | None = None
         quiet_tools(settings.home)
 
     @cached_property
@@ -220,6 +221,25 @@ class Tidegate:
         url = self.settings.profile.ledger
         return FileTurns(self.settings.home / "locks") if url.startswith("sqlite") else PostgresTurns(url)
 
+    @cached_property
+    def sinks(self) -> tuple[ports.Sink, ...]:
+        """Return whoever the profile says is told what happened."""
+        return tuple(self._sink(each) for each in self.settings.profile.sinks)
+
+    def _sink(self, told: SinkSettings) -> ports.Sink:
+        if told.kind == "log":
+            from tidegate.adapters.log_sink import LogSink
+
+            return LogSink(told.name, told.file)
+        if told.kind == "webhook":
+            from tidegate.adapters.webhook_sink import WebhookSink
+
+            return WebhookSink(told.name, told.url, told.secret, self.clock)
+        from tidegate.adapters.prefect_sink import PrefectSink
+
+        names = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
+        return PrefectSink(told.name, *(os.environ.get(name, "") for name in names))
+
     @property
     def frames(self) -> Path:
         """Return the folder for what use cases write by content."""
@@ -330,4 +350,18 @@ class Tidegate:
                 "got nobody to act as, expected --as USER or TIDEGATE_TOKEN",
                 "see `tidegate user list`; acting commands never guess who you are",
             )
-        return Acting(authenticate(self.ledger.state(), token), on_behalf_of, story, key)
+        self._who = Acting(authenticate(self.ledger.state(), token), on_behalf_of, story, key)
+        return self._who
+
+    @property
+    def who(self) -> Acting:
+        """Return who was authenticated last: in whose command something is found that nobody looked for.
+
+        Raises:
+            BadInput: nobody was.
+        """
+        if self._who is None:
+            raise BadInput(
+                "nobody", "got nobody to act as, expected somebody who was authenticated before", ""
+            )
+        return self._who

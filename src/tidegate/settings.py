@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from typing import Any
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
 
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 FOLDERS = ("pipelines", "features", "models", "expectations", "monitoring", "profiles")
 
 
@@ -33,8 +35,27 @@ class LocalAccount:
 
 
 @dataclass(frozen=True)
+class SinkSettings:
+    """Who is told what happened. A sink whose variable is not set is one that cannot be told, and stops nobody."""
+
+    name: str
+    kind: str
+    file: str = ""
+    url: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
+
+
+#: What each kind of sink is told by, beside its name.
+SINKS: Mapping[str, frozenset[str]] = {
+    "log": frozenset({"file"}),
+    "webhook": frozenset({"url", "secret"}),
+    "prefect": frozenset(),
+}
+
+
+@dataclass(frozen=True)
 class Profile:
-    """One file of ``infra/profiles/``."""
+    """One file of ``infra/profiles/``. Without ``sinks`` nobody is told."""
 
     ledger: str
     registry: str
@@ -42,6 +63,7 @@ class Profile:
     assurance: str
     reader: str
     accounts: tuple[LocalAccount, ...]
+    sinks: tuple[SinkSettings, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,8 +128,7 @@ def _profile(folder: Path, name: str, home: Path, env: Mapping[str, str]) -> Pro
         )
     table = tomllib.loads(file.read_text(encoding="utf-8"))
     expected = {field.name for field in fields(Profile)}
-    if set(table) != expected:
-        off = sorted(set(table) ^ expected)
+    if off := sorted(set(table) ^ expected - ({"sinks"} - set(table))):
         raise BadInput(
             "bad-profile",
             f"got unknown or missing {', '.join(off)} in {file.name}, expected exactly {', '.join(sorted(expected))}",
@@ -116,7 +137,50 @@ def _profile(folder: Path, name: str, home: Path, env: Mapping[str, str]) -> Pro
     accounts = tuple(
         LocalAccount(row["name"], row["kind"], tuple(row["roles"])) for row in table.pop("accounts")
     )
-    return Profile(accounts=accounts, **{key: _expand(value, home, env) for key, value in table.items()})
+    sinks = _sinks(table.pop("sinks", []), file.name, home, env)
+    return Profile(
+        accounts=accounts, sinks=sinks, **{key: _expand(value, home, env) for key, value in table.items()}
+    )
+
+
+def _sinks(given: object, file: str, home: Path, env: Mapping[str, str]) -> tuple[SinkSettings, ...]:
+    rows: list[Any] = given if isinstance(given, list) else [given]
+    faults = [fault for row in rows for fault in _sink_faults(row)]
+    names = [row["name"] for row in rows if isinstance(row, dict) and "name" in row]
+    faults += [f"two sinks called {name!r}" for name in dict.fromkeys(names) if names.count(name) > 1]
+    if faults:
+        raise BadInput(
+            "bad-profile",
+            f"got {'; '.join(faults)} in `sinks` of {file}, "
+            'expected tables like { name = "log", kind = "log", file = "{home}/events.jsonl" }',
+            "mend the profile; docs/running.md lists what each kind takes",
+        )
+    return tuple(
+        SinkSettings(**{key: _if_set(value, home, env) for key, value in row.items()}) for row in rows
+    )
+
+
+def _if_set(value: str, home: Path, env: Mapping[str, str]) -> str:
+    """Return what a sink is told by, empty where a variable of it is not set: it stops nobody until it is."""
+    return _expand(value, home, env) if all(env.get(each) for each in _VARIABLE.findall(value)) else ""
+
+
+def _sink_faults(row: object) -> Iterator[str]:
+    if not isinstance(row, dict) or not all(isinstance(value, str) for value in row.values()):
+        yield f"{row!r}"
+        return
+    name, kind = row.get("name", ""), row.get("kind", "")
+    # The registry's own cursor is called so.
+    if not _NAME.fullmatch(name) or name == "registry":
+        yield f"the name {name!r}"
+    if kind not in SINKS:
+        yield f"the kind {kind!r}"
+        return
+    given = set(row) - {"name", "kind"}
+    yield from (f"unknown {key} of a {kind}" for key in sorted(given - SINKS[kind]))
+    yield from (f"no {key} of a {kind}" for key in sorted(SINKS[kind] - given))
+    if not _VARIABLE.fullmatch(row.get("secret", "${X}")):
+        yield "a secret that is not just ${VARIABLE}"
 
 
 def _expand(value: Any, home: Path, env: Mapping[str, str]) -> str:
@@ -129,4 +193,4 @@ def _expand(value: Any, home: Path, env: Mapping[str, str]) -> str:
             )
         return env[match.group(1)]
 
-    return re.sub(r"\$\{([A-Z][A-Z0-9_]*)\}", variable, str(value)).replace("{home}", str(home))
+    return _VARIABLE.sub(variable, str(value)).replace("{home}", str(home))

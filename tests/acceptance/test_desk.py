@@ -381,6 +381,19 @@ def test_schedules_that_cannot_be_read_hide_nothing_else(settings: Settings, liv
     assert "collect declared no more 2013-04-01 05:30" in page.text
 
 
+def test_incidents_say_what_differed_and_in_whose_command_it_was_found(page: Page) -> None:
+    assert page.text.count("Incidents 1") == 1
+    section = page.text[page.text.index("Incident I-1") :]
+    assert section.startswith(f"Incident I-1 {MODEL} ! differed The evidence holds. Found by svc-rollout ,")
+
+
+def test_without_an_incident_there_is_no_section_of_them(settings: Settings) -> None:
+    town_in(settings)
+    page = Page(write(settings).read_text("utf-8"))
+    assert "ncident" not in page.text
+    assert not [attrs for attrs in page.all("a") if attrs.get("href") == "#incidents"]
+
+
 def test_a_model_of_numbers_is_shown_in_its_own_unit_its_loss_first(page: Page) -> None:
     section = page.text[page.text.index("predicts a number") :]
     rows = [

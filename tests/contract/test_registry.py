@@ -204,11 +204,11 @@ class TestMlflowRegistry(RegistryContract):
         client.set_registered_model_alias(model.name, "canary", "2")
         client.set_registered_model_alias(model.name, "champion", "2")
         client.set_model_version_tag(model.name, "2", "tidegate.stage", "prod")
-        assert subject.project(model.name, stages) == (
-            "version 2 of tram_delay was tagged prod, now it is tagged retired",
-            "the alias canary of tram_delay pointed at version 2, now it is removed",
-            "the alias prod of tram_delay pointed at version 2, now it points at version 1",
-        )
+        assert [each.sentence for each in subject.project(model.name, stages)] == [
+            "version 2 of tram_delay was tagged prod, the ledger says retired",
+            "the alias canary of tram_delay was on version 2, the ledger says none",
+            "the alias prod of tram_delay was on version 2, the ledger says version 1",
+        ]
         assert {
             name: int(number) for name, number in client.get_registered_model(model.name).aliases.items()
         } == {
@@ -222,10 +222,27 @@ class TestMlflowRegistry(RegistryContract):
     ) -> None:
         subject.register(model, trained, "key-1", {})
         subject.project(model.name, {1: "staging"})
-        assert subject.project(model.name, {}) == (
-            "version 1 of tram_delay was tagged staging, now it carries no stage",
-            "the alias staging of tram_delay pointed at version 1, now it is removed",
-        )
+        assert [each.sentence for each in subject.project(model.name, {})] == [
+            "version 1 of tram_delay was tagged staging, the ledger says no stage",
+            "the alias staging of tram_delay was on version 1, the ledger says none",
+        ]
+
+    def test_a_deleted_alias_and_a_tag_of_somebody_elses_words_are_differences_without_the_words(
+        self, subject: MlflowRegistry, model: ModelSpec, trained: Trained, tmp_path: Path
+    ) -> None:
+        subject.register(model, trained, "key-1", {})
+        subject.project(model.name, {1: "prod"})
+        client = client_of(tmp_path)
+        client.delete_registered_model_alias(model.name, "prod")
+        client.set_model_version_tag(model.name, "1", "tidegate.stage", "Ada Winter said so <b>")
+        assert [each.sentence for each in subject.differences(model.name, [{1: "prod"}])] == [
+            "version 1 of tram_delay was tagged something else, the ledger says prod",
+            "the alias prod of tram_delay was gone, the ledger says version 1",
+        ]
+        client.delete_model_version_tag(model.name, "1", "tidegate.stage")
+        (tag, _) = subject.project(model.name, {1: "prod"})
+        assert tag.sentence == "version 1 of tram_delay was not tagged, the ledger says prod"
+        assert subject.differences(model.name, [{1: "prod"}]) == ()
 
     def test_nothing_pickled_is_stored(
         self, subject: MlflowRegistry, model: ModelSpec, trained: Trained, tmp_path: Path

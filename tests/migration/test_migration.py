@@ -15,6 +15,7 @@ from tidegate.adapters.sql_record import SqlLedger, tables
 from tidegate.adapters.sql_record.cipher import opened as opened_text
 from tidegate.adapters.sql_record.engine import KNOWN, REVISION, revision
 from tidegate.adapters.sql_record.ledger import SqlTransaction
+from tidegate.application.ports import Delivery
 from tidegate.domain import events
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.events import EventType
@@ -204,6 +205,8 @@ THIRD_CUT = """
     ALTER TABLE approvals DROP COLUMN revoked; DROP TABLE policy_proposals; DROP TABLE policy_decisions;
     DROP TABLE delegations; DROP TABLE incidents; DROP TABLE erasures; DROP TABLE commitments;
     ALTER TABLE credentials DROP COLUMN revoked_at;
+    ALTER TABLE cursors DROP COLUMN failures; ALTER TABLE cursors DROP COLUMN error;
+    ALTER TABLE cursors DROP COLUMN retry_at;
     UPDATE alembic_version SET version_num = '0003'
 """
 FIRST_CUT = """
@@ -255,6 +258,7 @@ def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url
         then.setattr(SqlTransaction, "append", lambda tx, drafted: append(tx, first(drafted)))
         story = Story(ledger).opened().with_data("2020-01").with_version().in_prod(1)
         story.scored("2020-02", 1).monitored("2020-02", 1, "failed")
+    ledger.advance("registry", 3)
     with ledger.engine.begin() as connection:
         with_plain_texts(connection)
         for statement in (*THIRD_CUT.split(";"), *FIRST_CUT.split(";")):
@@ -267,6 +271,7 @@ def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url
     migrated = opened(url)
     assert revision(migrated.engine) == REVISION
     assert {event.schema_version for event in migrated.events()} == {1}
+    assert migrated.delivery("registry") == Delivery(3)
     assert migrated.verify() == ()
 
 

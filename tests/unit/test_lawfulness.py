@@ -484,3 +484,15 @@ def test_a_slot_that_was_run_twice_is_named(canary: FakePlatform) -> None:
     (breach,) = unlawful(canary)
     assert told(canary, sequence, "S1") == [breach]
     assert "of canary is run again" in breach
+
+
+def test_an_incident_recorded_again_or_of_nothing_is_named(world: FakePlatform) -> None:
+    incident = {"id": "I-1", "model": MODEL, "kind": "registry", "facts": ["the alias prod was on version 2"]}
+    forge(world, EventType.REGISTRY_REPAIRED, incident, "p-2")
+    assert unlawful(world) == ()
+    again = forge(world, EventType.REGISTRY_REPAIRED, {**incident, "facts": ["nothing of note"]}, "p-2")
+    assert told(world, again, "I1") == [
+        f"event {again}: I-1 is recorded again, which replaces what was found before, rule I1"
+    ]
+    empty = forge(world, EventType.REGISTRY_REPAIRED, {**incident, "id": "I-2", "facts": []}, "p-2")
+    assert told(world, empty, "I1") == [f"event {empty}: I-2 says of nothing that it differed, rule I1"]

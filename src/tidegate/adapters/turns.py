@@ -6,6 +6,7 @@ Both are held by something that ends with its process, kill -9 included: an open
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 from tidegate.domain.errors import DependencyFailed
+
+#: How often whoever waits for a turn asks again.
+_POLL_SECONDS = 0.05
 
 
 class FileTurns:
@@ -22,8 +26,8 @@ class FileTurns:
         self._folder = folder
 
     @contextmanager
-    def take(self, name: str) -> Iterator[bool]:
-        """Hold the turn, or yield False at once.
+    def take(self, name: str, wait: float = 0.0) -> Iterator[bool]:
+        """Hold the turn, or yield False after at most ``wait`` seconds.
 
         Raises:
             DependencyFailed: the folder cannot be written.
@@ -32,7 +36,7 @@ class FileTurns:
 
         # A lock that only is by being there would outlive a killed holder: no fallback to one.
         file = self._folder / f"{quote(name, safe='')}.lock"
-        lock = FileLock(file, timeout=0, fallback_to_soft=False)
+        lock = FileLock(file, timeout=wait, fallback_to_soft=False)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
@@ -61,8 +65,8 @@ class PostgresTurns:
         self._url = url
 
     @contextmanager
-    def take(self, name: str) -> Iterator[bool]:
-        """Hold the turn, or yield False at once.
+    def take(self, name: str, wait: float = 0.0) -> Iterator[bool]:
+        """Hold the turn, or yield False after at most ``wait`` seconds.
 
         Raises:
             DependencyFailed: the database cannot be reached.
@@ -79,7 +83,9 @@ class PostgresTurns:
         )
         try:
             connection: Any = engine.connect()
-            taken = connection.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar()
+            until, ask = time.monotonic() + wait, sa.select(sa.func.pg_try_advisory_lock(key))
+            while not (taken := connection.execute(ask).scalar()) and time.monotonic() < until:
+                time.sleep(_POLL_SECONDS)
         except sa.exc.DBAPIError as error:
             engine.dispose()
             cause = (str(error.orig).strip() or "no answer").splitlines()[0]

@@ -5,6 +5,7 @@
     V1…V5  a canary's verdict is what its own figures come to under the rule in force (`domain.rollout`)
     R1  a review is opened and decided once, by a person who holds its role, and followed once, for that person
     S1  a slot of a schedule counts once; again only where the clock has gone back behind the run that counted
+    I1  an incident is recorded once, under its own name, and says what differed
 
 That the figures were measured is not shown: whoever can write past the use cases can write figures too.
 """
@@ -23,7 +24,7 @@ from tidegate.domain.evidence import Measure
 from tidegate.domain.fold import StateView
 from tidegate.domain.policy import Policy, Stage, Tier
 from tidegate.domain.rollout import judge_canary
-from tidegate.domain.state import ActorRow, ReviewRow, RunRow, ScoringRow, VersionRow
+from tidegate.domain.state import ActorRow, IncidentRow, ReviewRow, RunRow, ScoringRow, VersionRow
 
 Breaches = Iterator[tuple[str, str]]
 
@@ -121,6 +122,14 @@ def _ran(view: StateView, event: Event, _: Policy) -> Breaches:
         yield "S1", f"the slot {said['slot']} of {said['schedule']} is run again"
 
 
+def _repaired(view: StateView, event: Event, _: Policy) -> Breaches:
+    said = event.payload
+    if view.get(IncidentRow, said["id"]):
+        yield "I1", f"{said['id']} is recorded again, which replaces what was found before"
+    if not said["facts"]:
+        yield "I1", f"{said['id']} says of nothing that it differed"
+
+
 _JUDGES: Mapping[EventType, Callable[[StateView, Event, Policy], Breaches]] = {
     EventType.DECISIONS_SCORED: _scored,
     EventType.CANARY_ANALYSED: _analysed,
@@ -128,4 +137,5 @@ _JUDGES: Mapping[EventType, Callable[[StateView, Event, Policy], Breaches]] = {
     EventType.REVIEW_DECIDED: _decided,
     EventType.REVIEW_FOLLOWED: _followed,
     EventType.RUN_FINISHED: _ran,
+    EventType.REGISTRY_REPAIRED: _repaired,
 }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, TypeVar
 
+from tidegate.application.outbox import standings
 from tidegate.application.periods import gaps
 from tidegate.application.platform import Platform
-from tidegate.application.projection import SINK
+from tidegate.application.projection import SINK, incidents
 from tidegate.application.revisions import in_force
 from tidegate.application.runs import schedule_status
 from tidegate.application.standing import MANDATORY
@@ -80,6 +82,8 @@ def status(platform: Platform) -> dict[str, Any]:
         "gaps": missing,
         "gaps_fault": gaps_fault,
         "projected_to": platform.ledger.cursor(SINK),
+        "sinks": [asdict(each) for each in standings(platform)],
+        "incidents": [asdict(each) for each in incidents(state)],
     }
 
 

@@ -40,6 +40,7 @@ class Permission(StrEnum):
     ANCHOR = "ledger:head:anchor"
     EXPORT = "ledger:bundle:export"
     ERASE = "ledger:text:erase"
+    REPLAY = "outbox:sink:replay"
     PROPOSE_POLICY = "policy:change:propose"
     APPROVE_POLICY = "policy:change:approve"
 
@@ -53,7 +54,14 @@ ROLES: Mapping[str, frozenset[Permission]] = {
     "risk_officer": frozenset({Permission.APPROVE, Permission.PROPOSE_POLICY, Permission.APPROVE_POLICY}),
     "reviewer": frozenset({Permission.REVIEW}),
     "operator": frozenset(
-        {Permission.ROLL_BACK, Permission.STOP, Permission.DEMOTE, Permission.BREAK_GLASS, Permission.ANCHOR}
+        {
+            Permission.ROLL_BACK,
+            Permission.STOP,
+            Permission.DEMOTE,
+            Permission.BREAK_GLASS,
+            Permission.ANCHOR,
+            Permission.REPLAY,
+        }
     ),
     "auditor": frozenset({Permission.ANCHOR, Permission.EXPORT}),
     "ingest_service": frozenset({Permission.INGEST, Permission.RUN}),

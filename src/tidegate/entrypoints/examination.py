@@ -9,11 +9,13 @@ from importlib import metadata
 
 from tidegate.adapters.shared.files import partials, sweep
 from tidegate.application.features import trusted
+from tidegate.application.outbox import standings
 from tidegate.application.projection import SINK
+from tidegate.application.reconcile import reconcile
 from tidegate.application.runs import ran_ahead, schedule_status
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.errors import TidegateError
-from tidegate.domain.state import BatchRow, FeatureViewRow, ModelRow, PolicyRow, VersionRow
+from tidegate.domain.state import BatchRow, FeatureViewRow, PolicyRow, VersionRow
 
 TOOLS = ("prefect", "great-expectations", "feast", "mlflow", "evidently")
 
@@ -125,22 +127,14 @@ def _features(here: Tidegate) -> Look:
 
 def _registry(here: Tidegate) -> Look:
     state = here.ledger.state()
-    moved = [
-        sentence
-        for model in state.select(ModelRow)
-        for sentence in here.registry.project(
-            model.name, {row.number: row.stage for row in state.select(VersionRow, model=model.name)}
-        )
-    ]
+    repaired = reconcile(here, here.who)
     for row in state.select(VersionRow):
         here.registry.fetch(row.model, row.number, row.artifact)
-    if moved:
-        yield (
-            False,
-            f"repaired: {'; '.join(moved)}",
-            "find out who moved aliases by hand: the ledger decides, they follow",
-        )
-    else:
+    for each in repaired:
+        facts = "; ".join(each.incident.facts)
+        hint = each.wishes[0] if each.wishes else "find out who moved it: the ledger decides, aliases follow"
+        yield False, f"repaired, and recorded as {each.incident.id}: {facts}", hint
+    if not repaired:
         yield True, f"aliases follow the ledger (projected to event {here.ledger.cursor(SINK)})", ""
 
 
@@ -154,6 +148,14 @@ def _schedules(here: Tidegate) -> Look:
         yield True, f"{len(found)} schedules, no run recorded ahead of the clock", ""
 
 
+def _sinks(here: Tidegate) -> Look:
+    for each in standings(here):
+        told = f"{each.sink} was told up to event {each.sequence}"
+        again = "reconcile" if each.sink == SINK else f"outbox drain {each.sink}"
+        hint = f"tidegate {again} --as NAME" if each.error else ""
+        yield not each.error, f"{told}; {each.error}" if each.error else told, hint
+
+
 _LOOKS: dict[str, Callable[[Tidegate], Look]] = {
     "tools": _tools,
     "keys": _keys,
@@ -165,4 +167,5 @@ _LOOKS: dict[str, Callable[[Tidegate], Look]] = {
     "features": _features,
     "registry": _registry,
     "schedules": _schedules,
+    "sinks": _sinks,
 }

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from tidegate.adapters.shared.files import sweep
+from tidegate.application.outbox import tell
 from tidegate.application.platform import Acting
 from tidegate.application.projection import drain
 from tidegate.bootstrap import Tidegate
@@ -56,8 +57,13 @@ class Service:
     acting: Acting
 
     def done(self) -> None:
-        """Have the effects of what was committed."""
-        drain(self.platform)
+        """Have the effects of what was committed, and tell the sinks; what is down is told later, and says so there.
+
+        Raises:
+            DependencyFailed: the registry is down; the step may be tried again.
+        """
+        drain(self.platform, self.acting)
+        tell(self.platform)
 
 
 def service(name: str, on_behalf_of: str | None = None, key: str | None = None) -> Service:

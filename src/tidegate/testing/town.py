@@ -358,6 +358,8 @@ class Town:
             self.scored(period, 4, "canary")
         self.analysed("2013-04", 4, "inconclusive", "unclear").analysed("2013-05", 4, "inconclusive", "waits")
         self.asked(4, "canary", "prod")
+        incident = {"id": "I-1", "model": MODEL, "kind": "registry", "facts": [self.words]}
+        self.say(EventType.REGISTRY_REPAIRED, "s-6", incident)
         self.restated("2013-01", f"{MODEL}/1", f"{MODEL}/2").with_number()
         return self.monitored("2013-04", "R-2", "inconclusive")
 

@@ -8,15 +8,16 @@ short is found again; the version is created last, so a version that exists is w
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
 from tidegate.adapters.mlflow_registry.client import MlflowStore
+from tidegate.adapters.mlflow_registry.said import STAGE, StageAlias, StageTag
 from tidegate.adapters.shared.files import read_artifact
-from tidegate.application.ports import ModelSpec, Registered, Trained
+from tidegate.application.ports import Difference, ModelSpec, Registered, Trained
 from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.evidence import Measure
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-KEY, ARTIFACT, STAGE = "tidegate.training_key", "tidegate.artifact", "tidegate.stage"
+KEY, ARTIFACT = "tidegate.training_key", "tidegate.artifact"
 #: MLflow takes at most this many parameters or tags in one call.
 _AT_ONCE = 100
 
@@ -90,47 +91,59 @@ class MlflowRegistry:
             read_artifact(path, artifact_digest)
             return path
 
-    def project(self, model: str, stages: Mapping[int, str]) -> tuple[str, ...]:
-        """Make aliases and stage tags say what ``stages`` says; return a sentence per difference found.
+    def differences(self, model: str, known: Sequence[Mapping[int, str]]) -> tuple[Difference, ...]:
+        """Return every alias and stage tag that says what none of ``known`` says; change nothing.
 
         Aliases that are none of ours are left alone.
 
         Raises:
+            DependencyFailed: MLflow cannot be used, or lacks a version that is known now.
+        """
+        if self._unborn(known[-1]):
+            return ()
+        with self._store.client() as client:
+            said = self._said(client, model, known[-1])
+        return tuple(each.difference(model, known[-1]) for each in said if not each.said_by(known))
+
+    def project(
+        self, model: str, stages: Mapping[int, str], known: Sequence[Mapping[int, str]] = ()
+    ) -> tuple[Difference, ...]:
+        """Make aliases and stage tags say what ``stages`` says; return what said neither that nor any of ``known``.
+
+        Raises:
             DependencyFailed: MLflow cannot be used, or lacks a version that ``stages`` names.
         """
-        if not stages and self._store.database is not None and not self._store.database.exists():
+        if self._unborn(stages):
             return ()
         with self._store.client() as client, self._store.lock():
-            versions = {int(version.version): version for version in _versions(client, model)}
-            if missing := sorted(set(stages) - set(versions)):
-                raise DependencyFailed(
-                    "registry-version-missing",
-                    f"got no version {', '.join(map(str, missing))} of {model} in MLflow, "
-                    "expected what the ledger holds",
-                    "somebody deleted it there: restore MLflow's store from a backup",
-                    model=model,
-                )
-            found = [
-                _set_tag(client, model, versions[number], stages.get(number)) for number in sorted(versions)
-            ]
-            if versions:
-                held = client.get_registered_model(model).aliases
-                found += [self._set_alias(client, model, alias, held, stages) for alias in self._aliases]
-            return tuple(sentence for sentence in found if sentence)
+            off = [each for each in self._said(client, model, stages) if not each.said_by([stages])]
+            for each in off:
+                each.mend(client, model, stages)
+        return tuple(each.difference(model, stages) for each in off if not each.said_by(known))
 
-    def _set_alias(
-        self, client: MlflowClient, model: str, alias: str, held: Mapping[str, Any], stages: Mapping[int, str]
-    ) -> str:
-        wanted = max((number for number, stage in stages.items() if stage == alias), default=None)
-        got = int(held[alias]) if alias in held else None
-        if got == wanted:
-            return ""
-        if wanted is None:
-            client.delete_registered_model_alias(model, alias)
-            return f"the alias {alias} of {model} pointed at version {got}, now it is removed"
-        client.set_registered_model_alias(model, alias, str(wanted))
-        pointed = "was absent" if got is None else f"pointed at version {got}"
-        return f"the alias {alias} of {model} {pointed}, now it points at version {wanted}"
+    def _unborn(self, stages: Mapping[int, str]) -> bool:
+        """Say whether there is no store yet, and need not be one."""
+        return not stages and self._store.database is not None and not self._store.database.exists()
+
+    def _said(
+        self, client: MlflowClient, model: str, stages: Mapping[int, str]
+    ) -> list[StageTag | StageAlias]:
+        """Return what MLflow says now: a tag a version, and every alias of ours."""
+        versions = {int(version.version): version.tags.get(STAGE) for version in _versions(client, model)}
+        if missing := sorted(set(stages) - set(versions)):
+            raise DependencyFailed(
+                "registry-version-missing",
+                f"got no version {', '.join(map(str, missing))} of {model} in MLflow, "
+                "expected what the ledger holds",
+                "somebody deleted it there: restore MLflow's store from a backup",
+                model=model,
+            )
+        if not versions:
+            return []
+        held = client.get_registered_model(model).aliases
+        tags = [StageTag(number, versions[number]) for number in sorted(versions)]
+        aliases = [StageAlias(alias, int(held[alias]) if alias in held else None) for alias in self._aliases]
+        return [*tags, *aliases]
 
     def _run(self, client: MlflowClient, model: ModelSpec, training_key: str) -> Run:
         """Return the run of this training: the one begun before, or a new one."""
@@ -235,15 +248,3 @@ def _version(client: MlflowClient, model: str, training_key: str) -> ModelVersio
     """Return the first version of this training."""
     same = [version for version in _versions(client, model) if version.tags.get(KEY) == training_key]
     return min(same, key=lambda version: int(version.version), default=None)
-
-
-def _set_tag(client: MlflowClient, model: str, version: ModelVersion, stage: str | None) -> str:
-    got, number = version.tags.get(STAGE), version.version
-    if got == stage:
-        return ""
-    if stage is None:
-        client.delete_model_version_tag(model, str(number), STAGE)
-        return f"version {number} of {model} was tagged {got}, now it carries no stage"
-    client.set_model_version_tag(model, str(number), STAGE, stage)
-    was = f"tagged {got}" if got else "not tagged"
-    return f"version {number} of {model} was {was}, now it is tagged {stage}"

@@ -52,7 +52,7 @@ def write_whole(path: Path, body: bytes, mode: int = 0o644) -> Path:
     Raises:
         DependencyFailed: the disk is full, or cannot be written; nothing half-written is left.
     """
-    with _told(path, len(body)):
+    with told(path, len(body)):
         if path.exists() and not stat.S_IMODE(path.stat().st_mode) & ~mode and path.read_bytes() == body:
             return path
         with partial(path) as part:
@@ -117,7 +117,7 @@ def sweep(folder: Path, now: datetime) -> tuple[Path, ...]:
 
 
 @contextmanager
-def _told(path: Path, size: int) -> Iterator[None]:
+def told(path: Path, size: int) -> Iterator[None]:
     """Turn what the operating system says of a file it did not take into one sentence."""
     try:
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, fields
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,7 @@ from tidegate.adapters.sql_record.engine import (
     migrate,
     revision,
 )
-from tidegate.application.ports import Clock, Entropy
+from tidegate.application.ports import Clock, Delivery, Entropy
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import Draft, Event, Head, commitment, open_body, seal
@@ -206,33 +207,55 @@ class SqlLedger:
         Raises:
             DependencyFailed: it is there, and its key does not open it.
         """
+        found = self.salted(commitment)
+        return found[1] if found else None
+
+    def salted(self, commitment: str) -> tuple[str, str] | None:
+        """Return the salt and the text behind a commitment, or None where it was erased.
+
+        Raises:
+            DependencyFailed: it is there, and its key does not open it.
+        """
         with explained("read a text"), self.engine.connect() as connection:
             return texts.read(connection, commitment)
 
-    def salted(self, commitment: str) -> tuple[str, str] | None:
-        """Return the salt and the text behind a commitment, or None where it was erased."""
-        query = sa.select(tables.texts.c.salt, tables.texts.c.body).where(
-            tables.texts.c.commitment == commitment
-        )
-        with explained("read a text"), self.engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
-        return (row.salt, row.body) if row else None
-
     def cursor(self, sink: str) -> int:
         """Return the sequence up to which ``sink`` has had its effects."""
-        query = sa.select(tables.cursors.c.sequence).where(tables.cursors.c.sink == sink)
-        with explained("read a cursor"), self.engine.connect() as connection:
-            return int(connection.execute(query).scalar() or 0)
+        return self.delivery(sink).sequence
 
     def advance(self, sink: str, sequence: int) -> None:
         """Note that ``sink`` has had its effects up to ``sequence``; never moves back."""
+        with self._moving() as connection:
+            forward = _upsert(tables.cursors, forward=True)
+            connection.execute(forward, {"sink": sink, **asdict(Delivery(sequence))})
+
+    def delivery(self, sink: str) -> Delivery:
+        """Return how ``sink`` stands."""
+        with explained("read a cursor"), self.engine.connect() as connection:
+            return _delivery(connection, sink)
+
+    def failed(self, sink: str, error: str, retry_at: str) -> None:
+        """Note that ``sink`` could not be told, why, and until when it is left alone."""
+        with self._moving() as connection:
+            before = _delivery(connection, sink)
+            now = Delivery(before.sequence, before.failures + 1, error, retry_at)
+            note = _upsert(tables.cursors)
+            connection.execute(note, {"sink": sink, **asdict(now)})
+
+    def rewind(self, sink: str, sequence: int) -> None:
+        """Have ``sink`` told again what came after ``sequence``."""
+        back = sa.and_(tables.cursors.c.sink == sink, tables.cursors.c.sequence > sequence)
+        with self._moving() as connection:
+            connection.execute(sa.update(tables.cursors).where(back).values(**asdict(Delivery(sequence))))
+
+    @contextmanager
+    def _moving(self) -> Iterator[sa.Connection]:
         with (
             explained("move a cursor"),
             self.engine.connect().execution_options(tidegate_write=True) as connection,
             connection.begin(),
         ):
-            forward = _upsert(tables.cursors, forward=True)
-            connection.execute(forward, {"sink": sink, "sequence": sequence})
+            yield connection
 
     def verify(self) -> tuple[str, ...]:
         """Return one sentence per fault found; empty means sound."""
@@ -283,6 +306,13 @@ def _upsert(table: sa.Table, *, forward: bool = False) -> sa.TextClause:
 
 def _quoted(names: Sequence[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
+
+
+def _delivery(connection: sa.Connection, sink: str) -> Delivery:
+    names = [field.name for field in fields(Delivery)]
+    query = sa.select(*(tables.cursors.c[name] for name in names)).where(tables.cursors.c.sink == sink)
+    row = connection.execute(query).mappings().one_or_none()
+    return Delivery(**row) if row else Delivery()
 
 
 def copies(event: Event) -> dict[str, object]:

@@ -60,12 +60,15 @@ text_keys = sa.Table(
     sa.Column("key", sa.Text, nullable=False),
 )
 
-#: How far each sink's effects have come along the chain.
+#: How far each sink's effects have come along the chain, and what went wrong since.
 cursors = sa.Table(
     "cursors",
     metadata,
     sa.Column("sink", sa.Text, primary_key=True),
     sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("failures", sa.BigInteger, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("retry_at", sa.Text, nullable=False),
 )
 
 _TYPES: Mapping[Any, type[sa.types.TypeEngine[Any]]] = {str: sa.Text, int: sa.BigInteger, bool: sa.Boolean}

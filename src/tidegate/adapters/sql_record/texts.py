@@ -24,8 +24,8 @@ def keep(connection: sa.Connection, entropy: Entropy, row: TextRow, salt: str, t
     connection.execute(sa.insert(tables.texts).values(kept))
 
 
-def read(connection: sa.Connection, commitment: str) -> str | None:
-    """Return a text, or None where it was erased.
+def read(connection: sa.Connection, commitment: str) -> tuple[str, str] | None:
+    """Return a text's salt and the text, or None where it was erased.
 
     Raises:
         DependencyFailed: it is there, and its key does not open it.
@@ -34,7 +34,7 @@ def read(connection: sa.Connection, commitment: str) -> str | None:
     joined = joined.outerjoin(tables.text_keys, tables.text_keys.c.subject == _owners.c.subject)
     query = sa.select(tables.text_keys.c.key, tables.texts.c.sealed).select_from(joined)
     row = connection.execute(query.where(tables.texts.c.commitment == commitment)).one_or_none()
-    return _opened(row.key, commitment, row.sealed)[1] if row else None
+    return _opened(row.key, commitment, row.sealed) if row else None
 
 
 def shred(connection: sa.Connection, entropy: Entropy, commitments: Sequence[str]) -> None:

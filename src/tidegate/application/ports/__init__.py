@@ -7,6 +7,7 @@ rows and passes it on, it never looks inside.
 from tidegate.application.ports.data import Batches, Contracts, DataGate, Segment, Table
 from tidegate.application.ports.machine import Clock, Entropy, Signer, Verifier
 from tidegate.application.ports.models import (
+    Difference,
     Entities,
     Features,
     Frame,
@@ -21,7 +22,8 @@ from tidegate.application.ports.models import (
     Untested,
     Windows,
 )
-from tidegate.application.ports.record import Ledger, Notes, StateReader, Transaction
+from tidegate.application.ports.outbox import Sink
+from tidegate.application.ports.record import Delivery, Ledger, Notes, StateReader, Transaction
 from tidegate.application.ports.running import Schedules, Turns
 from tidegate.application.ports.watching import Comparison, Expressions, MonitorResult, Monitors, Policies
 
@@ -31,6 +33,8 @@ __all__ = [
     "Comparison",
     "Contracts",
     "DataGate",
+    "Delivery",
+    "Difference",
     "Entities",
     "Entropy",
     "Expressions",
@@ -50,6 +54,7 @@ __all__ = [
     "Scorer",
     "Segment",
     "Signer",
+    "Sink",
     "StateReader",
     "Table",
     "Trained",

@@ -117,6 +117,19 @@ class Registered:
     uri: str
 
 
+@dataclass(frozen=True)
+class Difference:
+    """Something that the registry says and the ledger does not.
+
+    ``alias`` is the alias it is about and ``version`` what that pointed at (0: it was gone). Where it is a
+    version's stage tag, ``alias`` is empty and ``version`` the one that carries it.
+    """
+
+    alias: str
+    version: int
+    sentence: str
+
+
 class Models(Protocol):
     """The team's model folders."""
 
@@ -277,8 +290,24 @@ class Registry(Protocol):
         """
         ...
 
-    def project(self, model: str, stages: Mapping[int, str]) -> tuple[str, ...]:
-        """Make aliases and stage tags say what ``stages`` says; return a sentence per difference found."""
+    def differences(self, model: str, known: Sequence[Mapping[int, str]]) -> tuple[Difference, ...]:
+        """Return every alias and stage tag that says what none of ``known`` says; change nothing.
+
+        ``known`` are the model's stages by version as the ledger had them, one after the other; the last is now.
+
+        Raises:
+            DependencyFailed: the registry is down, or lacks a version that is known now.
+        """
+        ...
+
+    def project(
+        self, model: str, stages: Mapping[int, str], known: Sequence[Mapping[int, str]] = ()
+    ) -> tuple[Difference, ...]:
+        """Make aliases and stage tags say what ``stages`` says; return what said neither that nor any of ``known``.
+
+        Raises:
+            DependencyFailed: the registry is down, or lacks a version that ``stages`` names.
+        """
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -11,6 +12,20 @@ from tidegate.domain.events import Draft, Event, Head
 from tidegate.domain.state import Row
 
 R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How a sink stands: up to which event it was told, and what went wrong since.
+
+    ``failures`` counts how often in a row, ``error`` says what happened last, and until ``retry_at`` (empty: at
+    once) nobody tries again by themselves.
+    """
+
+    sequence: int = 0
+    failures: int = 0
+    error: str = ""
+    retry_at: str = ""
 
 
 class StateReader(Protocol):
@@ -88,7 +103,22 @@ class Ledger(Protocol):
         ...
 
     def advance(self, sink: str, sequence: int) -> None:
-        """Note that ``sink`` has had its effects up to ``sequence``; never moves back."""
+        """Note that ``sink`` has had its effects up to ``sequence``; never moves back.
+
+        Where it moves on, what had gone wrong is over.
+        """
+        ...
+
+    def delivery(self, sink: str) -> Delivery:
+        """Return how ``sink`` stands; one that was never told anything stands at 0."""
+        ...
+
+    def failed(self, sink: str, error: str, retry_at: str) -> None:
+        """Note that ``sink`` could not be told, why, and until when it is left alone; its cursor stays."""
+        ...
+
+    def rewind(self, sink: str, sequence: int) -> None:
+        """Have ``sink`` told again what came after ``sequence``: the one way back, and never a way forward."""
         ...
 
     def verify(self) -> tuple[str, ...]:

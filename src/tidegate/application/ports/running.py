@@ -35,10 +35,11 @@ class Schedules(Protocol):
 class Turns(Protocol):
     """One holder at a time, over all processes that share a ledger."""
 
-    def take(self, name: str) -> AbstractContextManager[bool]:
-        """Hold the turn of this name while the context lasts; yield False, at once, where another holds it.
+    def take(self, name: str, wait: float = 0.0) -> AbstractContextManager[bool]:
+        """Hold the turn of this name while the context lasts; yield False where another holds it.
 
-        A turn ends with its holder, however that one ends.
+        By default that is said at once; else after ``wait`` seconds in which the other did not end. A turn ends
+        with its holder, however that one ends.
 
         Raises:
             DependencyFailed: nobody can tell whose turn it is.

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -18,15 +19,18 @@ from tidegate.entrypoints.cli import (
     create,
     data,
     deciding,
+    history,
     models,
+    outbox,
     people,
     policy,
+    reconcile,
     rollout,
     schedule,
     texts,
     work,
 )
-from tidegate.entrypoints.cli.common import err, out
+from tidegate.entrypoints.cli.common import err, out, tell_sinks
 
 app = typer.Typer(
     name="tidegate",
@@ -44,6 +48,7 @@ app.add_typer(create.model, name="model", rich_help_panel="Start")
 app.command(rich_help_panel="See")(work.status)
 app.command(rich_help_panel="See")(models.why)
 app.command(rich_help_panel="See")(bundle.packet)
+app.command(rich_help_panel="See")(history.prod)
 app.command(rich_help_panel="See")(rollout.canary)
 app.command(rich_help_panel="See")(rollout.rehearse)
 app.command(rich_help_panel="See")(work.log)
@@ -75,6 +80,8 @@ app.command("open", rich_help_panel="Work")(work.open_)
 app.command(rich_help_panel="Work")(work.run)
 app.command(rich_help_panel="Work")(work.demo)
 app.add_typer(schedule.schedule, name="schedule", rich_help_panel="Work")
+app.command(rich_help_panel="Work")(reconcile.reconcile)
+app.add_typer(outbox.outbox, name="outbox", rich_help_panel="Work")
 
 
 def _version(wanted: bool) -> None:
@@ -92,26 +99,46 @@ def tidegate(
     """Models rise through gates that open on evidence, policy and people."""
 
 
+#: How a command ends that somebody stopped; they are not kept waiting.
+STOPPED = 130
+
+
 def main() -> None:
-    """Run a command; print one sentence for whatever goes wrong."""
+    """Run a command; print one sentence for whatever goes wrong. Then tell the sinks what it did.
+
+    What comes of that is not the command's outcome: what it did is done.
+    """
+    code = _guarded(_command)
+    if code != STOPPED:
+        _guarded(tell_sinks)
+    sys.exit(code)
+
+
+def _command() -> None:
+    app(standalone_mode=False)
+    sys.stdout.flush()
+
+
+def _guarded(act: Callable[[], object]) -> int:
+    """Do something, print one sentence for whatever goes wrong, and return the exit code."""
+    code = 0
     try:
-        app(standalone_mode=False)
+        act()
     except TidegateError as error:
         _explain(error)
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except typer.Exit as done:
-        sys.exit(done.exit_code)
+        code = done.exit_code
     except typer.TyperException as usage:
         if usage.format_message():  # empty where Typer has just printed the whole help
             hint = "tidegate --help, or tidegate COMMAND --help"
             _explain(BadInput("usage", " ".join(usage.format_message().split()), hint))
-        sys.exit(2)
+        code = 2
     except (typer.Abort, KeyboardInterrupt):
         err.print("stopped; what was committed stays, run the command again to go on")
-        sys.exit(130)
+        code = STOPPED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing more to say
-        sys.exit(0)
     except (
         Exception
     ) as error:  # the last door: a fault of ours is a sentence too, with the way to its traceback
@@ -122,10 +149,11 @@ def main() -> None:
             _explain(
                 DependencyFailed("disk-full", "got no space left on the disk, expected room to write", hint)
             )
-            sys.exit(3)
+            return 3
         err.print(f"error: {type(error).__name__}: {error}", markup=False)
         err.print("  next: this is a fault in Tidegate; run again with TIDEGATE_DEBUG=1 for its traceback")
-        sys.exit(3)
+        code = 3
+    return code
 
 
 def _explain(error: TidegateError) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegate.application import timeline
+from tidegate.application.outbox import tell
 from tidegate.application.platform import Acting
 from tidegate.application.projection import drain
 from tidegate.bootstrap import Tidegate
@@ -47,6 +48,7 @@ def acting(
 ) -> Acting:
     """Authenticate whoever acts, and have outstanding effects first."""
     who = here.act(name, key=key, on_behalf_of=on_behalf_of)
+    _ACTED.append(here)
     after(here, acted=False)
     return who
 
@@ -75,13 +77,32 @@ def after(here: Tidegate, acted: bool = True) -> None:
         DependencyFailed: the disk is full, and the command has not acted yet: it could not either.
     """
     try:
-        drain(here)
+        found = drain(here, here.who)
     except DependencyFailed as failed:
         if failed.code == "disk-full" and not acted:
             raise
         err.print(
             f"recorded, but not told to the registry yet: {failed.sentence}; the next command tries again"
         )
+        return
+    for each in found.repairs:
+        facts = "; ".join(each.incident.facts)
+        err.print(f"incident {each.incident.id}: {facts}; repaired, see `tidegate reconcile`", markup=False)
+
+
+#: On what somebody acts in this command: whoever is to be told of it is told at its end.
+_ACTED: list[Tidegate] = []
+
+
+def tell_sinks() -> None:
+    """Tell the sinks what this command did, once it has said so: nobody waits for one that is down."""
+    while _ACTED:
+        for told in tell(_ACTED.pop()):
+            if told.error:
+                err.print(
+                    f"recorded, but not told to {told.sink} yet: {told.error}; see `tidegate outbox`",
+                    markup=False,
+                )
 
 
 def say(data: Any, as_json: bool, render: Callable[[], None]) -> None:

@@ -13,7 +13,20 @@ from tidegate.application.standing import lifecycle
 from tidegate.application.status import status as read_status
 from tidegate.application.timeline import sentence
 from tidegate.domain.errors import BadInput, DependencyFailed
-from tidegate.entrypoints.cli.common import As, AsJson, acting, out, platform, reading, say, table
+from tidegate.entrypoints.cli.common import (
+    As,
+    AsJson,
+    acting,
+    out,
+    platform,
+    printable,
+    reading,
+    say,
+    table,
+)
+
+#: How many incidents `status` names.
+LATEST = 3
 
 
 def open_(as_json: AsJson = False) -> None:
@@ -75,8 +88,8 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
             out.print(f"held: {model}: a review that must not be missed is overdue, nothing goes up (P9)")
         if not waiting["approvals"] and not waiting["reviews"]:
             out.print("nothing waits for anybody")
-        for line in (*_gaps(found), *_clockwork(found)):
-            out.print(line, markup=False)
+        for line in (*_gaps(found), *_clockwork(found), *_outside(found)):
+            out.print(printable(line), markup=False)
 
     say(found, as_json, render)
 
@@ -111,6 +124,21 @@ def _gaps(found: dict[str, Any]) -> list[str]:
     if found["gaps_fault"] and found["gaps_fault"] != found["schedules_fault"]:
         return [f"gaps cannot be told: {found['gaps_fault']}"]
     return [f"{item['model']} {item['period']}: {item['gap']}" for item in found["gaps"]]
+
+
+def _outside(found: dict[str, Any]) -> list[str]:
+    """Return what people are told of the world outside: who was not told, and what was changed by another hand."""
+    lines = [
+        f"not told to {each['sink']} yet: {each['behind']} events; {each['error']}"
+        for each in found["sinks"]
+        if each["error"]
+    ]
+    latest = found["incidents"][:LATEST]
+    lines += [
+        f"incident {each['id']} on {each['occurred_at'][:10]}: {'; '.join(each['facts'])}" for each in latest
+    ]
+    more = len(found["incidents"]) - len(latest)
+    return lines + ([f"and {more} incidents before; `tidegate status --json` has all"] if more else [])
 
 
 def log(

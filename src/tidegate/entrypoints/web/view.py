@@ -11,6 +11,7 @@ from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import EventType
 from tidegate.domain.state import FeatureViewRow, PolicyRow
 from tidegate.entrypoints.web.data import Dataset, datasets, views
+from tidegate.entrypoints.web.incidents import Incident, incidents
 from tidegate.entrypoints.web.models import Denied, Model, models, refused_elsewhere
 from tidegate.entrypoints.web.monitors import Run, runs
 from tidegate.entrypoints.web.record import Record
@@ -40,6 +41,7 @@ class Desk:
     decided: tuple[Decided, ...]
     schedules: tuple[Scheduled, ...]
     schedules_fault: str
+    incidents: tuple[Incident, ...]
     months: tuple[Month, ...]
 
     @property
@@ -95,6 +97,7 @@ def build(
         decided=decided(record),
         schedules=planned,
         schedules_fault=fault,
+        incidents=incidents(record),
         months=months(record),
     )
 

@@ -8,7 +8,7 @@ from threading import Event as Signal
 
 import pytest
 
-from tidegate.application.ports import Clock, Ledger
+from tidegate.application.ports import Clock, Delivery, Ledger
 from tidegate.domain.canonical import NO_DIGEST, canonical, sha256
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import Draft, EventType, Head, commitment
@@ -377,6 +377,45 @@ class LedgerContract:
             assert subject.cursor("aliases") == 3
         subject.advance("aliases", 5)
         assert (subject.cursor("aliases"), subject.cursor("other")) == (5, 0)
+        assert subject.verify() == ()
+
+    def test_the_chain_ends_where_its_last_event_says(self, subject: Ledger) -> None:
+        assert subject.head() == Head()
+        with subject.transaction() as tx:
+            tx.append(note("a"))
+            last = tx.append(note("b"))
+        assert subject.head() == Head(last.sequence, last.hash)
+
+    def test_what_went_wrong_is_kept_with_the_cursor_until_it_moves_on(self, subject: Ledger) -> None:
+        assert subject.delivery("webhook") == Delivery()
+        with subject.transaction() as tx:
+            for _ in range(5):
+                tx.append(note("a"))
+        subject.failed("webhook", "got no answer", "2020-01-01T00:00:10Z")
+        subject.failed("webhook", "got status 503", "2020-01-01T00:01:00Z")
+        assert subject.delivery("webhook") == Delivery(0, 2, "got status 503", "2020-01-01T00:01:00Z")
+        assert subject.delivery("other") == Delivery()
+        subject.advance("webhook", 3)
+        assert subject.delivery("webhook") == Delivery(3)
+        subject.failed("webhook", "got status 503", "")
+        subject.advance("webhook", 3)
+        assert subject.delivery("webhook") == Delivery(3, 1, "got status 503", "")
+        assert subject.verify() == ()
+
+    def test_only_a_rewind_moves_a_cursor_back_and_it_never_moves_one_on(self, subject: Ledger) -> None:
+        with subject.transaction() as tx:
+            for _ in range(5):
+                tx.append(note("a"))
+        subject.advance("webhook", 4)
+        subject.failed("webhook", "got status 503", "2020-01-01T00:01:00Z")
+        subject.rewind("webhook", 5)
+        assert subject.delivery("webhook") == Delivery(4, 1, "got status 503", "2020-01-01T00:01:00Z")
+        subject.rewind("webhook", 2)
+        assert subject.delivery("webhook") == Delivery(2)
+        subject.rewind("other", 2)
+        assert subject.delivery("other") == Delivery()
+        subject.advance("webhook", 5)
+        assert subject.cursor("webhook") == 5
         assert subject.verify() == ()
 
     def test_payloads_are_canonical(self, subject: Ledger) -> None:

@@ -107,12 +107,65 @@ class RegistryContract:
         assert subject.project(model.name, {1: "prod", 2: "retired"})
         assert subject.project(model.name, {1: "prod", 2: "retired"}) == ()
 
+    def test_what_the_ledger_said_before_is_no_difference(
+        self, subject: Registry, model: ModelSpec, trained: Trained
+    ) -> None:
+        for key in ("key-1", "key-2"):
+            subject.register(model, trained, key, {})
+        before, then, now = {1: "prod"}, {1: "prod", 2: "canary"}, {1: "retired", 2: "prod"}
+        subject.project(model.name, before)
+        assert subject.differences(model.name, [before, then, now]) == ()
+        assert subject.differences(model.name, [now])
+        assert subject.project(model.name, now, [before, then]) == ()
+        assert subject.differences(model.name, [now]) == ()
+
+    def test_looking_for_differences_changes_nothing(
+        self, subject: Registry, model: ModelSpec, trained: Trained
+    ) -> None:
+        for key in ("key-1", "key-2"):
+            subject.register(model, trained, key, {})
+        subject.project(model.name, {1: "prod", 2: "canary"})
+        wanted = {1: "canary", 2: "prod"}
+        found = subject.differences(model.name, [wanted])
+        assert {(each.alias, each.version) for each in found} == {
+            ("", 1),
+            ("", 2),
+            ("canary", 2),
+            ("prod", 1),
+        }
+        assert subject.differences(model.name, [wanted]) == found
+        assert subject.project(model.name, wanted) == found
+
+    def test_an_alias_that_is_gone_is_a_difference_on_no_version(
+        self, subject: Registry, model: ModelSpec, trained: Trained
+    ) -> None:
+        subject.register(model, trained, "key-1", {})
+        subject.project(model.name, {1: "candidate"})
+        (tag, alias) = subject.differences(model.name, [{1: "prod"}])
+        assert (tag.alias, tag.version) == ("", 1)
+        assert (alias.alias, alias.version) == ("prod", 0)
+        assert f"the alias prod of {model.name} was" in alias.sentence
+
+    def test_a_version_that_the_ledger_does_not_know_is_to_carry_no_stage(
+        self, subject: Registry, model: ModelSpec, trained: Trained
+    ) -> None:
+        for key in ("key-1", "key-2"):
+            subject.register(model, trained, key, {})
+        assert subject.differences(model.name, [{}]) == ()
+        subject.project(model.name, {1: "candidate"})
+        assert subject.differences(model.name, [{1: "candidate"}]) == ()
+        subject.project(model.name, {1: "candidate", 2: "staging"})
+        assert {each.alias for each in subject.differences(model.name, [{1: "candidate"}])} == {"", "staging"}
+
     def test_projecting_a_version_the_registry_lost_is_a_failed_dependency(
         self, subject: Registry, model: ModelSpec, trained: Trained
     ) -> None:
         subject.register(model, trained, "key-1", {})
         with pytest.raises(DependencyFailed) as failure:
             subject.project(model.name, {1: "prod", 2: "staging"})
+        assert failure.value.code == "registry-version-missing"
+        with pytest.raises(DependencyFailed) as failure:
+            subject.differences(model.name, [{1: "prod"}, {1: "prod", 2: "staging"}])
         assert failure.value.code == "registry-version-missing"
 
     def test_versions_of_two_models_are_counted_apart(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,6 +54,12 @@ class SchedulesContract:
         assert subject.following(MONTHLY, slot) == MARCH.replace(hour=6)
 
 
+def held_for(turns: Turns, wait: float) -> bool:
+    """Say whether the turn was had."""
+    with turns.take("score", wait) as mine:
+        return mine
+
+
 class TurnsContract:
     """Subclass it, give it a ``subject`` and an ``other`` that shares its turns, and it runs."""
 
@@ -70,6 +78,20 @@ class TurnsContract:
     def test_nor_does_the_same_holder_have_it_twice(self, subject: Turns) -> None:
         with subject.take("score") as first, subject.take("score") as second:
             assert (first, second) == (True, False)
+
+    def test_who_waits_has_the_turn_once_the_other_ends(self, subject: Turns, other: Turns) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            with subject.take("score"):
+                waiting = pool.submit(held_for, other, 30.0)
+                with pytest.raises(TimeoutError):
+                    waiting.result(timeout=0.3)
+            assert waiting.result(timeout=30)
+
+    def test_who_waited_in_vain_is_told_so(self, subject: Turns, other: Turns) -> None:
+        begun = time.monotonic()
+        with subject.take("score"), other.take("score", wait=0.2) as theirs:
+            assert not theirs
+        assert time.monotonic() - begun >= 0.2
 
     def test_a_turn_that_ended_is_free(self, subject: Turns, other: Turns) -> None:
         with subject.take("score"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
-from tidegate.application.ports import Clock, Entropy
+from tidegate.application.ports import Clock, Delivery, Entropy
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import Draft, Event, Head, commitment, open_body, seal
 from tidegate.domain.fold import StateView, changes, replay
@@ -23,7 +23,7 @@ class Contents:
     events: list[Event] = field(default_factory=list)
     state: State = field(default_factory=State)
     texts: dict[str, tuple[str, str]] = field(default_factory=dict)
-    cursors: dict[str, int] = field(default_factory=dict)
+    cursors: dict[str, Delivery] = field(default_factory=dict)
 
     def copy(self) -> Contents:
         """Return contents to work on: rows and events never change, so one level is enough."""
@@ -147,14 +147,35 @@ class MemoryLedger:
 
     def cursor(self, sink: str) -> int:
         """Return the sequence up to which ``sink`` has had its effects."""
-        return self.store.contents.cursors.get(sink, 0)
+        return self.delivery(sink).sequence
 
     def advance(self, sink: str, sequence: int) -> None:
         """Note that ``sink`` has had its effects up to ``sequence``; never moves back."""
         with self._writing():
-            contents = self.store.contents.copy()
-            contents.cursors[sink] = max(sequence, contents.cursors.get(sink, 0))
-            self.store.contents = contents
+            if sequence > self.cursor(sink):
+                self._stand(sink, Delivery(sequence))
+
+    def delivery(self, sink: str) -> Delivery:
+        """Return how ``sink`` stands."""
+        return self.store.contents.cursors.get(sink, Delivery())
+
+    def failed(self, sink: str, error: str, retry_at: str) -> None:
+        """Note that ``sink`` could not be told, why, and until when it is left alone."""
+        with self._writing():
+            before = self.delivery(sink)
+            now = replace(before, failures=before.failures + 1, error=error, retry_at=retry_at)
+            self._stand(sink, now)
+
+    def rewind(self, sink: str, sequence: int) -> None:
+        """Have ``sink`` told again what came after ``sequence``."""
+        with self._writing():
+            if sequence < self.cursor(sink):
+                self._stand(sink, Delivery(sequence))
+
+    def _stand(self, sink: str, delivery: Delivery) -> None:
+        contents = self.store.contents.copy()
+        contents.cursors[sink] = delivery
+        self.store.contents = contents
 
     def verify(self) -> tuple[str, ...]:
         """Return one sentence per fault found; empty means sound."""

@@ -139,6 +139,7 @@ class FakePlatform:
         self.expressions: ports.Expressions = FakeExpressions()
         self.schedules: ports.Schedules = FakeSchedules()
         self.turns: ports.Turns = FakeTurns()
+        self.sinks: tuple[ports.Sink, ...] = ()
         self._policies: tuple[Policy, ...] = ()
         if store is None:
             opening = {"clock": "simulated", "assurance": "local", "administrator": "p-1"}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Lock
 
 from tidegate.domain.schedule import Schedule
 
@@ -29,17 +30,16 @@ class FakeSchedules:
 
 @dataclass
 class FakeTurns:
-    """Two that are to exclude each other share ``held``."""
+    """Two that are to exclude each other share ``held``, a lock by name."""
 
-    held: set[str] = field(default_factory=set)
+    held: dict[str, Lock] = field(default_factory=dict)
 
     @contextmanager
-    def take(self, name: str) -> Iterator[bool]:
-        if name in self.held:
-            yield False
-            return
-        self.held.add(name)
+    def take(self, name: str, wait: float = 0.0) -> Iterator[bool]:
+        lock = self.held.setdefault(name, Lock())
+        mine = lock.acquire(timeout=wait)
         try:
-            yield True
+            yield mine
         finally:
-            self.held.discard(name)
+            if mine:
+                lock.release()

@@ -30,6 +30,9 @@ GAINED = (
     ("approvals", "conditions", sa.Text, "{}"),
     ("approvals", "revoked", sa.Boolean, False),
     ("reviews", "kind", sa.Text, "finding"),
+    ("cursors", "failures", sa.BigInteger, 0),
+    ("cursors", "error", sa.Text, ""),
+    ("cursors", "retry_at", sa.Text, ""),
 )
 
 #: Tables that are new: their key's columns, then the others.
