@@ -20,7 +20,8 @@ from tidegate.adapters.turns import FileTurns
 from tidegate.application.follow import follow
 from tidegate.application.lawfulness import unlawful
 from tidegate.application.ports import MonitorResult, Segment
-from tidegate.application.promote import climb, resolve
+from tidegate.application.promote import climb
+from tidegate.application.resolve import resolve
 from tidegate.application.runs import schedule_status, story_of, what_came
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.actors import ROLES, Permission

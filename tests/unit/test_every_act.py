@@ -18,7 +18,9 @@ import pytest
 from tidegate import application
 from tidegate.application import (
     audit,
+    bundle,
     canary,
+    change_policy,
     collect,
     delegate,
     erase,
@@ -27,7 +29,10 @@ from tidegate.application import (
     identity,
     ingest,
     monitor,
+    outbox,
+    projection,
     promote,
+    reconcile,
     resolve,
     retention,
     review,
@@ -51,6 +56,7 @@ from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
 from tidegate.testing.fakes.ledger import MemoryLedger, Store
 from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
+from tidegate.testing.fakes.sinks import FakeSink
 from tidegate.testing.fakes.small import CountingEntropy, FixedClock, TickingClock
 from tidegate.testing.stories import whole_story
 
@@ -60,7 +66,7 @@ JANUARY = "2024-01"
 DAY = timedelta(days=1)
 
 #: What no use case writes yet.
-NOT_YET = {E.ROLES_CHANGED, E.POLICY_PROPOSED, E.POLICY_APPROVED, E.POLICY_REJECTED, E.REGISTRY_REPAIRED}
+NOT_YET = {E.ROLES_CHANGED}
 
 
 def the_policy() -> Policy:
@@ -90,6 +96,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     store = SimpleNamespace(
         training_frame=lambda *_, **__: frame,
         verify=lambda _: None,
+        reread=lambda digest: digest,
         build=lambda *_: {"stops": frame},
         apply=lambda: {"stops": "sha256:d"},
         materialize=lambda _: {"stops": 1},
@@ -147,6 +154,50 @@ def adding_an_account(world: FakePlatform) -> Act:
 def revoking_tokens(world: FakePlatform) -> Act:
     adding_an_account(world)()
     return lambda: identity.revoke(world, world.acting("p-1"), "p-7")
+
+
+@case("change_policy.propose", E.POLICY_PROPOSED)
+def proposing_a_policy(world: FakePlatform) -> Act:
+    world.with_tokens()  # who has none counts as nobody
+    other = world.knows(a_policy("2"))
+    return lambda: change_policy.propose(world, world.acting("p-4"), other, WHY)
+
+
+@case("change_policy.decide_change", E.POLICY_APPROVED, E.POLICY_ADOPTED)
+def approving_a_policy(world: FakePlatform) -> Act:
+    proposing_a_policy(world)()
+    return lambda: change_policy.decide_change(world, world.acting("p-3"), "C-1", Action.APPROVE, WHY)
+
+
+@case("change_policy.decide_change", E.POLICY_REJECTED)
+def rejecting_a_policy(world: FakePlatform) -> Act:
+    proposing_a_policy(world)()
+    return lambda: change_policy.decide_change(world, world.acting("p-3"), "C-1", Action.REJECT, WHY)
+
+
+@case("reconcile.reconcile", E.REGISTRY_REPAIRED)
+def reconciling_what_a_hand_moved(world: FakePlatform) -> Act:
+    projection.drain(world, world.acting("p-5"))
+    world.registry.point(MODEL, "prod", 1)
+    return lambda: reconcile.reconcile(world, world.acting("p-5"))
+
+
+@case("projection.drain", None)
+def projecting_what_was_decided(world: FakePlatform) -> Act:
+    return lambda: projection.drain(world, world.acting("p-5"))
+
+
+@case("outbox.replay", None)
+def telling_a_sink_again(world: FakePlatform) -> Act:
+    world.sinks = (FakeSink("pager"),)
+    outbox.tell(world)
+    return lambda: outbox.replay(world, world.acting("p-5"), "pager", 1)
+
+
+@case("bundle.export", None)
+def exporting_a_bundle(world: FakePlatform) -> Act:
+    world.change_roles("p-6", "auditor")
+    return lambda: bundle.export(world, world.acting("p-6"), MODEL, 2)
 
 
 @case("erase.erase", E.TEXT_ERASED)

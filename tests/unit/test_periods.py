@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.application.lower import lower
 from tidegate.application.periods import Owed, gaps, owed, to_score
-from tidegate.application.promote import climb, lower, resolve
+from tidegate.application.promote import climb
+from tidegate.application.resolve import resolve
 from tidegate.application.runs import finish
 from tidegate.application.status import status
 from tidegate.domain.canonical import utc_text

@@ -151,7 +151,7 @@ def test_a_version_is_tried_on_another_policy_and_nothing_is_written(world: Fake
     before = world.ledger.store.contents
     assert outcome(simulate(world, MODEL, 1, HERE).decision) == "waited"
     assert outcome(simulate(world, MODEL, 1, a_policy("2", standard=0)).decision) == "passed"
-    gap = simulate(world, MODEL, 1, with_prod(requires=("lineage",)))
+    gap = simulate(world, MODEL, 1, with_prod(requires=("untested_slices",)))
     assert outcome(gap.decision) == "refused"
     assert world.ledger.store.contents is before
 

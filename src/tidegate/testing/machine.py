@@ -391,6 +391,11 @@ class Lifecycles(RuleBasedStateMachine):
         acting = self.world.acting(actor)
         self.attempt(lambda: lower(self.world, acting, MODEL, action, "tidying up", version, to))
 
+    @rule(version=versions)
+    def retire(self, version: int) -> None:
+        acting = self.world.acting("p-5")
+        self.attempt(lambda: lower(self.world, acting, MODEL, Action.RETIRE, "nobody needs it", version))
+
     # ── what changes around them ──────────────────────────────────────────────────────────────────
 
     @rule(version=st.sampled_from(["1", "2"]), low=st.integers(0, 1), standard=st.integers(0, 2))
