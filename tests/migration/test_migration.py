@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -233,7 +233,10 @@ def with_plain_texts(connection):
         connection.execute(sa.text("INSERT INTO texts VALUES (:commitment, :salt, :body)"), plain)
 
 
-def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url, monkeypatch):
+@contextmanager
+def first_cut(monkeypatch):
+    """Write events as the first cut did."""
+
     def first(drafted):
         payload = {
             name: value
@@ -249,13 +252,18 @@ def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url
             payload["facts"] = facts
         return replace(drafted, payload=payload)
 
-    ledger = opened(url)
     with monkeypatch.context() as then:
         # While it is written every event is read as what it will be read as later.
         then.setattr(events, "open_body", lifted(events.open_body))
         then.setattr(events, "SCHEMA_VERSIONS", dict.fromkeys(EventType, 1))
         append = SqlTransaction.append
         then.setattr(SqlTransaction, "append", lambda tx, drafted: append(tx, first(drafted)))
+        yield
+
+
+def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url, monkeypatch):
+    ledger = opened(url)
+    with first_cut(monkeypatch):
         story = Story(ledger).opened().with_data("2020-01").with_version().in_prod(1)
         story.scored("2020-02", 1).monitored("2020-02", 1, "failed")
     ledger.advance("registry", 3)
@@ -275,10 +283,11 @@ def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url
     assert migrated.verify() == ()
 
 
-def test_rows_that_did_not_say_when_they_were_recorded_have_it_from_the_chain(url):
+def test_rows_that_did_not_say_when_they_were_recorded_have_it_from_the_chain(url, monkeypatch):
     ledger = opened(url)
-    story = Story(ledger).opened().with_data("2020-01").with_version().in_prod(1)
-    story.scored("2020-02", 1).monitored("2020-02", 1).ran("score", "2020-03-01T06:30:00Z")
+    with first_cut(monkeypatch):
+        story = Story(ledger).opened().with_data("2020-01").with_version().in_prod(1)
+        story.scored("2020-02", 1).monitored("2020-02", 1).ran("score", "2020-03-01T06:30:00Z")
     with ledger.engine.begin() as connection:
         with_plain_texts(connection)
         for statement in (

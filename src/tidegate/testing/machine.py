@@ -391,10 +391,10 @@ class Lifecycles(RuleBasedStateMachine):
         acting = self.world.acting(actor)
         self.attempt(lambda: lower(self.world, acting, MODEL, action, "tidying up", version, to))
 
-    @rule(version=versions)
-    def retire(self, version: int) -> None:
-        acting = self.world.acting("p-5")
-        self.attempt(lambda: lower(self.world, acting, MODEL, Action.RETIRE, "nobody needs it", version))
+    @rule(version=versions, to=st.sampled_from([None, Stage.CANDIDATE, Stage.STAGING]))
+    def lower_as_one_may(self, version: int, to: Stage | None) -> None:
+        acting, action = self.world.acting("p-5"), Action.DEMOTE if to else Action.RETIRE
+        self.attempt(lambda: lower(self.world, acting, MODEL, action, "nobody needs it", version, to))
 
     # ── what changes around them ──────────────────────────────────────────────────────────────────
 
