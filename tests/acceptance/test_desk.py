@@ -274,7 +274,8 @@ def test_a_policy_that_cannot_be_read_any_more_hides_nothing_else(settings: Sett
     town.say(EventType.POLICY_ADOPTED, "p-1", broken, "policy")
     bound = {"artifact": "sha256:a", "packet": "sha256:p", "policy": "sha256:broken"}
     ask = {"id": "P", "model": MODEL, "version": 1, "source": "candidate", "target": "staging", **bound}
-    town.say(EventType.PROMOTION_REQUESTED, "p-2", {**ask, "requester": "p-2", "on_behalf_of": ""})
+    more = {"requester": "p-2", "on_behalf_of": "", "kind": "regular", "due_at": ""}
+    town.say(EventType.PROMOTION_REQUESTED, "p-2", {**ask, **more})
     (request,) = desk_of(settings).requests
     assert request.fault
     assert "cannot be judged here" in Page(render(desk_of(settings))).text

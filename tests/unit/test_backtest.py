@@ -358,7 +358,9 @@ def test_a_way_back_that_could_not_be_tried_blocks_under_any_policy(tmp_path: Pa
 
 def test_a_tier_without_a_gate_and_a_section_that_nobody_supplied_refuse(world: FakePlatform) -> None:
     ask(world, to=Stage.STAGING)
-    gate = Gate(Stage.STAGING, a_policy().gates[Tier.STANDARD][Stage.STAGING].demands, (), ("untested_slices",))
+    gate = Gate(
+        Stage.STAGING, a_policy().gates[Tier.STANDARD][Stage.STAGING].demands, (), ("untested_slices",)
+    )
     flip = only(world, changed(with_gate(a_policy(), gate), "untested"))
     assert [reason.code for reason in flip.reasons] == ["packet-gap"]
     flip = only(world, changed(replace(a_policy(), gates={}), "shut"))

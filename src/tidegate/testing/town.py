@@ -14,6 +14,7 @@ from tidegate.domain.canonical import digest, sha256
 from tidegate.domain.events import Draft, EventType
 from tidegate.domain.policy import Policy
 from tidegate.domain.state import PromotionRow
+from tidegate.domain.texts import kept
 
 MODEL = "tides"
 #: The town's other model, which predicts a number.
@@ -357,11 +358,67 @@ class Town:
         for period in ("2013-04", "2013-05", "2013-06"):
             self.scored(period, 4, "canary")
         self.analysed("2013-04", 4, "inconclusive", "unclear").analysed("2013-05", 4, "inconclusive", "waits")
+        self.with_delegates().out_of_time(4).with_proposals().with_texts_gone()
         self.asked(4, "canary", "prod")
         incident = {"id": "I-1", "model": MODEL, "kind": "registry", "facts": [self.words]}
         self.say(EventType.REGISTRY_REPAIRED, "s-6", incident)
         self.restated("2013-01", f"{MODEL}/1", f"{MODEL}/2").with_number()
         return self.monitored("2013-04", "R-2", "inconclusive")
+
+    def with_delegates(self) -> Self:
+        """Somebody decides in another's place, and no longer does; a live version was looked at again."""
+        given = {"id": "D-1", "principal": "p-3", "delegate": "p-9", "role": "approver", "model": MODEL}
+        until = {"until": "2013-06-01T00:00:00Z"}
+        self.say(EventType.APPROVAL_DELEGATED, "p-3", {**given, **until}, "approvals", texts=self.reason())
+        self.say(EventType.DELEGATION_ENDED, "p-3", {"id": "D-1"}, "approvals")
+        about = {"model": MODEL, "version": 1}
+        lapsed = {**about, "because": "age", "since": "2013-05-01T00:00:00Z"}
+        self.say(EventType.CERTIFICATION_LAPSED, "s-6", lapsed)
+        again = {**about, "until": "2013-11-01T00:00:00Z"}
+        self.say(EventType.VERSION_RECERTIFIED, "p-3", again, texts=self.reason())
+        return self
+
+    def out_of_time(self, number: int) -> Self:
+        """Ask for prod; the one approval is taken back, nobody else decides, and the request lapses."""
+        asked = self.asked(number, "canary", "prod")
+        self.decided(asked, number, EventType.PROMOTION_APPROVED)
+        about = {"promotion": asked, "model": MODEL, "version": number}
+        revoked = {**about, "approver": "p-3", "moves": []}
+        self.say(EventType.APPROVAL_REVOKED, "p-3", revoked, texts=self.reason())
+        self.say(EventType.PROMOTION_REMINDED, "s-6", about)
+        self.say(EventType.PROMOTION_ESCALATED, "s-6", {**about, "role": "risk_officer"})
+        self.say(EventType.PROMOTION_LAPSED, "s-6", about)
+        return self
+
+    def with_proposals(self) -> Self:
+        """Two other policies are asked for: one is rejected, the other has an approval and waits for more."""
+        for number, kind in ((1, EventType.POLICY_REJECTED), (2, EventType.POLICY_APPROVED)):
+            named = {"id": f"C-{number}", "digest": sha256(b"policy %d" % number), "name": self.words}
+            told = {"version": str(number), "body": "policy: x", "base": self.policy.digest}
+            self.say(EventType.POLICY_PROPOSED, "p-2", {**named, **told}, "policy", texts=self.reason())
+            outcome = "reject" if kind is EventType.POLICY_REJECTED else "approve"
+            said = {"proposal": f"C-{number}", "role": "approver", "outcome": outcome}
+            self.say(kind, "p-3", said, "policy", texts=self.reason())
+        return self
+
+    def with_texts_gone(self) -> Self:
+        """Somebody came and left, and their texts with them; the reason of a delegation grew too old."""
+        added = {"id": "p-10", "kind": "person", "subject": "p-10", "roles": ["auditor"]}
+        self.say(EventType.ACTOR_ADDED, "p-1", added, "actors", texts={"name": self.words})
+        state = self.ledger.state()
+        gone = [row.commitment for row in kept(state, subject="p-10")]
+        self.say(
+            EventType.TEXT_ERASED,
+            "p-1",
+            {"subject": "p-10", "commitments": gone},
+            "ledger",
+            texts=self.reason(),
+        )
+        (given,) = [each for each in self.ledger.events() if each.type is EventType.APPROVAL_DELEGATED]
+        old = {"kind": "reason", "before": "2013-01-01T00:00:00Z"}
+        commitments = list(given.payload["texts"].values())
+        self.say(EventType.RETENTION_APPLIED, "p-1", {**old, "commitments": commitments}, "ledger")
+        return self
 
     def _bound(self, number: int) -> tuple[dict[str, Any], dict[str, str]]:
         """Return a version's packet, and what a request or an approval of it binds to."""

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from tidegate.application.judgement import findings
 from tidegate.application.ports import Expressions, Policies
+from tidegate.application.promote import ASKED_AS
 from tidegate.application.rehearse import way_back_of
 from tidegate.application.standing import lifecycle
-from tidegate.domain.actors import Permission, permits
 from tidegate.domain.approval import counted
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.lifecycle import Act, Action, Allowed, Dossier, Lifecycle, Reason, Refused, Waiting
-from tidegate.domain.policy import Finding, Policy, Stage, Tier
-from tidegate.domain.promotion import decide
+from tidegate.domain.policy import Finding, Gate, Policy, Stage, Tier
+from tidegate.domain.promotion import DOUBT, decide
 from tidegate.domain.state import ActorRow, ApprovalRow, PacketRow, PolicyRow, PromotionRow
 from tidegate.entrypoints.web.evidence import Demanded, Opened, demanded, opened
 from tidegate.entrypoints.web.record import Note, Record
@@ -40,7 +41,8 @@ class Request:
 
     ``waits`` and ``blocked`` are the rules' own reasons, without those that only repeat a demand. ``stale``
     says that another policy has come into force; ``fault`` why nothing could be judged; ``sealed`` what its packet
-    says beside that.
+    says beside that. ``due_at`` is by when people should decide (empty: whenever), ``escalated_to`` the role that may
+    stand in by now.
     """
 
     id: str
@@ -48,6 +50,10 @@ class Request:
     version: int
     source: str
     target: str
+    kind: str
+    due_at: str
+    overdue: bool
+    escalated_to: str
     asked: Note
     artifact: str
     packet: str
@@ -91,18 +97,26 @@ class Reading:
     def findings(self, policy: Policy, row: PromotionRow, tier: str) -> tuple[Finding, ...]:
         """Return what the gate that a request stands before finds in its packet."""
         packet = self._record.state.get(PacketRow, row.packet)
-        gate = policy.gate(Tier(tier), Stage(row.target))
+        gate = _gate(policy, row, tier)
         facts: Mapping[str, object] = {"packet": dict(packet.body) if packet else {}}
         return findings(gate, facts, self._expressions) if gate else ()
 
 
-def requests(record: Record, reading: Reading) -> tuple[Request, ...]:
-    """Return every open promotion, oldest first."""
+def requests(record: Record, reading: Reading, now: datetime | None) -> tuple[Request, ...]:
+    """Return every open promotion, oldest first. ``now`` tells which are overdue."""
     rows = sorted(record.state.select(PromotionRow, status="open"), key=lambda row: row.sequence)
-    return tuple(_request(record, reading, row) for row in rows)
+    return tuple(_request(record, reading, row, now) for row in rows)
 
 
-def _request(record: Record, reading: Reading, row: PromotionRow) -> Request:
+def _gate(policy: Policy, row: PromotionRow, tier: str) -> Gate | None:
+    """Return the gate that a request stands before; break-glass has one of its own."""
+    if row.kind == "break_glass":
+        glass = policy.break_glass
+        return Gate(Stage(row.target), glass.demands, glass.approvals) if glass else None
+    return policy.gate(Tier(tier), Stage(row.target))
+
+
+def _request(record: Record, reading: Reading, row: PromotionRow, now: datetime | None) -> Request:
     in_force = record.state.select(PolicyRow, in_force=True)
     packet = record.state.get(PacketRow, row.packet)
     bare = Request(
@@ -111,6 +125,10 @@ def _request(record: Record, reading: Reading, row: PromotionRow) -> Request:
         version=row.version,
         source=row.source,
         target=row.target,
+        kind=row.kind,
+        due_at=row.due_at,
+        overdue=bool(row.due_at) and now is not None and utc_time(row.due_at) < now,
+        escalated_to=row.escalated_to,
         asked=record.note(record.at(row.sequence)),
         artifact=row.artifact,
         packet=row.packet,
@@ -130,11 +148,14 @@ def _request(record: Record, reading: Reading, row: PromotionRow) -> Request:
         policy = reading.policy(row.policy)
     except TidegateError as error:  # a page that shows everything else is worth more than no page
         return replace(bare, fault=error.sentence)
-    return _judged(record, bare, life, policy, reading.findings(policy, row, life.model.tier))
+    found = reading.findings(policy, row, life.model.tier)
+    gate = _gate(policy, row, life.model.tier)
+    asks = {need.role for need in (gate.approvals if gate else ())} or {DOUBT.role}
+    return _judged(record, bare, life, policy, found, asks | {row.escalated_to})
 
 
 def _judged(
-    record: Record, bare: Request, life: Lifecycle, policy: Policy, found: tuple[Finding, ...]
+    record: Record, bare: Request, life: Lifecycle, policy: Policy, found: tuple[Finding, ...], asks: set[str]
 ) -> Request:
     version = life.versions[bare.version]
     named = way_back_of(life, version)
@@ -147,9 +168,11 @@ def _judged(
         return () if isinstance(decision, Allowed) else decision.reasons
 
     requester = life.people[bare.asked.actor]
-    going_up = decide(life, Act(Action.PROMOTE, bare.version), requester, dossier, approvals, policy, now)
+    going_up = decide(
+        life, Act(ASKED_AS[bare.kind], bare.version), requester, dossier, approvals, policy, now
+    )
     valid, _ = counted(life, version, dossier, approvals, policy, now)
-    may = [actor for actor in life.people.values() if permits(actor, Permission.APPROVE)]
+    may = [actor for actor in life.people.values() if asks & set(actor.roles)]
     return replace(
         bare,
         policy_name=f"{policy.name} {policy.version}",

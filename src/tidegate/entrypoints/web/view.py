@@ -14,6 +14,7 @@ from tidegate.entrypoints.web.data import Dataset, datasets, views
 from tidegate.entrypoints.web.incidents import Incident, incidents
 from tidegate.entrypoints.web.models import Denied, Model, models, refused_elsewhere
 from tidegate.entrypoints.web.monitors import Run, runs
+from tidegate.entrypoints.web.proposals import Proposal, proposals
 from tidegate.entrypoints.web.record import Record
 from tidegate.entrypoints.web.requests import Reading, Request, requests
 from tidegate.entrypoints.web.reviews import Decided, OpenReview, decided, reviews
@@ -32,6 +33,7 @@ class Desk:
     assurance: str
     policy: PolicyRow | None
     requests: tuple[Request, ...]
+    proposals: tuple[Proposal, ...]
     reviews: tuple[OpenReview, ...]
     models: tuple[Model, ...]
     refusals: tuple[Denied, ...]
@@ -47,7 +49,7 @@ class Desk:
     @property
     def waits(self) -> int:
         """Count what waits for people."""
-        return len(self.requests) + len(self.reviews)
+        return len(self.requests) + len(self.proposals) + len(self.reviews)
 
     @property
     def told(self) -> int:
@@ -87,7 +89,8 @@ def build(
         clock=str(opened[0].payload["clock"]) if opened else "",
         assurance=str(opened[0].payload["assurance"]) if opened else "",
         policy=policy[0] if policy else None,
-        requests=requests(record, Reading(policies, expressions, record)),
+        requests=requests(record, Reading(policies, expressions, record), now),
+        proposals=proposals(record),
         reviews=reviews(record, ran, now),
         models=models(record),
         refusals=refused_elsewhere(record),
