@@ -16,7 +16,15 @@ from tidegate.application.standing import MANDATORY
 from tidegate.application.tend import overdue
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
-from tidegate.domain.state import BatchRow, ModelRow, PolicyRow, PromotionRow, ReviewRow, VersionRow
+from tidegate.domain.state import (
+    BatchRow,
+    ModelRow,
+    PolicyRow,
+    PromotionRow,
+    ProposalRow,
+    ReviewRow,
+    VersionRow,
+)
 
 R = TypeVar("R")
 
@@ -64,6 +72,10 @@ def status(platform: Platform) -> dict[str, Any]:
                     "escalated_to": row.escalated_to,
                 }
                 for row in state.select(PromotionRow, status="open")
+            ],
+            "policies": [
+                {"proposal": row.id, "name": row.name, "version": row.version}
+                for row in state.select(ProposalRow, status="open")
             ],
             "reviews": [
                 {

@@ -79,6 +79,11 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
                 f"to {item['to']}{way}{_due(item)}",
                 markup=False,
             )
+        for item in waiting["policies"]:
+            out.print(
+                f"waits for approvers: policy {item['proposal']}, {item['name']} {item['version']}",
+                markup=False,
+            )
         for item in waiting["reviews"]:
             about = item["period"] or item["kind"].replace("_", " ")
             out.print(
@@ -86,7 +91,7 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
             )
         for model in found["held"]:
             out.print(f"held: {model}: a review that must not be missed is overdue, nothing goes up (P9)")
-        if not waiting["approvals"] and not waiting["reviews"]:
+        if not any(waiting.values()):
             out.print("nothing waits for anybody")
         for line in (*_gaps(found), *_clockwork(found), *_outside(found)):
             out.print(printable(line), markup=False)

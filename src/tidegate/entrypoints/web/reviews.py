@@ -27,6 +27,7 @@ class OpenReview:
     model: str
     version: int
     period: str
+    kind: str
     causes: tuple[Found, ...]
     cause: str
     role: str
@@ -99,6 +100,7 @@ def _review(record: Record, run: Run | None, row: ReviewRow, now: datetime | Non
         model=row.model,
         version=row.version,
         period=row.period,
+        kind=row.kind.replace("_", " "),
         causes=tuple(each for each in run.binding if each.verdict != Verdict.PASSED) if run else (),
         cause=row.cause,
         role=row.role,
