@@ -188,7 +188,7 @@ def test_an_address_without_a_driver_uses_ours(postgres_url):
 #: What the first cut of an event's payload did not have, per type; and what its tables did not.
 YOUNGER = {
     "batch.accepted": ("revision", "supersedes", "touches"),
-    "decisions.scored": ("stage",),
+    "decisions.scored": ("stage", "of"),
     "monitor.ran": ("outcomes",),
     "packet.sealed": ("envelope",),
     "promotion.requested": ("kind", "due_at"),
@@ -206,7 +206,7 @@ THIRD_CUT = """
     DROP TABLE delegations; DROP TABLE incidents; DROP TABLE erasures; DROP TABLE commitments;
     ALTER TABLE credentials DROP COLUMN revoked_at;
     ALTER TABLE cursors DROP COLUMN failures; ALTER TABLE cursors DROP COLUMN error;
-    ALTER TABLE cursors DROP COLUMN retry_at;
+    ALTER TABLE cursors DROP COLUMN retry_at; ALTER TABLE scorings DROP COLUMN "of";
     UPDATE alembic_version SET version_num = '0003'
 """
 FIRST_CUT = """

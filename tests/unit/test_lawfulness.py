@@ -383,7 +383,7 @@ def test_a_forged_analysis_is_named_by_the_rule_it_breaks(
     ("change", "sentence"),
     [
         ({"decisions": "sha256:other"}, "analysed on other decisions than it made"),
-        ({"rows": 1}, "analysed on other decisions than it made"),
+        ({"rows": 1}, "was analysed on 1 rows, of 1000 that it decided"),
         (
             {"asked": {"labelled_share": 0.0, "days": 0, "may_lose": 1.0}},
             "another rule than the policy in force",

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tidegate.application.canary import analyse
+from tidegate.application.lawfulness import unlawful
 from tidegate.application.lower import lower
-from tidegate.application.ports import Frame, ModelSpec, Segment
+from tidegate.application.ports import Frame, ModelSpec, Part, Segment
 from tidegate.application.promote import climb
-from tidegate.application.resolve import resolve
+from tidegate.application.resolve import Say, resolve
 from tidegate.application.score import score
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import Event, EventType
@@ -59,11 +60,17 @@ class Watched(FakeScorer):
         self.artifacts: list[str] = []
 
     def score(
-        self, artifact: Path, artifact_digest: str, model: ModelSpec, frame: Frame, into: Path
+        self,
+        artifact: Path,
+        artifact_digest: str,
+        model: ModelSpec,
+        frame: Frame,
+        into: Path,
+        part: Part | None = None,
     ) -> Segment:
         self.artifacts.append(artifact_digest)
         into.mkdir(parents=True, exist_ok=True)
-        segment = super().score(artifact, artifact_digest, model, frame, into)
+        segment = super().score(artifact, artifact_digest, model, frame, into, part)
         self.meanwhile()
         return segment
 
@@ -211,6 +218,104 @@ def test_rows_that_were_restated_in_between_are_named_as_other_rows(world: FakeP
     rows_of(world).load = 1.0
     live, canary = run(world)
     assert live.entities != canary.entities
+
+
+# ── a share of the rows ───────────────────────────────────────────────────────────────────────────
+
+
+def limited(world: FakePlatform, most: float = 0.1) -> FakePlatform:
+    """Let version 2 into prod on the condition that it decides a share only."""
+    climb(world, world.acting("p-2"), MODEL, 2, Stage.PROD)
+    say = Say(conditions={"max_share": most})
+    resolve(world, world.acting("p-3"), MODEL, 2, Action.APPROVE, "Let it try a little.", say)
+    return world
+
+
+def names(world: FakePlatform, row: ScoringRow) -> set[object]:
+    rows = pq.read_table(world.frames / "scores" / row.file).to_pylist()
+    return {(each["departs_at"], each["line"], each["trip"]) for each in rows}
+
+
+def test_a_version_let_in_for_a_share_decides_no_more_and_the_one_before_it_the_rest(
+    world: FakePlatform,
+) -> None:
+    limited(world)
+    before, live = run(world)
+    assert [(row.version, row.stage) for row in (before, live)] == [(1, "retired"), (2, "prod")]
+    assert live.of == before.of > 20
+    assert live.rows == live.of // 10
+    assert before.rows == before.of - live.rows
+    assert len(names(world, live) | names(world, before)) == live.of
+    assert live.entities == before.entities
+    assert unlawful(world) == ()
+    assert run(world) == (before, live)
+    assert len(scored(world)) == 2
+
+
+def test_a_first_version_let_in_for_a_share_leaves_the_rest_to_the_fallback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = FakePlatform(tmp_path)
+    world.accept()
+    world.entities, world.scorer = Rows(tmp_path), Watched()
+    monkeypatch.setitem(world.__dict__, "features", store_in(tmp_path))
+    world.register()
+    climb(world, world.acting("p-2"), MODEL, 1, Stage.PROD)
+    say = Say(conditions={"max_share": 0.25})
+    resolve(world, world.acting("p-3"), MODEL, 1, Action.APPROVE, "A quarter.", say)
+    (row,) = run(world)
+    assert row.rows == row.of // 4
+    assert unlawful(world) == ()
+
+
+def test_a_canary_beside_a_share_decides_all_rows(world: FakePlatform) -> None:
+    world.register()
+    climb(world, world.acting("p-2"), MODEL, 3)
+    limited(world)
+    rows = {row.version: row for row in run(world)}
+    assert rows[3].rows == rows[3].of > rows[2].rows
+    assert unlawful(world) == ()
+
+
+def test_a_crash_between_the_two_leaves_the_month_owed(world: FakePlatform) -> None:
+    limited(world)
+
+    def killed() -> None:
+        if watched(world).artifacts[1:]:
+            raise KeyboardInterrupt
+
+    watched(world).meanwhile = killed
+    with pytest.raises(KeyboardInterrupt):
+        run(world)
+    assert [event.payload["version"] for event in scored(world)] == [1]
+    watched(world).meanwhile = lambda: None
+    assert [row.version for row in run(world)] == [1, 2]
+    assert unlawful(world) == ()
+
+
+def test_a_share_that_was_lifted_meanwhile_is_not_recorded_as_one(world: FakePlatform) -> None:
+    limited(world)
+
+    def meanwhile() -> None:
+        watched(world).meanwhile = lambda: None
+        lower(world, world.acting("p-5"), MODEL, Action.ROLL_BACK, "Odd scores.")
+
+    watched(world).meanwhile = meanwhile
+    (row,) = run(world)
+    assert (row.version, row.stage, row.rows) == (1, "prod", row.of)
+    assert unlawful(world) == ()
+
+
+@pytest.mark.parametrize(("rows", "version"), [(101, 2), (99, 2), (901, 1), (1000, 2)])
+def test_more_than_the_share_is_found_on_the_record(world: FakePlatform, rows: int, version: int) -> None:
+    limited(world)
+    world.scored(version, stage="prod" if version == 2 else "retired", rows=rows)
+    (breach,) = unlawful(world)
+    due = 100 if version == 2 else 900
+    assert f"decided {rows} of 1000 rows of 2024-01, and was to decide {due} on the conditions" in str(breach)
+
+
+# ── who scores ────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_first_version_in_canary_scores_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,15 @@ def _measured(
         found = Comparison(scoring.rows, 0, 0, LOSSES[spec.prediction], None, None, None, None)
         verdict = _nothing_beside(scoring, live)
     else:
-        found = platform.monitors.compare(spec, _segment(platform, scoring), baseline, outcomes, known_by)
+        beside = _beside(state, scoring, live)
+        found = platform.monitors.compare(
+            spec,
+            _segment(platform, scoring),
+            baseline,
+            outcomes,
+            known_by,
+            within=beside is not None and beside.rows < beside.of,
+        )
         verdict = judge_canary(rule, found.rows, found.labelled, found.days, found.gain, found.baseline_loss)
     return {
         "model": scoring.model,
@@ -200,8 +208,13 @@ def _baseline(
     live = life.in_prod()
     if live is None:
         return float(life.versions[scoring.version].facts["base_rate"])
-    row = state.get(ScoringRow, scoring.model, scoring.period, live.number)
+    row = _beside(state, scoring, live)
     return _segment(platform, row) if row is not None and row.entities == scoring.entities else None
+
+
+def _beside(state: StateReader, scoring: ScoringRow, live: VersionRow | None) -> ScoringRow | None:
+    """Return what the live version decided of the same period."""
+    return state.get(ScoringRow, scoring.model, scoring.period, live.number) if live else None
 
 
 def _nothing_beside(scoring: ScoringRow, live: VersionRow | None) -> CanaryVerdict:

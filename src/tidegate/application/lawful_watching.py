@@ -23,7 +23,7 @@ from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Measure
 from tidegate.domain.fold import StateView
 from tidegate.domain.policy import Policy, Stage, Tier
-from tidegate.domain.rollout import judge_canary
+from tidegate.domain.rollout import MAX_SHARE, allotted, judge_canary
 from tidegate.domain.state import ActorRow, IncidentRow, ReviewRow, RunRow, ScoringRow, VersionRow
 
 Breaches = Iterator[tuple[str, str]]
@@ -39,7 +39,11 @@ def _scored(view: StateView, event: Event, _: Policy) -> Breaches:
     said = event.payload
     version = view.get(VersionRow, said["model"], said["version"])
     about = f"version {said['version']} of {said['model']}"
-    if version is None or said["stage"] != version.stage or said["stage"] not in {Stage.PROD, Stage.CANARY}:
+    life = lifecycle(view, said["model"])
+    scores = version is not None and (
+        version.stage in {Stage.PROD, Stage.CANARY} or version == life.stands_in()
+    )
+    if version is None or said["stage"] != version.stage or not scores:
         stands = version.stage if version else "nowhere"
         yield (
             "P1",
@@ -47,6 +51,14 @@ def _scored(view: StateView, event: Event, _: Policy) -> Breaches:
         )
     elif said["artifact"] != version.artifact:
         yield "P1", f"{about} scored {said['period']} with another artifact than it has"
+    live = life.in_prod()
+    most = live.conditions.get(MAX_SHARE, 1) if live else 1
+    share = allotted(said["of"], most)
+    shares = {Stage.PROD: share, Stage.CANARY: said["of"]}
+    due = shares.get(Stage(said["stage"]), said["of"] - share)
+    if said["rows"] != due:
+        rows = f"{said['rows']} of {said['of']} rows of {said['period']}"
+        yield "P3", f"{about} decided {rows}, and was to decide {due} on the conditions of what is live"
     if view.get(ScoringRow, said["model"], said["period"], said["version"]):
         yield "P1", f"{about} scored {said['period']} again, which replaces decisions on record"
 
@@ -59,9 +71,13 @@ def _analysed(view: StateView, event: Event, policy: Policy) -> Breaches:
     since = entered_canary(view, life.versions[said["version"]])
     if scoring is None or scoring.stage != Stage.CANARY or scoring.sequence < since:
         yield "P1", f"{about} was analysed, and it scored nothing then in canary"
-    elif (found["decisions"], found["rows"]) != (scoring.root, scoring.rows):
-        yield "P1", f"{about} was analysed on other decisions than it made"
     live = life.in_prod()
+    beside = view.get(ScoringRow, said["model"], said["period"], live.number) if live else None
+    compared = beside.rows if scoring and beside and beside.entities == scoring.entities else None
+    if scoring is not None and found["decisions"] != scoring.root:
+        yield "P1", f"{about} was analysed on other decisions than it made"
+    elif scoring is not None and found["rows"] not in {scoring.rows, compared}:
+        yield "P1", f"{about} was analysed on {found['rows']} rows, of {scoring.rows} that it decided"
     if said["baseline"] != (live.number if live else 0):
         told = f"version {live.number} is live" if live else "no version is live"
         yield "P5", f"{about} was compared with version {said['baseline']}, while {told}"

@@ -35,11 +35,12 @@ from tidegate.domain.lifecycle import Act, Action, Allowed, Dossier, Lifecycle, 
 from tidegate.domain.lifecycle import Refused as Denied
 from tidegate.domain.policy import Policy, Stage
 from tidegate.domain.promotion import decide
+from tidegate.domain.rollout import MAX_SHARE
 from tidegate.domain.state import ActorRow, ApprovalRow, PromotionRow
 
 #: What an approval may demand, and the least and most it may be.
 CONDITIONS: Mapping[str, tuple[float, float]] = {
-    "max_share": (0.01, 1.0),  # of the rows of a period that the version may decide
+    MAX_SHARE: (0.01, 1.0),  # of the rows of a period that the version may decide
     "review_in_days": (1, 365),
     "lapses_in_days": (1, 3650),
 }

@@ -1,18 +1,27 @@
-"""Score a period: with the live version, and with whatever stands in canary beside it."""
+"""Score a period: with the live version, and with whatever stands in canary beside it.
+
+Where the live version was approved for a share of the rows only (the condition ``max_share``), it decides these and
+no others. The rest is decided by the version that a rollback would restore; where there is none, by the fallback, of
+which nothing is recorded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from tidegate.application.features import accepted, declared, trusted
 from tidegate.application.ingest import period_window
-from tidegate.application.periods import require_standing
+from tidegate.application.periods import require_standing, standing_versions
 from tidegate.application.platform import Acting, Platform
-from tidegate.application.ports import Frame, ModelSpec
+from tidegate.application.ports import Frame, ModelSpec, Part
 from tidegate.application.recording import draft, permit
+from tidegate.application.standing import lifecycle
 from tidegate.domain.actors import Permission
 from tidegate.domain.errors import Refused
 from tidegate.domain.events import EventType
+from tidegate.domain.lifecycle import Lifecycle
+from tidegate.domain.policy import Stage
+from tidegate.domain.rollout import MAX_SHARE, allotted
 from tidegate.domain.state import ScoringRow, VersionRow
 
 
@@ -36,6 +45,8 @@ def score(
         state = platform.ledger.state()
         standing = require_standing(state, model)
         asked = [row for row in standing if versions is None or row.number in versions]
+        # First whoever decides the rest: a period is owed until the live version has scored it.
+        asked = [*_stands_in(lifecycle(state, model), asked), *asked]
         known = {row.number: state.get(ScoringRow, model, period, row.number) for row in asked}
         missing = [row for row in asked if known[row.number] is None]
         if not missing:
@@ -43,6 +54,21 @@ def score(
         frame = frame or _frame(platform, spec, period)
         for version in missing:
             _score(platform, acting, spec, version, frame, period)
+
+
+def _stands_in(life: Lifecycle, asked: Sequence[VersionRow]) -> list[VersionRow]:
+    """Return who decides the rows that the live version may not, if that one is asked."""
+    other, live = life.stands_in(), life.in_prod()
+    return [other] if other is not None and live in asked else []
+
+
+def _part(life: Lifecycle, version: VersionRow, rows: int) -> Part | None:
+    """Return which rows a version decides; None: all of them."""
+    live = life.in_prod()
+    most = live.conditions.get(MAX_SHARE, 1) if live is not None else 1
+    if most >= 1 or version.stage == Stage.CANARY:
+        return None
+    return Part(allotted(rows, most), others=version != live)
 
 
 def _frame(platform: Platform, spec: ModelSpec, period: str) -> Frame:
@@ -65,7 +91,9 @@ def _score(
 ) -> None:
     """Score with one version, and record it unless it has left the stage that it scored for."""
     artifact = platform.registry.fetch(spec.name, version.number, version.artifact)
-    segment = platform.scorer.score(artifact, version.artifact, spec, frame, platform.frames / "scores")
+    part = _part(lifecycle(platform.ledger.state(), spec.name), version, frame.rows)
+    asked = (artifact, version.artifact, spec, frame, platform.frames / "scores")
+    segment = platform.scorer.score(*asked, part) if part else platform.scorer.score(*asked)
     payload = {
         "model": spec.name,
         "period": period,
@@ -73,12 +101,15 @@ def _score(
         "artifact": version.artifact,
         "entities": frame.digest,
         "rows": segment.records,
+        "of": frame.rows,
         "root": segment.root,
         "file": segment.path.name,
         "stage": version.stage,
     }
     with platform.ledger.transaction() as tx:
-        still = tx.get(VersionRow, spec.name, version.number)
-        stands = still is not None and still.stage == version.stage
+        life = lifecycle(tx, spec.name)
+        still = life.versions[version.number]
+        stands = still.stage == version.stage and _part(life, still, frame.rows) == part
+        stands = stands and still in (*standing_versions(tx, spec.name), life.stands_in())
         if stands and tx.get(ScoringRow, spec.name, period, version.number) is None:
             tx.append(draft(acting, EventType.DECISIONS_SCORED, f"model/{spec.name}", payload))

@@ -48,6 +48,12 @@ def _gated(payload: Payload) -> str:
     return f"{told}; it restates the period, which {touched} had learned from"
 
 
+def _rows(payload: Payload) -> str:
+    """Say how many rows were decided, and of how many where a condition allows a share only."""
+    whole = payload["rows"] == payload["of"]
+    return f"{payload['rows']} rows" if whole else f"{payload['rows']} of {payload['of']} rows"
+
+
 def _monitored(payload: Payload) -> str:
     tail = f"; opened {payload['review']}" if payload["review"] else ""
     subject = f"{payload['model']} {payload['period']} (version {payload['version']})"
@@ -128,7 +134,7 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.VERSION_RETIRED: lambda p: f"retired {p['model']}: {_moves(p)}",
     EventType.ACTION_REFUSED: _denied,
     EventType.DECISIONS_SCORED: lambda p: (
-        f"scored {p['rows']} rows of {p['model']} {p['period']} with version {p['version']} ({p['stage']})"
+        f"scored {_rows(p)} of {p['model']} {p['period']} with version {p['version']} ({p['stage']})"
     ),
     EventType.CANARY_ANALYSED: lambda p: (
         f"analysed the canary {p['model']} version {p['version']} on {p['period']}: {p['verdict']}, {p['sentence']}"

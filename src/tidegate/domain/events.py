@@ -75,7 +75,7 @@ SCHEMA_VERSIONS: Mapping[EventType, int] = dict.fromkeys(EventType, 1) | {
     EventType.BATCH_ACCEPTED: 2,
     EventType.BATCH_REFUSED: 2,
     EventType.VERSION_REGISTERED: 2,
-    EventType.DECISIONS_SCORED: 2,
+    EventType.DECISIONS_SCORED: 3,
     EventType.MONITOR_RAN: 2,
     EventType.PACKET_SEALED: 2,
     EventType.PROMOTION_REQUESTED: 2,
@@ -101,6 +101,11 @@ def _version_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
 def _scored_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """Before canaries scored, every decision was the live version's."""
     return {**payload, "stage": "prod"}
+
+
+def _scored_v3(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before conditions every version that scored decided all rows."""
+    return {**payload, "of": payload["rows"]}
 
 
 def _monitor_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -139,6 +144,7 @@ UPCASTERS: Mapping[tuple[EventType, int], Any] = {
     (EventType.BATCH_REFUSED, 1): _batch_v2,
     (EventType.VERSION_REGISTERED, 1): _version_v2,
     (EventType.DECISIONS_SCORED, 1): _scored_v2,
+    (EventType.DECISIONS_SCORED, 2): _scored_v3,
     (EventType.MONITOR_RAN, 1): _monitor_v2,
     (EventType.PACKET_SEALED, 1): _sealed_v2,
     (EventType.PROMOTION_REQUESTED, 1): _requested_v2,

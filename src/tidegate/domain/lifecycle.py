@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from tidegate.domain.policy import Finding, Stage
+from tidegate.domain.rollout import MAX_SHARE
 from tidegate.domain.state import ActorRow, DelegationRow, ModelRow, PromotionRow, ReviewRow, VersionRow
 
 
@@ -111,6 +112,11 @@ class Lifecycle:
         """Return what a rollback restores: of the replaced versions, the last that was approved into prod."""
         replaced = [row for row in self.versions.values() if row.stage == Stage.RETIRED and row.prod_sequence]
         return max(replaced, key=lambda row: row.prod_sequence, default=None)
+
+    def stands_in(self) -> VersionRow | None:
+        """Return what decides the rows that the live version may not, where a condition allows it a share only."""
+        live = self.in_prod()
+        return self.previous() if live is not None and live.conditions.get(MAX_SHARE, 1) < 1 else None
 
 
 @dataclass(frozen=True)

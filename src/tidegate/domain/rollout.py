@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import isfinite
+from math import floor, isfinite
 
 from tidegate.domain.evidence import Measure, Verdict
 
@@ -34,6 +34,15 @@ class CanaryRule:
     labelled_share: float
     days: int
     may_lose: float
+
+
+#: The condition under which a version may decide but a share of a period's rows.
+MAX_SHARE = "max_share"
+
+
+def allotted(rows: int, most: float) -> int:
+    """Return how many of a period's ``rows`` a version decides that may decide the share ``most``: never more."""
+    return min(rows, floor(rows * most))
 
 
 class Standing(StrEnum):

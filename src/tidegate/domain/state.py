@@ -309,7 +309,8 @@ class DelegationRow(Row):
 class ScoringRow(Row):
     """One batch of decisions by one version over one period. ``stage`` is where the version stood then.
 
-    ``entities`` names the rows by time, keys and inputs, and by nothing that came of them.
+    ``entities`` names the rows by time, keys and inputs, and by nothing that came of them; ``rows`` of these ``of``
+    rows it decided: fewer than all where a condition allows a share only.
     """
 
     TABLE: ClassVar[str] = "scorings"
@@ -321,6 +322,7 @@ class ScoringRow(Row):
     artifact: str
     entities: str
     rows: int
+    of: int
     root: str
     file: str
     stage: str

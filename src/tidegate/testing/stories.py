@@ -356,6 +356,7 @@ class Story:
             "artifact": self.artifact(number),
             "entities": named(f"entities {period}"),
             "rows": 50,
+            "of": 50,
             "root": named(f"decisions {period}"),
             "file": f"{self.model}-{period}-v{number}.parquet",
             "stage": self._version(number).stage,

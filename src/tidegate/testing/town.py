@@ -268,7 +268,7 @@ class Town:
             "artifact": "sha256:a",
             "entities": "tg1:e",
         }
-        more = {"rows": 50, "root": "sha256:r", "file": "f.parquet", "stage": stage}
+        more = {"rows": 50, "of": 50, "root": "sha256:r", "file": "f.parquet", "stage": stage}
         self.say(EventType.DECISIONS_SCORED, "s-3", {**said, **more})
         return self
 

@@ -30,6 +30,8 @@ def compare(
     baseline: Segment | float,
     outcomes: Frame,
     known_by: datetime,
+    *,
+    within: bool = False,
 ) -> Comparison:
     """Compare two sets of decisions; see `ports.Monitors.compare`.
 
@@ -45,6 +47,8 @@ def compare(
     key, what = [*model.keys, model.entity_time], f"outcomes of {model.name}"
     scored, _ = read_decisions(model, candidate, [])
     came = chosen(read_frame(outcomes, what), [*key, model.label, model.label_time], what)
+    if within and isinstance(baseline, Segment):
+        scored = _where_live(model, scored, baseline, key)
     tables = [(scored, "decisions"), (came, "outcomes")]
     if isinstance(baseline, Segment):
         tables.append((read_decisions(model, baseline, [])[0], "decisions of the live version"))
@@ -80,6 +84,16 @@ def compare(
         baseline_loss=loss_of(model.prediction, labels, always, days, **how),
         calibration_gap=mean_of(scores - labels, days, **how),
     )
+
+
+def _where_live(model: ModelSpec, scored: pa.Table, baseline: Segment, key: list[str]) -> pa.Table:
+    """Return the candidate's decisions on the rows that the live version decided too."""
+    tables = [
+        (scored, "decisions"),
+        (read_decisions(model, baseline, [])[0], "decisions of the live version"),
+    ]
+    rows, live = codes(tables, key)
+    return scored.filter(positions(rows, live) >= 0)
 
 
 def _require_same(

@@ -75,6 +75,8 @@ class EvidentlyMonitors:
         baseline: Segment | float,
         outcomes: Frame,
         known_by: datetime,
+        *,
+        within: bool = False,
     ) -> Comparison:
         """Compare a candidate's decisions with the live version's, or with one value said of every row.
 
@@ -86,7 +88,7 @@ class EvidentlyMonitors:
             DependencyFailed: a file cannot be read, or no longer has its digest or root.
         """
         plan = read_plan(self._folder / f"{model.name}.yaml", model)
-        return compare(model, plan, candidate, baseline, outcomes, known_by)
+        return compare(model, plan, candidate, baseline, outcomes, known_by, within=within)
 
 
 def _rate(reference: pa.Table, label: str) -> float:

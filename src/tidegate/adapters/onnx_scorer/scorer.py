@@ -6,19 +6,26 @@ from pathlib import Path
 
 from tidegate.adapters.shared.arrow import write_parquet
 from tidegate.adapters.shared.decisions import SCORE, decisions_root
+from tidegate.adapters.shared.drawing import drawn
 from tidegate.adapters.shared.files import read_artifact
 from tidegate.adapters.shared.frames import read_frame
 from tidegate.adapters.shared.onnx_session import asked_arrays, open_session, predictions, require_columns
-from tidegate.application.ports import Frame, ModelSpec, Segment
+from tidegate.application.ports import Frame, ModelSpec, Part, Segment
 
 
 class OnnxScorer:
     """Loads no pickle and runs no code of the model's: an ONNX graph is data."""
 
     def score(
-        self, artifact: Path, artifact_digest: str, model: ModelSpec, frame: Frame, into: Path
+        self,
+        artifact: Path,
+        artifact_digest: str,
+        model: ModelSpec,
+        frame: Frame,
+        into: Path,
+        part: Part | None = None,
     ) -> Segment:
-        """Write one decision per row of ``frame`` (in its order) as ``into/<root>.parquet``.
+        """Write one decision per row of ``frame``, or of a ``part`` of it (in its order), as ``into/<root>.parquet``.
 
         Columns: entity time, keys, inputs as the store gave them, ``score``: a probability or a number.
 
@@ -34,6 +41,8 @@ class OnnxScorer:
         table = read_frame(frame, f"a frame of {model.name}")
         names = list(dict.fromkeys((model.entity_time, *model.keys, *model.numeric, *model.categorical)))
         require_columns(table, names, what := f"a frame of {model.name}")
+        if part is not None:
+            table = drawn(table, model, part)
         # What a rollback restores may have been trained on fewer inputs than are declared today.
         arrays = asked_arrays(session, table, model, what)
         scores = predictions(session, arrays, table.num_rows, model.prediction)

@@ -311,13 +311,30 @@ class Registry(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some of a frame's rows: those ``rows`` whose names (time and keys) have the lowest SHA-256; or all others.
+
+    Whoever draws the same number from the same rows draws the same ones, and the inputs have no say in it.
+    """
+
+    rows: int
+    others: bool = False
+
+
 class Scorer(Protocol):
     """Scores rows with a verified artifact in a safe format."""
 
     def score(
-        self, artifact: Path, artifact_digest: str, model: ModelSpec, frame: Frame, into: Path
+        self,
+        artifact: Path,
+        artifact_digest: str,
+        model: ModelSpec,
+        frame: Frame,
+        into: Path,
+        part: Part | None = None,
     ) -> Segment:
-        """Write one decision per row of ``frame`` (in its order) as Parquet under ``into``.
+        """Write one decision per row of ``frame``, or of a ``part`` of it (in its order), as Parquet under ``into``.
 
         Raises:
             DependencyFailed: the artifact's bytes do not have this digest, or it cannot be loaded.

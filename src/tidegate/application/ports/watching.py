@@ -78,11 +78,14 @@ class Monitors(Protocol):
         baseline: Segment | float,
         outcomes: Frame,
         known_by: datetime,
+        *,
+        within: bool = False,
     ) -> Comparison:
         """Compare a candidate's decisions with the live version's on the same rows, once outcomes are known.
 
         ``baseline`` is the live version's segment, or the one value that a fallback says of every row. Rows are
-        matched by entity time and keys; an outcome counts if its label was known by ``known_by``.
+        matched by entity time and keys; an outcome counts if its label was known by ``known_by``. With ``within``
+        the live version decided some of the rows only, and these are compared.
 
         Raises:
             BadInput: a column is missing, or the two did not score the same rows.

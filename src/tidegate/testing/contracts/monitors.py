@@ -40,8 +40,11 @@ class MonitorCase:
         candidate: Segment,
         baseline: Segment | float,
         known_by: datetime | None = None,
+        **how: bool,
     ) -> Comparison:
-        return subject.compare(self.model, candidate, baseline, self.outcomes, known_by or self.known_by)
+        return subject.compare(
+            self.model, candidate, baseline, self.outcomes, known_by or self.known_by, **how
+        )
 
 
 class MonitorsContract:
@@ -181,6 +184,17 @@ class MonitorsContract:
         assert 0 < half.labelled < whole.labelled
         assert half.rows == whole.rows
         assert 0 < half.days < whole.days
+
+    def test_a_live_version_that_decides_a_share_is_compared_on_its_rows(
+        self, subject: Monitors, case: MonitorCase, tmp_path: Path
+    ) -> None:
+        some = write_decisions(_rows_of(case.worse)[::2], tmp_path / "some.parquet", case.model)
+        found = case.compare(subject, case.decisions, some, within=True)
+        same = write_decisions(_rows_of(case.decisions)[::2], tmp_path / "same.parquet", case.model)
+        assert found == case.compare(subject, same, some)
+        assert found.rows == some.records < case.decisions.records
+        with pytest.raises(BadInput, match="expected the same"):
+            case.compare(subject, same, case.worse, within=True)  # the live version decided more
 
     def test_versions_that_did_not_score_the_same_rows_are_not_compared(
         self, subject: Monitors, case: MonitorCase, tmp_path: Path

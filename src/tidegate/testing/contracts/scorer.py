@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.application.ports import Frame, ModelSpec, Scorer
+from tidegate.application.ports import Frame, ModelSpec, Part, Scorer
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.testing.material import LABELS, model_spec, trips, write_model, write_rows
@@ -52,6 +52,26 @@ class ScorerContract:
     def frame(self, tmp_path: Path) -> Frame:
         """Return two days of trips."""
         return write_rows(trips(days=2), tmp_path / "frame.parquet")
+
+    def test_a_part_and_its_others_are_all_rows_once_drawn_by_their_names_alone(
+        self, subject: Scorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path
+    ) -> None:
+        import pyarrow.parquet as pq
+
+        def decided(part: Part | None, rows: Frame = frame) -> list[tuple[object, ...]]:
+            made = subject.score(artifact.path, artifact.digest, model, rows, tmp_path / "out", part)
+            read = pq.read_table(made.path).to_pylist()
+            assert made.records == len(read)
+            return [tuple(row[name] for name in (model.entity_time, *model.keys)) for row in read]
+
+        whole, some, others = decided(None), decided(Part(7)), decided(Part(7, others=True))
+        assert (len(some), len(others)) == (7, len(whole) - 7)
+        assert sorted(some + others) == sorted(whole)
+        assert some == [name for name in whole if name in set(some)], "in the frame's order"
+        assert set(decided(Part(3))) < set(some), "who may decide more decides the same ones too"
+        altered = [{**row, "stops": 99} for row in pq.read_table(frame.path).to_pylist()]
+        assert decided(Part(7), write_rows(altered, tmp_path / "altered.parquet")) == some
+        assert (decided(Part(0)), decided(Part(10_000), frame)) == ([], whole)
 
     def test_every_row_of_the_frame_gets_one_decision_in_its_order(
         self, subject: Scorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path

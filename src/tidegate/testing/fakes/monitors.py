@@ -56,6 +56,8 @@ class FakeMonitors:
         baseline: Segment | float,
         outcomes: Frame,
         known_by: datetime,
+        *,
+        within: bool = False,
     ) -> Comparison:
         """Compare means; an interval is the value itself."""
         from tidegate.adapters.shared.frames import read_frame
@@ -64,6 +66,8 @@ class FakeMonitors:
         always = (
             _scores(model, baseline) if isinstance(baseline, Segment) else dict.fromkeys(scores, baseline)
         )
+        if within:
+            scores = {key: said for key, said in scores.items() if key in always}
         if set(scores) != set(always):
             raise BadInput("not-the-same-rows", "got decisions of different rows, expected the same of both")
         rows = read_frame(outcomes, "outcomes").to_pylist()

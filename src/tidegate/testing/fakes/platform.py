@@ -84,6 +84,8 @@ class StatedMonitors(FakeMonitors):
         baseline: Segment | float,
         outcomes: Frame,
         known_by: datetime,
+        *,
+        within: bool = False,
     ) -> Comparison:
         self.compared.append((candidate, baseline))
         self.meanwhile()
@@ -275,9 +277,14 @@ class FakePlatform:
         return batch
 
     def scored(
-        self, version: int = 1, period: str = "2024-01", stage: str = "prod", entities: str = "tg1:rows"
+        self,
+        version: int = 1,
+        period: str = "2024-01",
+        stage: str = "prod",
+        entities: str = "tg1:rows",
+        rows: int = 1000,
     ) -> None:
-        """Have a version score a period's rows, where it says that it stands."""
+        """Have a version decide ``rows`` of a period's thousand, where it says that it stands."""
         row = self.ledger.state().get(VersionRow, MODEL, version)
         payload = {
             "model": MODEL,
@@ -285,7 +292,8 @@ class FakePlatform:
             "version": version,
             "artifact": row.artifact if row else "",
             "entities": entities,
-            "rows": 1000,
+            "rows": rows,
+            "of": 1000,
             "root": f"sha256:{period}-{version}",
             "file": f"{period}-{version}.parquet",
             "stage": stage,

@@ -30,6 +30,7 @@ GAINED = (
     ("approvals", "conditions", sa.Text, "{}"),
     ("approvals", "revoked", sa.Boolean, False),
     ("reviews", "kind", sa.Text, "finding"),
+    ("scorings", "of", sa.BigInteger, 0),
     ("cursors", "failures", sa.BigInteger, 0),
     ("cursors", "error", sa.Text, ""),
     ("cursors", "retry_at", sa.Text, ""),
@@ -50,6 +51,8 @@ _FLAGS = {"ended"}
 def upgrade() -> None:
     """Add what trusted promotion needs."""
     gain(GAINED)
+    scorings = sa.table("scorings", sa.column("rows"), sa.column("of"))
+    op.execute(sa.update(scorings).values(of=scorings.c.rows))  # until now each decided all rows
     for table, (keys, others) in MADE.items():
         op.create_table(
             table,
