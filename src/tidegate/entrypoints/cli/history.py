@@ -106,7 +106,8 @@ def _version(row: InProd, name: Callable[[str], str]) -> Iterator[str]:
         yield f"    {found['demand']} {found['verdict']}: {found['sentence']}"
     if row.way_back:
         tried = "tried" if row.way_back["verified"] else "named, not tried"
-        yield f"  way back: {row.way_back['kind']} {row.way_back['name']}, {tried}"
+        to = "" if row.way_back["kind"] == "version" else f"{row.way_back['kind']} "
+        yield f"  way back: {to}{row.way_back['name']}, {tried}"
 
 
 def _approved(each: Approver, name: Callable[[str], str]) -> str:
