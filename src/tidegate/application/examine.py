@@ -35,7 +35,7 @@ from tidegate.application.history import concerning, lines, names
 from tidegate.application.lawfulness import Breach, judged
 from tidegate.application.ports import Expressions, Policies, Verifier
 from tidegate.domain.errors import UNFIT, BadInput
-from tidegate.domain.state import ApprovalRow, VersionRow
+from tidegate.domain.state import ApprovalRow, PromotionRow, VersionRow
 
 #: Which rules say that somebody was not entitled, and which that something else was decided, or otherwise.
 _ENTITLED = {"A1", "A2", "P4"}
@@ -182,7 +182,7 @@ def _judged(name: str, breaches: Sequence[Breach], chain: Chain, about: Mapping[
             "outcome": "approve",
             "revoked": False,
         }
-        given = [f"{row.actor} as {row.role}" for row in chain.view.select(ApprovalRow, **of_it)]
+        given = [_voice(chain, row) for row in chain.view.select(ApprovalRow, **of_it)]
         who = (
             f"this version was approved by {', '.join(given)}"
             if given
@@ -194,6 +194,14 @@ def _judged(name: str, breaches: Sequence[Breach], chain: Chain, about: Mapping[
     else:
         holds = f"{len(chain.events)} events, each as the rules allow"
     return Check(name, holds, tuple(map(str, faults)))
+
+
+def _voice(chain: Chain, row: ApprovalRow) -> str:
+    """Say who approved: as what, in whose place, and where it was no regular request."""
+    asked = chain.view.get(PromotionRow, row.promotion)
+    place = f" in the place of {row.for_whom}" if row.for_whom else ""
+    way = " BY BREAK-GLASS" if asked is not None and asked.kind == "break_glass" else ""
+    return f"{row.actor} as {row.role}{place}{way}"
 
 
 def _sort(breach: Breach) -> str:

@@ -64,8 +64,12 @@ def _approved(payload: Payload) -> str:
     told = f"approved {payload['promotion']} as {payload['role']}"
     if payload["for_whom"]:
         told += f", in the place of {payload['for_whom']}"
-    stated = ", ".join(f"{name} {value:g}" for name, value in payload["conditions"].items())
-    return f"{told}, on condition of {stated}" if stated else told
+    return f"{told}, on condition of {stated(payload['conditions'])}" if payload["conditions"] else told
+
+
+def stated(conditions: Mapping[str, Any]) -> str:
+    """Say the conditions of an approval in a line."""
+    return ", ".join(f"{name} {value:g}" for name, value in conditions.items())
 
 
 def _denied(payload: Payload) -> str:

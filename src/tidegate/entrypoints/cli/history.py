@@ -10,7 +10,7 @@ import typer
 
 from tidegate.application.people import names
 from tidegate.application.prod_at import Answer, Approver, At, InProd, moment, prod_at
-from tidegate.application.timeline import sentence
+from tidegate.application.timeline import sentence, stated
 from tidegate.entrypoints.cli.common import As, AsJson, out, platform, printable, reading, say
 from tidegate.entrypoints.cli.models import Model
 
@@ -97,7 +97,7 @@ def _version(row: InProd, name: Callable[[str], str]) -> Iterator[str]:
     if not row.approvers:
         yield "  approved by nobody: its gate asked for no person"
     if row.conditions:
-        yield f"  on condition of {_stated(row.conditions)}"
+        yield f"  on condition of {stated(row.conditions)}"
     if row.certified_until:
         yield f"  certified until {row.certified_until}"
     yield f"  packet {row.packet}, sealed by event {row.sealed}"
@@ -112,13 +112,9 @@ def _version(row: InProd, name: Callable[[str], str]) -> Iterator[str]:
 
 def _approved(each: Approver, name: Callable[[str], str]) -> str:
     whom = f", in the place of {name(each.for_whom)}" if each.for_whom else ""
-    stated = f", on condition of {_stated(each.conditions)}" if each.conditions else ""
+    asked = f", on condition of {stated(each.conditions)}" if each.conditions else ""
     back = ", TAKEN BACK since" if each.revoked else ""
-    return f"{name(each.actor)} as {each.role}{whom}{stated}, {_place(each.at)}{back}"
-
-
-def _stated(conditions: Any) -> str:
-    return ", ".join(f"{what} {value:g}" for what, value in conditions.items())
+    return f"{name(each.actor)} as {each.role}{whom}{asked}, {_place(each.at)}{back}"
 
 
 def _place(at: At) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,13 +11,15 @@ import typer
 
 from tidegate.application import train as training
 from tidegate.application.lower import lower
+from tidegate.application.people import names
 from tidegate.application.promote import climb, preview, void_approvals
+from tidegate.application.requests import Asked, requests_of
 from tidegate.application.standing import lifecycle
 from tidegate.application.weighing import Outcome
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import LOSSES
-from tidegate.domain.lifecycle import Action, Allowed, Waiting
+from tidegate.domain.lifecycle import Action, Allowed, Dossier, Waiting
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import VersionRow
 from tidegate.entrypoints.cli.common import (
@@ -147,6 +151,8 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
     stage = row.stage if row else ""
     found = () if isinstance(decision, Allowed) else decision.reasons
     void = void_approvals(here, model, version, dossier, policy)
+    asked = requests_of(here, model, version)
+    known = names(here.ledger)
     refused = [
         {
             "sequence": event.sequence,
@@ -167,6 +173,8 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
             {"demand": each.demand, "verdict": str(each.verdict), "sentence": each.sentence}
             for each in dossier.findings
         ],
+        "preconditions": [each.as_dict() for each in dossier.preconditions],
+        "requests": [asdict(each) for each in asked],
         "waiting": isinstance(decision, Waiting),
         "reasons": [each.as_dict() for each in found],
         "void": [each.as_dict() for each in void],
@@ -183,6 +191,8 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
             findings.add_row(each.demand, str(each.verdict), each.sentence)
         if findings.row_count:
             out.print(findings)
+        for line in (*_holding(dossier), *_asked(asked, known)):
+            out.print(line, markup=False)
         for reason in dict.fromkeys((*void, *found)):
             out.print(f"  {reason.rule}  {reason.sentence}", markup=False)
             out.print(f"      next: {reason.next_step}", markup=False)
@@ -197,6 +207,30 @@ def why(model: Model, version: Version, as_user: As = None, as_json: AsJson = Fa
                 out.print(f"  {told['rule']}  {told['sentence']}", markup=False)
 
     say(data, as_json, render)
+
+
+def _holding(dossier: Dossier) -> list[str]:
+    """Say which preconditions hold at this moment; those that do not are reasons."""
+    return [f"  holds now: {each.sentence}" for each in dossier.preconditions if each.holds]
+
+
+def _asked(asked: Sequence[Asked], known: Mapping[str, str]) -> Iterator[str]:
+    """Yield what was asked and said of the next stages: what is open, and every no and every yes taken back."""
+    for each in asked:
+        told = [
+            said for said in each.said if each.status == "open" or said.outcome != "approve" or said.revoked
+        ]
+        if each.status != "open" and not told and each.status != "lapsed":
+            continue
+        way = " by break-glass" if each.kind == "break_glass" else ""
+        requester = known.get(each.requester, each.requester)
+        yield f"{each.id} into {each.target}{way}: {each.status}, asked for by {requester}"
+        for said in told:
+            place = f" in the place of {known.get(said.for_whom, said.for_whom)}" if said.for_whom else ""
+            verb = {"approve": "approved", "reject": "rejected"}.get(said.outcome, said.outcome)
+            back = ", taken back since" if said.revoked else ""
+            reason = f": “{said.reason}”" if said.reason else ""
+            yield f"  {known.get(said.actor, said.actor)} {verb}{place}{back}{reason}"
 
 
 def say_outcome(outcome: Outcome, as_json: bool) -> None:

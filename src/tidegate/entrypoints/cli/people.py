@@ -122,7 +122,8 @@ def review(
 
     def render() -> None:
         for row in rows:
-            out.print(f"[bold]{row.id}[/bold] {row.model} version {row.version}, {row.period}: {_state(row)}")
+            about = row.period or row.kind.replace("_", " ")
+            out.print(f"[bold]{row.id}[/bold] {row.model} version {row.version}, {about}: {_state(row)}")
             for part in row.cause.split("; "):
                 out.print(f"  {part}", markup=False)
             if row.followed:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.application.timeline import stated
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import ModelRow, PromotionRow, TrainingSetRow, VersionRow
@@ -21,6 +22,7 @@ _MOVED = (
     EventType.PROMOTION_APPLIED,
     EventType.MODEL_ROLLED_BACK,
     EventType.MODEL_STOPPED,
+    EventType.APPROVAL_REVOKED,
     EventType.VERSION_DEMOTED,
     EventType.VERSION_RETIRED,
 )
@@ -89,6 +91,9 @@ class Version:
     parity: Mapping[str, Any]
     code: Mapping[str, str]
     uri: str
+    conditions: str
+    certified_until: str
+    by_break_glass: bool
     moves: tuple[Moved, ...]
     decisions: tuple[Decided, ...]
     gates: tuple[Opened, ...]
@@ -151,6 +156,17 @@ def _model(record: Record, row: ModelRow) -> Model:
     )
 
 
+def _by_break_glass(moved: Sequence[Event], row: VersionRow) -> bool:
+    """Say whether what let a version into prod last was an emergency."""
+    let_in = [
+        event
+        for event in moved
+        if event.type is EventType.PROMOTION_APPLIED
+        and any((each["version"], each["to"]) == (row.number, Stage.PROD) for each in event.payload["moves"])
+    ]
+    return bool(let_in) and let_in[-1].payload["kind"] == "break_glass"
+
+
 def _metrics(compared: Sequence[VersionRow]) -> tuple[Metric, ...]:
     """Lay versions side by side. What an earlier one of another kind predicts is measured in other units."""
     kinds = [str(each.facts.get("prediction", "probability")) for each in compared]
@@ -177,6 +193,9 @@ def _version(record: Record, row: VersionRow) -> Version:
         parity=row.facts.get("parity", {}),
         code=row.facts.get("code", {}),
         uri=str(row.links.get("uri", "")),
+        conditions=stated(row.conditions) if row.stage == Stage.PROD else "",
+        certified_until=row.certified_until if row.stage == Stage.PROD else "",
+        by_break_glass=row.stage == Stage.PROD and _by_break_glass(mine, row),
         moves=tuple(
             Moved(move["from"], move["to"], record.note(event))
             for event in mine
