@@ -25,7 +25,7 @@ def texts_in(folder):
 def opened(empty):
     """A home with an account of Zoe Marlowe, who tried something and can still act."""
     empty.json("user", "add", "Zoe Marlowe", "--role", "approver", "--as", "ada")
-    assert [row["id"] for row in empty.json("user", "list") if row["name"] == "Zoe Marlowe"] == ["p-7"]
+    assert [row["id"] for row in empty.json("user", "list") if row["name"] == "Zoe Marlowe"] == ["p-8"]
     refused(empty.run("audit", "anchor", "--as", "Zoe Marlowe"), 1, "A1")
     return empty
 
@@ -43,14 +43,14 @@ def test_a_person_is_erased_and_the_record_stays_sound(gone):
     done = gone.run("erase", "Zoe Marlowe", *WHY, "--as", "ada")
     assert (done.returncode, done.stdout) == (
         0,
-        "erased 1 text(s) about p-7, and the key that opens their copies\n",
+        "erased 1 text(s) about p-8, and the key that opens their copies\n",
     )
-    assert [row["name"] for row in gone.json("user", "list") if row["id"] == "p-7"] == ["p-7"]
+    assert [row["name"] for row in gone.json("user", "list") if row["id"] == "p-8"] == ["p-8"]
     verified = gone.run("audit", "verify")
     assert verified.returncode == 0
     assert "1 personal text(s) were erased, each by an event that says so" in verified.stdout
     assert gone.json("audit", "verify")["erased"] == 1
-    assert "erased 1 text(s) of p-7" in gone.run("log").stdout
+    assert "erased 1 text(s) of p-8" in gone.run("log").stdout
     assert gone.json("log")[-1]["reason"] == WHY[1]
     gone.json("desk")
     gone.json("status")
@@ -59,7 +59,7 @@ def test_a_person_is_erased_and_the_record_stays_sound(gone):
 def test_nothing_in_the_home_says_who_it_was(gone):
     assert (gone.home / "tokens" / "Zoe Marlowe").exists()
     gone.json("desk")
-    gone.json("erase", "p-7", *WHY, "--as", "ada")
+    gone.json("erase", "p-8", *WHY, "--as", "ada")
     assert b"Marlowe" not in texts_in(gone.home)
     assert not [path for path in gone.home.rglob("*") if "Marlowe" in path.name]
 
@@ -68,8 +68,8 @@ def test_a_person_who_can_still_act_is_refused_with_the_next_step(opened):
     refused(
         opened.run("erase", "Zoe Marlowe", *WHY, "--as", "ada"),
         1,
-        "T1  p-7 can still act",
-        "next: `tidegate user revoke p-7` first",
+        "T1  p-8 can still act",
+        "next: `tidegate user revoke p-8` first",
     )
     assert "was refused erase: T1" in opened.run("log", "--last", "1").stdout
 
@@ -77,10 +77,10 @@ def test_a_person_who_can_still_act_is_refused_with_the_next_step(opened):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["erase", "p-7", *WHY, "--as", "amir"], 1, "A1  p-3 holds no role that permits `ledger:text:erase`"),
+        (["erase", "p-8", *WHY, "--as", "amir"], 1, "A1  p-3 holds no role that permits `ledger:text:erase`"),
         (["erase", "p-99", *WHY, "--as", "ada"], 2, "got the actor `p-99`"),
-        (["erase", "p-7", "--reason", "", "--as", "ada"], 2, "got no reason"),
-        (["erase", "p-7", *WHY], 2, "got nobody to act as"),
+        (["erase", "p-8", "--reason", "", "--as", "ada"], 2, "got no reason"),
+        (["erase", "p-8", *WHY], 2, "got nobody to act as"),
         (["retention", "--as", "otto"], 1, "A1  p-5 holds no role that permits `ledger:text:erase`"),
     ],
 )
@@ -88,7 +88,7 @@ def test_what_may_not_or_cannot_be_erased_is_one_sentence(gone, words, code, sai
     before = gone.json("audit", "verify")["events"]
     refused(gone.run(*words), code, said)
     assert gone.json("audit", "verify")["events"] == before + (code == 1)
-    assert [row["name"] for row in gone.json("user", "list") if row["id"] == "p-7"] == ["Zoe Marlowe"]
+    assert [row["name"] for row in gone.json("user", "list") if row["id"] == "p-8"] == ["Zoe Marlowe"]
 
 
 def test_retention_lets_go_what_is_over_and_nothing_else(gone):
@@ -104,9 +104,9 @@ def test_retention_on_a_clock_of_later_years(empty):
     empty.json("user", "add", "Zoe", "--role", "approver", "--as", "ada", TIDEGATE_NOW="2020-01-01T00:00:00Z")
     empty.json("user", "revoke", "Zoe", "--as", "ada", TIDEGATE_NOW="2021-05-01T00:00:00Z")
     shown = empty.run("retention", "--dry-run", **late)
-    assert re.search(r"^name +3650 days +1 +12 *$", shown.stdout, re.MULTILINE), shown.stdout
+    assert re.search(r"^name +3650 days +1 +13 *$", shown.stdout, re.MULTILINE), shown.stdout
     shown = empty.run("retention", "--as", "ada", **late)
-    assert re.search(r"^name +3650 days +1 +12 *$", shown.stdout, re.MULTILINE), shown.stdout
+    assert re.search(r"^name +3650 days +1 +13 *$", shown.stdout, re.MULTILINE), shown.stdout
     assert empty.json("log")[-1]["type"] == "retention.applied"
     verified = empty.json("audit", "verify")
     assert (verified["faults"], verified["erased"]) == ([], 1)

@@ -118,7 +118,7 @@ def test_whatever_anybody_does_and_wherever_it_is_killed_prod_holds_only_what_wa
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=16,
+            max_examples=24,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

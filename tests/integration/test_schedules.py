@@ -731,7 +731,8 @@ NEEDS = {
     "svc-score": {Permission.SCORE},
     "svc-monitor": {Permission.MONITOR},
     "svc-rollout": {
-        Permission.ANALYSE, Permission.REQUEST, Permission.DEMOTE, Permission.ROLL_BACK, Permission.FOLLOW
+        Permission.ANALYSE, Permission.REQUEST, Permission.DEMOTE, Permission.ROLL_BACK, Permission.FOLLOW,
+        Permission.TEND,
     },
 }  # fmt: skip
 
@@ -770,7 +771,19 @@ def test_a_flow_under_another_services_account_is_refused(here, monkeypatch, ste
 def test_what_reviews_decided_is_carried_out_by_no_other_service(here, account):
     platform = here(FIRST)
     review = ReviewRow(
-        "R-1", "flight_delay", "2013-01", 1, "c", "reviewer", "decided", "retrain", "p-4", "", OPENED, 1
+        "R-1",
+        "flight_delay",
+        "2013-01",
+        1,
+        "finding",
+        "c",
+        "reviewer",
+        "decided",
+        "retrain",
+        "p-4",
+        "",
+        OPENED,
+        1,
     )
     with pytest.raises(Refused) as caught:
         follow(platform, platform.act(account), review)

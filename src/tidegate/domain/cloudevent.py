@@ -3,7 +3,7 @@
     id               the event's hash: the same event told again has the same id, and receivers tell it by that
     source           names the ledger, by the hash of its first event
     type             ``tidegate.`` and the event's type
-    subject          what it is about: the event's stream, like ``model/flight_delay``
+    subject          what it is about: the event's stream, like ``model/NAME``
     time             when it happened; on a simulated ``clock`` that is simulated time
     recordedtime     when it was written down; never simulated
     sequence         its place on the chain, in digits that sort as text

@@ -106,10 +106,11 @@ STOPPED = 130
 def main() -> None:
     """Run a command; print one sentence for whatever goes wrong. Then tell the sinks what it did.
 
-    What comes of that is not the command's outcome: what it did is done.
+    What comes of that is not the command's outcome: what it did is done. On a disk without room it cannot be noted
+    what they were told: they are told by the next command.
     """
-    code = _guarded(_command)
-    if code != STOPPED:
+    code, failed = _guarded(_command)
+    if code != STOPPED and failed != "disk-full":
         _guarded(tell_sinks)
     sys.exit(code)
 
@@ -119,14 +120,14 @@ def _command() -> None:
     sys.stdout.flush()
 
 
-def _guarded(act: Callable[[], object]) -> int:
-    """Do something, print one sentence for whatever goes wrong, and return the exit code."""
-    code = 0
+def _guarded(act: Callable[[], object]) -> tuple[int, str]:
+    """Do something, print one sentence for whatever goes wrong; return the exit code and the failure's own."""
+    code, failed = 0, ""
     try:
         act()
     except TidegateError as error:
         _explain(error)
-        code = error.exit_code
+        code, failed = error.exit_code, error.code
     except typer.Exit as done:
         code = done.exit_code
     except typer.TyperException as usage:
@@ -149,11 +150,11 @@ def _guarded(act: Callable[[], object]) -> int:
             _explain(
                 DependencyFailed("disk-full", "got no space left on the disk, expected room to write", hint)
             )
-            return 3
+            return 3, "disk-full"
         err.print(f"error: {type(error).__name__}: {error}", markup=False)
         err.print("  next: this is a fault in Tidegate; run again with TIDEGATE_DEBUG=1 for its traceback")
         code = 3
-    return code
+    return code, failed
 
 
 def _explain(error: TidegateError) -> None:
