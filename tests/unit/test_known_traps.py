@@ -24,7 +24,7 @@ from tidegate.domain.errors import Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Stage
-from tidegate.domain.state import PromotionRow, VersionRow
+from tidegate.domain.state import PromotionRow, ReviewRow, VersionRow
 from tidegate.testing.cases import MODEL, a_policy
 from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
 from tidegate.testing.fakes.small import CountingEntropy, FixedClock
@@ -105,6 +105,32 @@ def test_argo_rollouts_3015_what_a_person_promotes_after_an_inconclusive_step_is
     analyse(world, world.acting("s-4"), MODEL)
     assert (stage(world, 1), stage(world, 2)) == ("retired", "prod")
     assert unlawful(world) == ()
+
+
+def test_argo_rollouts_261_what_a_person_accepted_is_not_asked_about_again(tmp_path: Path) -> None:
+    """There the rollout paused once more at the next inconclusive measurement, after somebody had said yes."""
+    world = canary(tmp_path)
+    states(world, *UNCLEAR)
+    analyse(world, world.acting("s-4"), MODEL)
+    approve(world)
+    before = world.ledger.head().sequence
+    world.scored(1, MAY, "prod")
+    analyse(world, world.acting("s-4"), MODEL)
+    assert stage(world) == "prod"
+    assert [event.type for event in world.ledger.events(after=before)] == [EventType.DECISIONS_SCORED]
+    assert world.ledger.state().select(PromotionRow, status="open") == ()
+
+
+def test_argo_rollouts_1905_a_measurement_without_a_value_waits_and_does_not_fail(tmp_path: Path) -> None:
+    """There a metric that returned nothing ended the analysis; here labels are late by nature."""
+    world = canary(tmp_path)
+    (step,) = analyse(world, world.acting("s-4"), MODEL)  # no label is known yet
+    assert (step.row.verdict, step.row.standing, stage(world)) == ("inconclusive", "waits", "canary")
+    assert world.ledger.state().select(PromotionRow, status="open") == ()
+    assert world.ledger.state().select(ReviewRow) == (), "nobody is asked to look at nothing"
+    states(world, *HELD)
+    analyse(world, world.acting("s-4"), MODEL)
+    assert stage(world) == "prod"
 
 
 def test_argo_rollouts_275_a_figure_that_is_no_number_is_neither_success_nor_failure(tmp_path: Path) -> None:
