@@ -159,7 +159,8 @@ def opened(url: str, home: Path) -> Any:
 def work(world: Any) -> Iterator[Draft]:
     """Yield what a platform that runs writes: runs, decisions, monitors, and a refusal with a reason in ten."""
     version = world.ledger.state().get(VersionRow, MODEL, 1)
-    scored = {"model": MODEL, "version": 1, "artifact": version.artifact, "rows": 1000, "stage": "prod"}
+    by = {"model": MODEL, "version": 1, "artifact": version.artifact}
+    scored = {**by, "rows": 1000, "of": 1000, "stage": "prod"}
     gap = {"value": 0.0125, "n": 1000, "low": -0.02, "high": 0.045, "method": "days", "finite": True}
     binding = [{"kind": "calibration", "verdict": "passed", "sentence": "it holds", "values": {"gap": gap}}]
     watched = {
