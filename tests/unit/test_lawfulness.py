@@ -304,6 +304,7 @@ def test_an_event_that_cannot_be_folded_is_named_and_ends_the_judgement(
 # ── forged decisions of models, canaries, reviews and runs ────────────────────────────────────────
 
 PERIOD = "2024-01"
+DUE = "2024-02-08T00:00:00Z"
 
 
 @pytest.fixture
@@ -447,6 +448,13 @@ def test_a_review_decided_by_somebody_without_its_role_is_named(canary: FakePlat
     forge(canary, EventType.REVIEW_OPENED, {**opened, "due_at": "2024-02-08T00:00:00Z"}, "s-2")
     sequence = forge(canary, EventType.REVIEW_DECIDED, {"id": "R-1", "outcome": "benign"}, "p-6")
     assert "no person with the role `operator`" in told(canary, sequence, "R1")[0]
+
+
+def test_a_certificate_that_is_asked_for_is_given_by_no_outcome_of_a_review(canary: FakePlatform) -> None:
+    about = {"id": "R-1", "model": MODEL, "period": "", "version": 1, "kind": "recertification"}
+    forge(canary, EventType.REVIEW_OPENED, {**about, "cause": "", "role": "reviewer", "due_at": DUE}, "s-4")
+    sequence = forge(canary, EventType.REVIEW_DECIDED, {"id": "R-1", "outcome": "benign"}, "p-6")
+    assert "which only certifying again answers" in told(canary, sequence, "R1")[0]
 
 
 def following(world: FakePlatform, on_behalf_of: str | None) -> int:

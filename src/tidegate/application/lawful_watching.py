@@ -23,6 +23,7 @@ from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Measure
 from tidegate.domain.fold import StateView
 from tidegate.domain.policy import Policy, Stage, Tier
+from tidegate.domain.reviewing import RECERTIFICATION
 from tidegate.domain.rollout import MAX_SHARE, allotted, judge_canary
 from tidegate.domain.state import ActorRow, IncidentRow, ReviewRow, RunRow, ScoringRow, VersionRow
 
@@ -115,6 +116,8 @@ def _decided(view: StateView, event: Event, _: Policy) -> Breaches:
     review, actor = view.get(ReviewRow, event.payload["id"]), view.get(ActorRow, event.actor)
     if review is None or review.status != "open":
         yield "R1", f"{event.payload['id']} is decided, which is not open"
+    elif review.kind == RECERTIFICATION:
+        yield "R1", f"{review.id} is decided, which only certifying again answers"
     elif actor is not None and (actor.kind != "person" or review.role not in actor.roles):
         yield "R1", f"{review.id} is decided by {actor.id}, who is no person with the role `{review.role}`"
 

@@ -11,6 +11,7 @@ from tidegate.domain.actors import Permission, permits
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.lifecycle import Reason
+from tidegate.domain.reviewing import RECERTIFICATION, closed
 from tidegate.domain.state import ReviewRow
 
 
@@ -29,8 +30,8 @@ def decide_review(
     """Record a reviewer's outcome. Acting on it (retraining, rolling back) is a step of its own.
 
     Raises:
-        Refused: rules A1 and A2, a service, another role than the review asks for, or a review that was
-            decided; recorded. BadInput: no such review.
+        Refused: rules A1 and A2, a service, another role than the review asks for, a review that is not open,
+            or one that certifying again answers; recorded. BadInput: no such review.
     """
     text, key = reason_text(reason), acting.scoped_key(f"review:{review}")
     denied: list[Reason] = []
@@ -45,12 +46,10 @@ def decide_review(
         if actor.kind != "person" or not permits(actor, Permission.REVIEW):
             sentence = f"{actor.id} holds no role that permits `{Permission.REVIEW}`"
             denied.append(Reason("not-permitted", "A1", sentence, "ask a reviewer"))
-        elif row.role not in actor.roles:
+        elif row.role not in actor.roles and row.kind != RECERTIFICATION:
             sentence = f"{review} asks for the role `{row.role}`, which {actor.id} does not hold"
             denied.append(Reason("wrong-role", "R1", sentence, "ask somebody who holds that role"))
-        if row.status != "open":
-            sentence = f"{review} was decided as {row.outcome} by {row.decided_by}"
-            denied.append(Reason("already-decided", "R1", sentence, "a new finding opens a new review"))
+        denied += closed(row)
         stream = f"model/{row.model}"
         if denied:
             record_refusal(tx, acting, stream, "review", {"review": review}, denied, key)

@@ -23,6 +23,7 @@ from tidegate.domain.events import Draft, Event, EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.lifecycle import Reason
 from tidegate.domain.policy import Certification, Deadline, Policy, Stage, Tier
+from tidegate.domain.reviewing import RECERTIFICATION
 from tidegate.domain.state import ModelRow, MonitorRow, PromotionRow, ReviewRow, VersionRow
 
 
@@ -76,14 +77,14 @@ def _certificate(
     rule = _rule(tx, policy, version)
     because = _ended(tx, rule, version, now)
     about = {"model": version.model, "version": version.number}
-    if not because or tx.select(ReviewRow, **about, kind="recertification", status="open"):
+    if not because or _asked(tx, version):
         return []
     since = version.certified_until if because == "age" else utc_text(now)
     payload = {**about, "because": because, "since": since}
     event = tx.append(draft(acting, EventType.CERTIFICATION_LAPSED, stream(version.model), payload))
     cause = f"the approval of version {version.number} lapsed by {because}"
     days, role = (rule.review_days, rule.role) if rule else (14, "approver")
-    open_review(tx, acting, version, "recertification", cause, role, now, days, event)
+    open_review(tx, acting, version, RECERTIFICATION, cause, role, now, days, event)
     return [event]
 
 
@@ -108,7 +109,7 @@ def _certified_at(state: StateReader, version: VersionRow) -> int:
     again_at = [
         row.sequence
         for row in state.select(
-            ReviewRow, model=version.model, version=version.number, kind="recertification", status="decided"
+            ReviewRow, model=version.model, version=version.number, kind=RECERTIFICATION, status="decided"
         )
     ]
     return max([version.prod_sequence, *again_at])
@@ -118,7 +119,8 @@ def recertify(platform: Platform, acting: Acting, model: str, version: int, reas
     """Say that a live version's approval holds for another term; it closes the review that asked for it.
 
     Raises:
-        Refused: rules A1, A2 and P4, or the version is not in prod, or its policy has no term; recorded.
+        Refused: rules A1, A2 and P4, or the version is not in prod, or neither its policy has a term nor a
+            review asks for it; recorded.
         BadInput: no reason, no such version.
     """
     text, key = reason_text(reason), acting.scoped_key(f"recertify:{model}:{version}")
@@ -132,17 +134,18 @@ def recertify(platform: Platform, acting: Acting, model: str, version: int, reas
             sentence = f"{actor.id} holds no role that permits `{Permission.APPROVE}`"
             denied.append(Reason("not-permitted", "A1", sentence, "ask an approver"))
         denied += unfit(life, row, actor, ())
-        rule = _rule(tx, policy_in_force(platform, tx), row)
-        term = rule.days if rule else row.conditions.get("lapses_in_days")
-        if row.stage != Stage.PROD or term is None:
+        asked = _asked(tx, row)
+        term = _term(_rule(tx, policy_in_force(platform, tx), row), row)
+        if row.stage != Stage.PROD or (term is None and not asked):
+            live = row.stage == Stage.PROD
             got = (
-                f"version {version} stands in {row.stage}" if term else "the policy has no term for its tier"
+                "the policy has no term for its tier" if live else f"version {version} stands in {row.stage}"
             )
             denied.append(Reason("nothing-to-certify", "P3", got, "only a live version is certified again"))
         if denied:
             record_refusal(tx, acting, stream(model), "recertify", {"version": version}, denied, key)
-        elif term is not None:
-            until = utc_text(platform.clock.now() + timedelta(days=term))
+        else:
+            until = term_end(term, platform.clock.now())
             payload = {"model": model, "version": version, "until": until}
             done = EventType.VERSION_RECERTIFIED
             tx.append(draft(acting, done, stream(model), payload, {"reason": text}, key))
@@ -150,6 +153,22 @@ def recertify(platform: Platform, acting: Acting, model: str, version: int, reas
     if denied:
         raise refused("recertify", denied, model=model, version=version)
     return row
+
+
+def _asked(state: StateReader, version: VersionRow) -> tuple[ReviewRow, ...]:
+    """Return the open reviews that ask for a version to be certified again."""
+    about = {"model": version.model, "version": version.number}
+    return state.select(ReviewRow, **about, kind=RECERTIFICATION, status="open")
+
+
+def _term(rule: Certification | None, version: VersionRow) -> int | None:
+    """Return for how many days a version is certified again: the policy's term, else the approval's own."""
+    return rule.days if rule else version.conditions.get("lapses_in_days")
+
+
+def term_end(term: int | None, now: datetime) -> str:
+    """Return until when a new certificate holds; without end where no policy has a term any more."""
+    return utc_text(now + timedelta(days=term)) if term is not None else ""
 
 
 def overdue(state: StateReader, now: datetime) -> tuple[ReviewRow, ...]:

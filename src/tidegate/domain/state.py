@@ -374,10 +374,11 @@ class MonitorRow(Row):
 
 @dataclass(frozen=True)
 class ReviewRow(Row):
-    """A person is asked to look at something. ``status`` is open or decided.
+    """A person is asked to look at something. ``status`` is open, decided or superseded.
 
     ``kind`` is ``finding`` (of a monitor or a canary) or one that must not be missed: ``break_glass``,
-    ``recertification``, ``condition``; one of those that is overdue holds the model's promotions (P9).
+    ``recertification``, ``condition``; one of those that is overdue holds the model's promotions (P9). A
+    ``recertification`` is superseded when its version leaves prod: then there is nothing left to certify.
     ``followed`` says in a few words what was done about the outcome, empty until it was.
     """
 
