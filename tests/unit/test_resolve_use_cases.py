@@ -599,6 +599,65 @@ def test_while_its_review_is_overdue_nothing_of_the_model_goes_up(live: FakePlat
         assert "review-overdue" in codes(error)
 
 
+# ── reviews that must follow: by nobody who had a part in what they look at ────────────────────────
+
+
+def looked_at(world: FakePlatform, who: str) -> ReviewRow:
+    return decide_review(world, world.acting(who), "R-1", ReviewOutcome.BENIGN, "All is well.")
+
+
+@pytest.mark.parametrize(
+    ("who", "part"), [("p-5", "requested"), ("p-4", "approved"), ("p-2", "trained and registered")]
+)
+def test_who_had_a_part_in_breaking_the_glass_does_not_review_it(
+    live: FakePlatform, who: str, part: str
+) -> None:
+    smash(live, 2)
+    approve(live, 2, "p-4")
+    live.change_roles(who, "reviewer")
+    with pytest.raises(Refused) as error:
+        looked_at(live, who)
+    assert codes(error) == ["own-part"]
+    assert f"{who} cannot decide R-1: version 2 was {part} by them" in error.value.sentence
+    assert looked_at(live, "p-6").outcome == "benign"
+    assert unlawful(live) == ()
+
+
+def test_a_second_account_does_not_make_another_reviewer(live: FakePlatform) -> None:
+    smash(live, 2)
+    approve(live, 2, "p-4")
+    live.add_actor("p-10", "reviewer", subject="p-5")
+    with pytest.raises(Refused) as error:
+        looked_at(live, "p-10")
+    assert codes(error) == ["own-part"]
+
+
+@pytest.mark.parametrize("taken_back", [False, True])
+@pytest.mark.parametrize("who", ["p-3", "p-10"])
+def test_who_set_the_condition_or_had_it_set_does_not_review_it(
+    asked: FakePlatform, who: str, taken_back: bool
+) -> None:
+    asked.add_actor("p-10", "reviewer")
+    delegate(asked, asked.acting("p-3"), "p-10", "approver", asked.clock.now() + 9 * DAY, "I am away.")
+    approve(asked, who="p-10", say=Say(for_whom="p-3", conditions={"review_in_days": 14}))
+    if taken_back:
+        revoke(asked, asked.acting("p-3"), MODEL, 1, "I was wrong.")
+    asked.change_roles(who, "reviewer")
+    with pytest.raises(Refused) as error:
+        looked_at(asked, who)
+    assert codes(error) == ["own-part"]
+    looked_at(asked, "p-6")
+    assert unlawful(asked) == ()
+
+
+def test_a_finding_is_reviewed_by_whoever_holds_the_role(termed: FakePlatform) -> None:
+    about = {"id": "R-1", "model": MODEL, "period": "2024-01", "version": 1, "kind": "finding"}
+    due = {"cause": "labels failed", "role": "reviewer", "due_at": "2024-02-08T00:00:00Z"}
+    termed.write(EventType.REVIEW_OPENED, {**about, **due}, "s-2", f"model/{MODEL}")
+    termed.change_roles("p-3", "approver", "reviewer")
+    assert looked_at(termed, "p-3").outcome == "benign"
+
+
 # ── what must hold at the moment ──────────────────────────────────────────────────────────────────
 
 

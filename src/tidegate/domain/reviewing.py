@@ -6,11 +6,15 @@ whether an approval still holds is closed by certifying the version again, or by
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from tidegate.domain.lifecycle import Reason
-from tidegate.domain.state import ReviewRow
+from tidegate.domain.state import ActorRow, ApprovalRow, PromotionRow, ReviewRow, VersionRow
 
 #: Asks an approver whether a version in prod still deserves its approval; there is no outcome to choose.
 RECERTIFICATION = "recertification"
+#: Look at what somebody let into prod, so nobody who did looks at it.
+IMPARTIAL = ("break_glass", "condition")
 
 
 def how_decided(review: ReviewRow) -> str:
@@ -33,3 +37,37 @@ def closed(review: ReviewRow) -> list[Reason]:
         sentence = f"{review.id} asks whether the approval of version {review.version} still holds"
         return [Reason("certified-instead", "R1", sentence, how_decided(review))]
     return []
+
+
+def partial_to(
+    review: ReviewRow,
+    version: VersionRow,
+    promotion: PromotionRow | None,
+    approvals: Sequence[ApprovalRow],
+    people: Mapping[str, ActorRow],
+    actor: ActorRow,
+) -> list[Reason]:
+    """Return why this person, under any account, is not the one to review what they had a part in.
+
+    ``promotion`` is the one that the review followed, and ``approvals`` are those on it, taken back or not.
+    """
+    if review.kind not in IMPARTIAL:
+        return []
+    said_yes = [row for row in approvals if row.outcome == "approve"]
+    parts = {
+        "requested": {promotion.requester, promotion.on_behalf_of} if promotion else set(),
+        "approved": {each for row in said_yes for each in (row.actor, row.for_whom)},
+        "trained": {version.trainer, version.on_behalf_of},
+        "registered": {version.registrar, version.on_behalf_of},
+    }
+    own = [
+        part
+        for part, actors in parts.items()
+        if any(people[each].subject == actor.subject for each in actors if each in people)
+    ]
+    if not own:
+        return []
+    sentence = (
+        f"{actor.id} cannot decide {review.id}: version {version.number} was {' and '.join(own)} by them"
+    )
+    return [Reason("own-part", "R1", sentence, "ask a reviewer who had no part in it")]
