@@ -446,6 +446,70 @@ def test_only_what_is_live_is_certified_again(termed: FakePlatform) -> None:
     assert codes(error) == ["nothing-to-certify"]
 
 
+def test_a_certificate_binds_what_is_live_and_the_policy_whose_term_it_is(termed: FakePlatform) -> None:
+    (event,) = new(termed, lambda: recertify(termed, termed.acting("p-3"), MODEL, 1, "It still holds."))
+    row, (asked,) = version(termed), termed.ledger.state().select(PromotionRow, target="prod")
+    bound = {name: event.payload[name] for name in ("role", "artifact", "packet", "policy")}
+    digest = termed.policies.load().digest
+    assert bound == {
+        "role": "approver", "artifact": row.artifact, "packet": asked.packet, "policy": digest,
+    }  # fmt: skip
+    assert row.certified_sequence == event.sequence
+
+
+def test_the_role_that_the_policy_names_certifies_and_no_other(under: World) -> None:
+    world = under(ruled(certification={Tier.STANDARD: Certification(90, 14, "risk_officer")}))
+    ask(world)
+    approve(world)
+    with pytest.raises(Refused) as error:
+        recertify(world, world.acting("p-4"), MODEL, 1, "fine")
+    assert codes(error) == ["wrong-role"]
+    assert "P4: the policy asks for the role `risk_officer`, which p-4 does not hold" in error.value.sentence
+    recertify(world, world.acting("p-9"), MODEL, 1, "It still holds.")
+    assert unlawful(world) == ()
+
+
+def test_drift_that_was_known_when_somebody_certified_does_not_end_what_they_certified(
+    termed: FakePlatform,
+) -> None:
+    later(termed, 90)
+    tend(termed, termed.acting("s-4"))
+    drift(termed)  # after the review was opened, before it is answered
+    recertify(termed, termed.acting("p-3"), MODEL, 1, "I have seen the storm.")
+    assert tend(termed, termed.acting("s-4")) == ()
+    drift(termed, "2024-03")
+    recertify(termed, termed.acting("p-3"), MODEL, 1, "And this one, before anybody asked.")
+    assert tend(termed, termed.acting("s-4")) == ()
+    drift(termed, "2024-04")
+    assert [event.payload["because"] for event in tend(termed, termed.acting("s-4"))] == ["drift"]
+
+
+@pytest.mark.parametrize(
+    ("change", "rule", "sentence"),
+    [
+        ({"until": "2999-01-01T00:00:00Z"}, "P3", "until 2999-01-01T00:00:00Z, not for its term"),
+        ({"until": ""}, "P3", "until ever, not for its term"),
+        ({"role": "risk_officer"}, "P4", "by p-3 as `risk_officer`, where role `approver` is asked"),
+        ({"artifact": "sha256:other"}, "P3", "for something else than is live"),
+        ({"packet": "sha256:other"}, "P3", "for something else than is live"),
+        ({"policy": "sha256:other"}, "P3", "for something else than is live"),
+    ],
+)
+def test_a_forged_certificate_is_named(
+    termed: FakePlatform, change: dict[str, str], rule: str, sentence: str
+) -> None:
+    row, (asked,) = version(termed), termed.ledger.state().select(PromotionRow, target="prod")
+    bound = {"artifact": row.artifact, "packet": asked.packet, "policy": termed.policies.load().digest}
+    until = {"until": utc_text(termed.clock.now() + 90 * DAY)}
+    lawful = {"model": MODEL, "version": 1, "role": "approver", **bound, **until}
+    termed.write(EventType.VERSION_RECERTIFIED, lawful, "p-3", f"model/{MODEL}")
+    assert unlawful(termed) == ()
+    termed.write(EventType.VERSION_RECERTIFIED, {**lawful, **change}, "p-3", f"model/{MODEL}")
+    (breach,) = unlawful(termed)
+    assert sentence in breach
+    assert breach.endswith(f", rule {rule}")
+
+
 # ── terms: what asks for a certificate ends with the version's time in prod ────────────────────────
 
 

@@ -193,7 +193,7 @@ def _training_set_built(_: View, event: Event) -> list[Row]:
 
 def _version_registered(_: View, event: Event) -> list[Row]:
     fresh = {"stage": str(Stage.CANDIDATE), "packet": "", "prod_sequence": 0}
-    return [_row(VersionRow, event, **fresh, conditions={}, certified_until="")]
+    return [_row(VersionRow, event, **fresh, conditions={}, certified_until="", certified_sequence=0)]
 
 
 def _packet_sealed(view: View, event: Event) -> list[Row]:
@@ -265,7 +265,8 @@ def _recertified(view: View, event: Event) -> list[Row]:
             ReviewRow, model=version.model, version=version.number, kind=RECERTIFICATION, status="open"
         )
     ]
-    return [replace(version, certified_until=event.payload["until"]), *closed]
+    holds = replace(version, certified_until=event.payload["until"], certified_sequence=event.sequence)
+    return [holds, *closed]
 
 
 def _moves(view: View, event: Event) -> list[Row]:
@@ -283,12 +284,13 @@ def _moved(view: View, event: Event, promoted: int = 0) -> list[VersionRow]:
     rows: list[VersionRow] = []
     for move in event.payload["moves"]:
         version = _known(view.get(VersionRow, event.payload["model"], move["version"]))
-        sequence = version.prod_sequence
+        sequence, certified = version.prod_sequence, version.certified_sequence
         if move["to"] == Stage.PROD and move["version"] == promoted:
-            sequence = event.sequence
+            sequence = certified = event.sequence
         elif move["from"] == Stage.PROD and move["to"] != Stage.RETIRED:
-            sequence = 0  # rolled back or stopped: no rollback ever restores it without a new approval
-        rows.append(replace(version, stage=move["to"], prod_sequence=sequence))
+            # Rolled back or stopped: no rollback ever restores it without a new approval.
+            sequence = certified = 0
+        rows.append(replace(version, stage=move["to"], prod_sequence=sequence, certified_sequence=certified))
     return rows
 
 

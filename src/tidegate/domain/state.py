@@ -188,7 +188,8 @@ class VersionRow(Row):
 
     ``prod_sequence`` is the sequence of the event that last put it into prod by approval (0: never);
     a rollback restores the highest one below the version that leaves. ``conditions`` are those under which it
-    was let into prod, and ``certified_until`` says until when that holds (empty: without end).
+    was let into prod, and ``certified_until`` says until when that holds (empty: without end);
+    ``certified_sequence`` is the event that said so last, by letting it in or by certifying it again.
     """
 
     TABLE: ClassVar[str] = "versions"
@@ -209,6 +210,7 @@ class VersionRow(Row):
     prod_sequence: int
     conditions: Mapping[str, Any]
     certified_until: str
+    certified_sequence: int
     links: Mapping[str, Any]
     sequence: int
 
