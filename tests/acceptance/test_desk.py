@@ -287,6 +287,17 @@ def test_an_open_review_shows_its_cause_its_role_and_that_it_is_overdue(page: Pa
     assert "calibration_gap ? inconclusive −0.0465 −0.0996 to 0.0042 27,452" in page.text
 
 
+def test_a_review_that_asks_for_a_certificate_shows_the_act_that_gives_it(
+    settings: Settings, lived: Town
+) -> None:
+    about = {"id": "R-8", "model": MODEL, "period": "", "version": 1, "kind": "recertification"}
+    due = {"cause": "its term is over", "role": "approver", "due_at": "2013-09-01T00:00:00Z"}
+    lived.say(EventType.REVIEW_OPENED, "s-6", {**about, **due})
+    html = render(desk_of(settings))
+    assert f"tidegate recertify {MODEL} 1 --as NAME" in html
+    assert "tidegate review R-8" not in html
+
+
 def test_a_version_shows_who_trained_who_approved_and_which_rule_refused(page: Page) -> None:
     assert "Trained by svc-train for dana" in page.text
     assert "✓ approved into prod by amir , approver" in page.text

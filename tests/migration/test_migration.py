@@ -198,6 +198,7 @@ YOUNGER = {
 }
 THIRD_CUT = """
     ALTER TABLE versions DROP COLUMN conditions; ALTER TABLE versions DROP COLUMN certified_until;
+    ALTER TABLE versions DROP COLUMN certified_sequence;
     ALTER TABLE packets DROP COLUMN envelope; ALTER TABLE reviews DROP COLUMN kind;
     ALTER TABLE promotions DROP COLUMN kind; ALTER TABLE promotions DROP COLUMN due_at;
     ALTER TABLE promotions DROP COLUMN chased; ALTER TABLE promotions DROP COLUMN escalated_to;

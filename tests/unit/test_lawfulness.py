@@ -14,7 +14,7 @@ from tidegate.application.follow import follow
 from tidegate.application.lawfulness import WRITERS, unlawful
 from tidegate.application.lower import lower
 from tidegate.application.promote import climb
-from tidegate.application.resolve import resolve
+from tidegate.application.resolve import Say, resolve
 from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.application.runs import finish
 from tidegate.domain.errors import Refused
@@ -304,6 +304,7 @@ def test_an_event_that_cannot_be_folded_is_named_and_ends_the_judgement(
 # ── forged decisions of models, canaries, reviews and runs ────────────────────────────────────────
 
 PERIOD = "2024-01"
+DUE = "2024-02-08T00:00:00Z"
 
 
 @pytest.fixture
@@ -447,6 +448,21 @@ def test_a_review_decided_by_somebody_without_its_role_is_named(canary: FakePlat
     forge(canary, EventType.REVIEW_OPENED, {**opened, "due_at": "2024-02-08T00:00:00Z"}, "s-2")
     sequence = forge(canary, EventType.REVIEW_DECIDED, {"id": "R-1", "outcome": "benign"}, "p-6")
     assert "no person with the role `operator`" in told(canary, sequence, "R1")[0]
+
+
+def test_a_certificate_that_is_asked_for_is_given_by_no_outcome_of_a_review(canary: FakePlatform) -> None:
+    about = {"id": "R-1", "model": MODEL, "period": "", "version": 1, "kind": "recertification"}
+    forge(canary, EventType.REVIEW_OPENED, {**about, "cause": "", "role": "reviewer", "due_at": DUE}, "s-4")
+    sequence = forge(canary, EventType.REVIEW_DECIDED, {"id": "R-1", "outcome": "benign"}, "p-6")
+    assert "which only certifying again answers" in told(canary, sequence, "R1")[0]
+
+
+def test_a_mandatory_review_decided_by_who_let_the_version_in_is_named(world: FakePlatform) -> None:
+    say = Say(conditions={"review_in_days": 14})
+    resolve(world, world.acting("p-3"), MODEL, 1, Action.APPROVE, WELL, say)
+    world.change_roles("p-3", "approver", "reviewer")
+    sequence = forge(world, EventType.REVIEW_DECIDED, {"id": "R-1", "outcome": "benign"}, "p-3")
+    assert "p-3 cannot decide R-1: version 1 was approved by them" in told(world, sequence, "R1")[0]
 
 
 def following(world: FakePlatform, on_behalf_of: str | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,13 +12,14 @@ from tidegate.application.lower import lower
 from tidegate.application.prod_at import Approver, moment, prod_at
 from tidegate.application.promote import climb
 from tidegate.application.resolve import Say, resolve, revoke
+from tidegate.application.tend import recertify
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.lifecycle import Action
-from tidegate.domain.policy import Stage
+from tidegate.domain.policy import Certification, Stage, Tier
 from tidegate.domain.state import PolicyRow, VersionRow
 from tidegate.entrypoints.cli.history import lines
-from tidegate.testing.cases import MODEL
+from tidegate.testing.cases import MODEL, a_policy
 from tidegate.testing.fakes.ledger import MemoryLedger
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import START, CountingEntropy, TickingClock
@@ -123,6 +125,25 @@ def test_it_says_until_when(life):
     last = prod_at(life.world, MODEL)
     assert last.in_prod is None
     assert last.emptied.sequence == life.at["ended"]
+
+
+def test_it_says_who_certified_again_as_what_and_until_when(tmp_path):
+    policy = replace(a_policy(), certification={Tier.STANDARD: Certification(90, 14, "approver")})
+    world = FakePlatform(tmp_path, policy)
+    world.register(on_behalf_of="p-2")
+    climb(world, world.acting("p-2"), MODEL, 1, Stage.PROD)
+    resolve(world, world.acting("p-3"), MODEL, 1, Action.APPROVE, "fine")
+    before = world.ledger.head().sequence
+    world.clock.moment += timedelta(days=80)
+    recertify(world, world.acting("p-4"), MODEL, 1, "It still holds.")
+    after = world.ledger.head().sequence
+    answer = prod_at(world, MODEL)
+    (certified,) = answer.in_prod.certified
+    assert (certified.actor, certified.role, certified.at.sequence) == ("p-4", "approver", after)
+    assert certified.until == answer.in_prod.certified_until
+    told = f"  certified again by p-4 as approver, event {after} ({certified.at.occurred_at}), until {certified.until}"
+    assert told in said(answer)
+    assert prod_at(world, MODEL, before).in_prod.certified == ()
 
 
 def test_what_is_there_still_has_no_end(tmp_path):

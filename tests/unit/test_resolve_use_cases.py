@@ -446,6 +446,170 @@ def test_only_what_is_live_is_certified_again(termed: FakePlatform) -> None:
     assert codes(error) == ["nothing-to-certify"]
 
 
+def test_a_certificate_binds_what_is_live_and_the_policy_whose_term_it_is(termed: FakePlatform) -> None:
+    (event,) = new(termed, lambda: recertify(termed, termed.acting("p-3"), MODEL, 1, "It still holds."))
+    row, (asked,) = version(termed), termed.ledger.state().select(PromotionRow, target="prod")
+    bound = {name: event.payload[name] for name in ("role", "artifact", "packet", "policy")}
+    digest = termed.policies.load().digest
+    assert bound == {
+        "role": "approver", "artifact": row.artifact, "packet": asked.packet, "policy": digest,
+    }  # fmt: skip
+    assert row.certified_sequence == event.sequence
+
+
+def test_the_role_that_the_policy_names_certifies_and_no_other(under: World) -> None:
+    world = under(ruled(certification={Tier.STANDARD: Certification(90, 14, "risk_officer")}))
+    ask(world)
+    approve(world)
+    with pytest.raises(Refused) as error:
+        recertify(world, world.acting("p-4"), MODEL, 1, "fine")
+    assert codes(error) == ["wrong-role"]
+    assert "P4: the policy asks for the role `risk_officer`, which p-4 does not hold" in error.value.sentence
+    recertify(world, world.acting("p-9"), MODEL, 1, "It still holds.")
+    assert unlawful(world) == ()
+
+
+def test_drift_that_was_known_when_somebody_certified_does_not_end_what_they_certified(
+    termed: FakePlatform,
+) -> None:
+    later(termed, 90)
+    tend(termed, termed.acting("s-4"))
+    drift(termed)  # after the review was opened, before it is answered
+    recertify(termed, termed.acting("p-3"), MODEL, 1, "I have seen the storm.")
+    assert tend(termed, termed.acting("s-4")) == ()
+    drift(termed, "2024-03")
+    recertify(termed, termed.acting("p-3"), MODEL, 1, "And this one, before anybody asked.")
+    assert tend(termed, termed.acting("s-4")) == ()
+    drift(termed, "2024-04")
+    assert [event.payload["because"] for event in tend(termed, termed.acting("s-4"))] == ["drift"]
+
+
+@pytest.mark.parametrize(
+    ("change", "rule", "sentence"),
+    [
+        ({"until": "2999-01-01T00:00:00Z"}, "P3", "until 2999-01-01T00:00:00Z, not for its term"),
+        ({"until": ""}, "P3", "until ever, not for its term"),
+        ({"role": "risk_officer"}, "P4", "by p-3 as `risk_officer`, where role `approver` is asked"),
+        ({"artifact": "sha256:other"}, "P3", "for something else than is live"),
+        ({"packet": "sha256:other"}, "P3", "for something else than is live"),
+        ({"policy": "sha256:other"}, "P3", "for something else than is live"),
+    ],
+)
+def test_a_forged_certificate_is_named(
+    termed: FakePlatform, change: dict[str, str], rule: str, sentence: str
+) -> None:
+    row, (asked,) = version(termed), termed.ledger.state().select(PromotionRow, target="prod")
+    bound = {"artifact": row.artifact, "packet": asked.packet, "policy": termed.policies.load().digest}
+    until = {"until": utc_text(termed.clock.now() + 90 * DAY)}
+    lawful = {"model": MODEL, "version": 1, "role": "approver", **bound, **until}
+    termed.write(EventType.VERSION_RECERTIFIED, lawful, "p-3", f"model/{MODEL}")
+    assert unlawful(termed) == ()
+    termed.write(EventType.VERSION_RECERTIFIED, {**lawful, **change}, "p-3", f"model/{MODEL}")
+    (breach,) = unlawful(termed)
+    assert sentence in breach
+    assert breach.endswith(f", rule {rule}")
+
+
+# ── terms: what asks for a certificate ends with the version's time in prod ────────────────────────
+
+
+@pytest.fixture
+def lapsed(termed: FakePlatform) -> FakePlatform:
+    """Return a world with version 2 live, its term over, a review that asks for it, and version 3 in canary."""
+    termed.register(on_behalf_of="p-2")
+    ask(termed, 2)
+    approve(termed, 2)
+    termed.register(on_behalf_of="p-2")
+    climb(termed, termed.acting("p-2"), MODEL, 3)
+    later(termed, 90)
+    tend(termed, termed.acting("s-4"))
+    assert recertifications(termed) == ["open"]
+    return termed
+
+
+def recertifications(world: FakePlatform) -> list[str]:
+    return [row.status for row in world.ledger.state().select(ReviewRow, kind="recertification")]
+
+
+def replaced(world: FakePlatform) -> None:
+    ask(world, 3)
+    approve(world, 3)
+
+
+LEAVING: dict[str, Callable[[FakePlatform], object]] = {
+    "replace": replaced,
+    "stop": lambda world: lower(world, world.acting("p-5"), MODEL, Action.STOP, "odd scores"),
+    "roll back": lambda world: lower(world, world.acting("p-5"), MODEL, Action.ROLL_BACK, "odd scores"),
+    "revoke": lambda world: revoke(world, world.acting("p-3"), MODEL, 2, "I was wrong."),
+}
+
+
+@pytest.mark.parametrize("leaving", LEAVING)
+def test_a_version_that_leaves_prod_leaves_no_certificate_to_be_given_and_nothing_frozen(
+    lapsed: FakePlatform, leaving: str
+) -> None:
+    LEAVING[leaving](lapsed)
+    assert version(lapsed, 2).stage != "prod"
+    assert recertifications(lapsed) == ["superseded"]
+    later(lapsed, 400)
+    assert overdue(lapsed.ledger.state(), lapsed.clock.now()) == ()
+    number = lapsed.register(on_behalf_of="p-2")
+    assert climb(lapsed, lapsed.acting("p-2"), MODEL, number).stage == "canary"
+    assert unlawful(lapsed) == ()
+
+
+def test_what_was_asked_of_a_version_that_left_is_decided_by_nobody(lapsed: FakePlatform) -> None:
+    LEAVING["stop"](lapsed)
+    with pytest.raises(Refused) as error:
+        decide_review(lapsed, lapsed.acting("p-6"), "R-1", ReviewOutcome.BENIGN, "It is gone.")
+    assert codes(error) == ["superseded"]
+    assert "R-1 is superseded: version 2 left prod" in error.value.sentence
+
+
+def test_a_restored_version_whose_own_term_is_over_is_asked_about_again(lapsed: FakePlatform) -> None:
+    LEAVING["roll back"](lapsed)
+    tend(lapsed, lapsed.acting("s-4"))
+    (review,) = lapsed.ledger.state().select(ReviewRow, kind="recertification", status="open")
+    assert review.version == 1
+    assert unlawful(lapsed) == ()
+
+
+CERTIFY = f"role `approver` certifies again: tidegate recertify {MODEL} 2 --reason …"
+
+
+def test_no_outcome_stands_in_for_a_certificate(lapsed: FakePlatform) -> None:
+    lapsed.add_actor("p-10", "approver", "reviewer")
+    for who in ("p-6", "p-10"):
+        with pytest.raises(Refused) as error:
+            decide_review(lapsed, lapsed.acting(who), "R-1", ReviewOutcome.BENIGN, "Fine.")
+        assert codes(error) == ["certified-instead"]
+        assert error.value.hint == CERTIFY
+    later(lapsed, 15)
+    with pytest.raises(Refused) as error:
+        ask(lapsed, 3)
+    assert error.value.hint == CERTIFY
+    recertify(lapsed, lapsed.acting("p-3"), MODEL, 2, "It still holds.")
+    assert [reason.code for reason in ask(lapsed, 3).waits] == ["approval-missing"]
+
+
+def test_what_was_asked_is_answered_also_where_the_policy_has_no_term_any_more(lapsed: FakePlatform) -> None:
+    lapsed.adopt(ruled())
+    row = recertify(lapsed, lapsed.acting("p-3"), MODEL, 2, "It still holds.")
+    assert row.certified_until == ""
+    assert recertifications(lapsed) == ["decided"]
+    with pytest.raises(Refused) as error:
+        recertify(lapsed, lapsed.acting("p-3"), MODEL, 2, "Once more.")
+    assert codes(error) == ["nothing-to-certify"]
+
+
+def test_a_review_that_was_a_condition_is_decided_after_the_version_left_too(live: FakePlatform) -> None:
+    approve(live, 2, say=Say(conditions={"review_in_days": 14}))
+    lower(live, live.acting("p-5"), MODEL, Action.STOP, "odd scores")
+    row = decide_review(live, live.acting("p-6"), "R-1", ReviewOutcome.BENIGN, "Looked at.")
+    assert (row.status, row.outcome) == ("decided", "benign")
+    assert unlawful(live) == ()
+
+
 # ── break-glass ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -497,6 +661,65 @@ def test_while_its_review_is_overdue_nothing_of_the_model_goes_up(live: FakePlat
         with pytest.raises(Refused) as error:
             act()
         assert "review-overdue" in codes(error)
+
+
+# ── reviews that must follow: by nobody who had a part in what they look at ────────────────────────
+
+
+def looked_at(world: FakePlatform, who: str) -> ReviewRow:
+    return decide_review(world, world.acting(who), "R-1", ReviewOutcome.BENIGN, "All is well.")
+
+
+@pytest.mark.parametrize(
+    ("who", "part"), [("p-5", "requested"), ("p-4", "approved"), ("p-2", "trained and registered")]
+)
+def test_who_had_a_part_in_breaking_the_glass_does_not_review_it(
+    live: FakePlatform, who: str, part: str
+) -> None:
+    smash(live, 2)
+    approve(live, 2, "p-4")
+    live.change_roles(who, "reviewer")
+    with pytest.raises(Refused) as error:
+        looked_at(live, who)
+    assert codes(error) == ["own-part"]
+    assert f"{who} cannot decide R-1: version 2 was {part} by them" in error.value.sentence
+    assert looked_at(live, "p-6").outcome == "benign"
+    assert unlawful(live) == ()
+
+
+def test_a_second_account_does_not_make_another_reviewer(live: FakePlatform) -> None:
+    smash(live, 2)
+    approve(live, 2, "p-4")
+    live.add_actor("p-10", "reviewer", subject="p-5")
+    with pytest.raises(Refused) as error:
+        looked_at(live, "p-10")
+    assert codes(error) == ["own-part"]
+
+
+@pytest.mark.parametrize("taken_back", [False, True])
+@pytest.mark.parametrize("who", ["p-3", "p-10"])
+def test_who_set_the_condition_or_had_it_set_does_not_review_it(
+    asked: FakePlatform, who: str, taken_back: bool
+) -> None:
+    asked.add_actor("p-10", "reviewer")
+    delegate(asked, asked.acting("p-3"), "p-10", "approver", asked.clock.now() + 9 * DAY, "I am away.")
+    approve(asked, who="p-10", say=Say(for_whom="p-3", conditions={"review_in_days": 14}))
+    if taken_back:
+        revoke(asked, asked.acting("p-3"), MODEL, 1, "I was wrong.")
+    asked.change_roles(who, "reviewer")
+    with pytest.raises(Refused) as error:
+        looked_at(asked, who)
+    assert codes(error) == ["own-part"]
+    looked_at(asked, "p-6")
+    assert unlawful(asked) == ()
+
+
+def test_a_finding_is_reviewed_by_whoever_holds_the_role(termed: FakePlatform) -> None:
+    about = {"id": "R-1", "model": MODEL, "period": "2024-01", "version": 1, "kind": "finding"}
+    due = {"cause": "labels failed", "role": "reviewer", "due_at": "2024-02-08T00:00:00Z"}
+    termed.write(EventType.REVIEW_OPENED, {**about, **due}, "s-2", f"model/{MODEL}")
+    termed.change_roles("p-3", "approver", "reviewer")
+    assert looked_at(termed, "p-3").outcome == "benign"
 
 
 # ── what must hold at the moment ──────────────────────────────────────────────────────────────────

@@ -401,6 +401,13 @@ def test_p9_an_overdue_review_holds_everything_that_goes_up(stage: Stage) -> Non
     )
 
 
+def test_p9_a_certificate_that_is_owed_names_the_act_that_gives_it(case: Case) -> None:
+    owed = replace(review("2019-12-31T23:59:59Z", "recertification"), role="approver")
+    reason = only(case.but(mandatory=(owed,)).decide(Action.PROMOTE), Refused)
+    assert reason.code == "review-overdue"
+    assert reason.next_step == f"role `approver` certifies again: tidegate recertify {MODEL} 1 --reason …"
+
+
 def test_p9_an_overdue_review_holds_the_next_break_glass_too(emergency: Case) -> None:
     held = emergency.but(mandatory=(review("2019-12-31T00:00:00Z"),))
     assert told(held.decide(Action.BREAK_GLASS)) == [("review-overdue", "P9")]

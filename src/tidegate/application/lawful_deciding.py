@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from tidegate.application.resolve import carrying
 from tidegate.application.standing import lifecycle
+from tidegate.application.tend import asked_again, certified_days, certifier, certifying_rule, term_end
 from tidegate.domain.actors import Permission, roles_that
 from tidegate.domain.approval import gave, unfit
 from tidegate.domain.canonical import utc_time
@@ -71,7 +72,7 @@ def _ended(view: StateView, event: Event, _: Policy) -> Breaches:
         yield "P4", f"{event.actor} ends {event.payload['id']}, which is not theirs"
 
 
-def _recertified(view: StateView, event: Event, _: Policy) -> Breaches:
+def _recertified(view: StateView, event: Event, policy: Policy) -> Breaches:
     said, actor = event.payload, view.get(ActorRow, event.actor)
     life = replace(
         lifecycle(view, said["model"], said["version"]),
@@ -82,6 +83,21 @@ def _recertified(view: StateView, event: Event, _: Policy) -> Breaches:
         yield "P3", f"version {version.number} is certified again while it stands in {version.stage}"
     for reason in unfit(life, version, actor, ()) if actor else ():
         yield reason.rule, f"{event.type} was not allowed: {reason.sentence}"
+    rule = certifying_rule(view, policy, version)
+    if said["role"] != certifier(rule) or (actor and said["role"] not in actor.roles):
+        by = f"by {event.actor} as `{said['role']}`, where role `{certifier(rule)}` is asked"
+        yield "P4", f"version {version.number} is certified again {by}"
+    approved = life.promotion.packet if life.promotion else ""
+    if (said["artifact"], said["packet"], said["policy"]) != (version.artifact, approved, policy.digest):
+        yield "P3", f"version {version.number} is certified again for something else than is live"
+    days = certified_days(rule, version)
+    if days is None and not asked_again(view, version):
+        yield "P3", f"version {version.number} is certified again, where no policy and no review asks for it"
+    if said["until"] != term_end(days, utc_time(event.occurred_at)):
+        yield (
+            "P3",
+            f"version {version.number} is certified again until {said['until'] or 'ever'}, not for its term",
+        )
 
 
 def _lapsed(view: StateView, event: Event, policy: Policy) -> Breaches:

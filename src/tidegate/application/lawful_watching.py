@@ -3,7 +3,8 @@
     P1  what scored or was analysed stood where the event says, and scored with its own artifact, once
     P5  a canary was compared with what was live then, else with the fallback
     V1…V5  a canary's verdict is what its own figures come to under the rule in force (`domain.rollout`)
-    R1  a review is opened and decided once, by a person who holds its role, and followed once, for that person
+    R1  a review is opened and decided once, by a person who holds its role, and followed once, for that person;
+        what was let in by break-glass, or on condition, is reviewed by nobody who had a part in it
     S1  a slot of a schedule counts once; again only where the clock has gone back behind the run that counted
     I1  an incident is recorded once, under its own name, and says what differed
 
@@ -17,12 +18,14 @@ from math import nan
 from typing import Any
 
 from tidegate.application.follow import DOING
+from tidegate.application.review import impartial
 from tidegate.application.standing import entered_canary, lifecycle
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Measure
 from tidegate.domain.fold import StateView
 from tidegate.domain.policy import Policy, Stage, Tier
+from tidegate.domain.reviewing import RECERTIFICATION
 from tidegate.domain.rollout import MAX_SHARE, allotted, judge_canary
 from tidegate.domain.state import ActorRow, IncidentRow, ReviewRow, RunRow, ScoringRow, VersionRow
 
@@ -115,8 +118,13 @@ def _decided(view: StateView, event: Event, _: Policy) -> Breaches:
     review, actor = view.get(ReviewRow, event.payload["id"]), view.get(ActorRow, event.actor)
     if review is None or review.status != "open":
         yield "R1", f"{event.payload['id']} is decided, which is not open"
+    elif review.kind == RECERTIFICATION:
+        yield "R1", f"{review.id} is decided, which only certifying again answers"
     elif actor is not None and (actor.kind != "person" or review.role not in actor.roles):
         yield "R1", f"{review.id} is decided by {actor.id}, who is no person with the role `{review.role}`"
+    elif actor is not None:
+        for reason in impartial(view, review, actor):
+            yield reason.rule, f"{event.type} was not allowed: {reason.sentence}"
 
 
 def _followed(view: StateView, event: Event, _: Policy) -> Breaches:

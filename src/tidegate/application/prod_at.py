@@ -6,7 +6,7 @@ occurred by then, so of two at one instant both had; whoever means the moment be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,12 +45,22 @@ class Approver:
 
 
 @dataclass(frozen=True)
+class Certified:
+    """Who certified a live version again, in which role, and until when (empty: without end)."""
+
+    actor: str
+    role: str
+    until: str
+    at: At
+
+
+@dataclass(frozen=True)
 class InProd:
     """A version in prod. ``put`` is the event that put it there and ``until`` the one that ended that (None: none yet).
 
     ``kind`` is ``regular``, ``break_glass``, or ``restored`` where a later version left and this one came back:
     then ``actor`` and ``reason`` say who did that and why. Request, approvals, packet, policy and way back are
-    those of the promotion that let it in.
+    those of the promotion that let it in, and ``certified`` says who certified it again since.
     """
 
     version: int
@@ -69,6 +79,7 @@ class InProd:
     approvers: tuple[Approver, ...]
     conditions: Mapping[str, Any]
     certified_until: str
+    certified: tuple[Certified, ...]
     packet: str
     sealed: int
     policy: str
@@ -185,6 +196,7 @@ def _in_prod(
         approvers=tuple(_approver(each, places) for each in _yes(state, asked)),
         conditions=row.conditions,
         certified_until=row.certified_until,
+        certified=tuple(_certified(before, row, applied)),
         packet=asked.packet,
         sealed=packet.sequence if packet else 0,
         policy=asked.policy,
@@ -201,6 +213,15 @@ def _yes(state: StateReader, asked: PromotionRow) -> tuple[ApprovalRow, ...]:
 
 def _approver(row: ApprovalRow, places: Mapping[int, At]) -> Approver:
     return Approver(row.actor, row.role, row.for_whom, row.conditions, row.revoked, places[row.sequence])
+
+
+def _certified(events: Sequence[Event], row: VersionRow, applied: Event) -> Iterator[Certified]:
+    """Yield who certified a version again since it was let in."""
+    for event in events:
+        said = event.payload
+        again = event.type is EventType.VERSION_RECERTIFIED and said["version"] == row.number
+        if again and event.sequence > applied.sequence:
+            yield Certified(event.actor, said["role"], said["until"], _at(event))
 
 
 def _last(events: Sequence[Event], right: Callable[[Event], bool]) -> Event:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from enum import StrEnum
 
 from tidegate.application.platform import Acting, Platform
+from tidegate.application.ports import StateReader
 from tidegate.application.recording import again, draft, reason_text, record_refusal, refused
 from tidegate.application.standing import itself
 from tidegate.domain.actors import Permission, permits
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.lifecycle import Reason
-from tidegate.domain.state import ReviewRow
+from tidegate.domain.policy import Stage
+from tidegate.domain.reviewing import RECERTIFICATION, closed, partial_to
+from tidegate.domain.state import ActorRow, ApprovalRow, PromotionRow, ReviewRow, VersionRow
 
 
 class ReviewOutcome(StrEnum):
@@ -29,8 +32,9 @@ def decide_review(
     """Record a reviewer's outcome. Acting on it (retraining, rolling back) is a step of its own.
 
     Raises:
-        Refused: rules A1 and A2, a service, another role than the review asks for, or a review that was
-            decided; recorded. BadInput: no such review.
+        Refused: rules A1 and A2, a service, another role than the review asks for, a review that is not open,
+            one that certifying again answers, or one of what they had a part in; recorded. BadInput: no such
+            review.
     """
     text, key = reason_text(reason), acting.scoped_key(f"review:{review}")
     denied: list[Reason] = []
@@ -45,12 +49,10 @@ def decide_review(
         if actor.kind != "person" or not permits(actor, Permission.REVIEW):
             sentence = f"{actor.id} holds no role that permits `{Permission.REVIEW}`"
             denied.append(Reason("not-permitted", "A1", sentence, "ask a reviewer"))
-        elif row.role not in actor.roles:
+        elif row.role not in actor.roles and row.kind != RECERTIFICATION:
             sentence = f"{review} asks for the role `{row.role}`, which {actor.id} does not hold"
             denied.append(Reason("wrong-role", "R1", sentence, "ask somebody who holds that role"))
-        if row.status != "open":
-            sentence = f"{review} was decided as {row.outcome} by {row.decided_by}"
-            denied.append(Reason("already-decided", "R1", sentence, "a new finding opens a new review"))
+        denied += [*closed(row), *impartial(tx, row, actor)]
         stream = f"model/{row.model}"
         if denied:
             record_refusal(tx, acting, stream, "review", {"review": review}, denied, key)
@@ -63,3 +65,18 @@ def decide_review(
     if denied:
         raise refused("review", denied, review=review)
     return row
+
+
+def impartial(state: StateReader, review: ReviewRow, actor: ActorRow) -> list[Reason]:
+    """Return why this actor may not review what they let into prod, or made themselves (R1)."""
+    version = state.get(VersionRow, review.model, review.version)
+    if version is None:
+        return []
+    about = {"model": review.model, "version": review.version, "target": str(Stage.PROD)}
+    before = [
+        row for row in state.select(PromotionRow, **about, status="applied") if row.sequence < review.sequence
+    ]
+    promotion = max(before, key=lambda row: row.sequence, default=None)
+    approvals = state.select(ApprovalRow, promotion=promotion.id) if promotion else ()
+    people = {row.id: row for row in state.select(ActorRow)}
+    return partial_to(review, version, promotion, approvals, people, actor)

@@ -23,7 +23,11 @@ from tidegate.domain.events import Draft, Event, EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.lifecycle import Reason
 from tidegate.domain.policy import Certification, Deadline, Policy, Stage, Tier
+from tidegate.domain.reviewing import RECERTIFICATION
 from tidegate.domain.state import ModelRow, MonitorRow, PromotionRow, ReviewRow, VersionRow
+
+#: How long a certificate may be owed where only a condition, and no policy, had set its term.
+REVIEW_DAYS = 14
 
 
 def tend(platform: Platform, acting: Acting) -> tuple[Event, ...]:
@@ -73,21 +77,22 @@ def _certificate(
     tx: Transaction, acting: Acting, policy: Policy, version: VersionRow, now: datetime
 ) -> list[Event]:
     """End a certificate that is over or that drift has ended, and ask for another one."""
-    rule = _rule(tx, policy, version)
+    rule = certifying_rule(tx, policy, version)
     because = _ended(tx, rule, version, now)
     about = {"model": version.model, "version": version.number}
-    if not because or tx.select(ReviewRow, **about, kind="recertification", status="open"):
+    if not because or asked_again(tx, version):
         return []
     since = version.certified_until if because == "age" else utc_text(now)
     payload = {**about, "because": because, "since": since}
     event = tx.append(draft(acting, EventType.CERTIFICATION_LAPSED, stream(version.model), payload))
     cause = f"the approval of version {version.number} lapsed by {because}"
-    days, role = (rule.review_days, rule.role) if rule else (14, "approver")
-    open_review(tx, acting, version, "recertification", cause, role, now, days, event)
+    days = rule.review_days if rule else REVIEW_DAYS
+    open_review(tx, acting, version, RECERTIFICATION, cause, certifier(rule), now, days, event)
     return [event]
 
 
-def _rule(state: StateReader, policy: Policy, version: VersionRow) -> Certification | None:
+def certifying_rule(state: StateReader, policy: Policy, version: VersionRow) -> Certification | None:
+    """Return the policy's term for a version's tier, None where it has none."""
     model = state.get(ModelRow, version.model)
     return policy.certification.get(Tier(model.tier)) if model else None
 
@@ -98,27 +103,16 @@ def _ended(state: StateReader, rule: Certification | None, version: VersionRow, 
         return "age"
     if rule is None or not rule.on_drift:
         return ""
-    certified = _certified_at(state, version)
     runs = state.select(MonitorRow, model=version.model, version=version.number, verdict=str(Verdict.FAILED))
-    return "drift" if any(row.sequence > certified for row in runs) else ""
-
-
-def _certified_at(state: StateReader, version: VersionRow) -> int:
-    """Return the sequence since which a version is certified: it went live, or was certified again."""
-    again_at = [
-        row.sequence
-        for row in state.select(
-            ReviewRow, model=version.model, version=version.number, kind="recertification", status="decided"
-        )
-    ]
-    return max([version.prod_sequence, *again_at])
+    return "drift" if any(row.sequence > version.certified_sequence for row in runs) else ""
 
 
 def recertify(platform: Platform, acting: Acting, model: str, version: int, reason: str) -> VersionRow:
     """Say that a live version's approval holds for another term; it closes the review that asked for it.
 
     Raises:
-        Refused: rules A1, A2 and P4, or the version is not in prod, or its policy has no term; recorded.
+        Refused: rules A1, A2 and P4, or the version is not in prod, or neither its policy has a term nor a
+            review asks for it; recorded.
         BadInput: no reason, no such version.
     """
     text, key = reason_text(reason), acting.scoped_key(f"recertify:{model}:{version}")
@@ -128,28 +122,63 @@ def recertify(platform: Platform, acting: Acting, model: str, version: int, reas
         if again(tx.recorded(key) if key else None):
             return row
         actor, denied = itself(tx, acting)
+        policy, asked = policy_in_force(platform, tx), asked_again(tx, row)
+        rule = certifying_rule(tx, policy, row)
+        role, term = certifier(rule), certified_days(rule, row)
         if not permits(actor, Permission.APPROVE):
             sentence = f"{actor.id} holds no role that permits `{Permission.APPROVE}`"
             denied.append(Reason("not-permitted", "A1", sentence, "ask an approver"))
+        elif role not in actor.roles:
+            sentence = f"the policy asks for the role `{role}`, which {actor.id} does not hold"
+            denied.append(Reason("wrong-role", "P4", sentence, "ask somebody who holds that role"))
         denied += unfit(life, row, actor, ())
-        rule = _rule(tx, policy_in_force(platform, tx), row)
-        term = rule.days if rule else row.conditions.get("lapses_in_days")
-        if row.stage != Stage.PROD or term is None:
+        if row.stage != Stage.PROD or (term is None and not asked):
+            live = row.stage == Stage.PROD
             got = (
-                f"version {version} stands in {row.stage}" if term else "the policy has no term for its tier"
+                "the policy has no term for its tier" if live else f"version {version} stands in {row.stage}"
             )
             denied.append(Reason("nothing-to-certify", "P3", got, "only a live version is certified again"))
         if denied:
             record_refusal(tx, acting, stream(model), "recertify", {"version": version}, denied, key)
-        elif term is not None:
-            until = utc_text(platform.clock.now() + timedelta(days=term))
-            payload = {"model": model, "version": version, "until": until}
+        else:
+            approved = life.promotion
+            assert approved is not None  # whatever is live was let in by a promotion
+            payload = {
+                "model": model,
+                "version": version,
+                "role": role,
+                "artifact": row.artifact,
+                "packet": approved.packet,
+                "policy": policy.digest,
+                "until": term_end(term, platform.clock.now()),
+            }
             done = EventType.VERSION_RECERTIFIED
             tx.append(draft(acting, done, stream(model), payload, {"reason": text}, key))
             row = tx.get(VersionRow, model, version) or row
     if denied:
         raise refused("recertify", denied, model=model, version=version)
     return row
+
+
+def asked_again(state: StateReader, version: VersionRow) -> tuple[ReviewRow, ...]:
+    """Return the open reviews that ask for a version to be certified again."""
+    about = {"model": version.model, "version": version.number}
+    return state.select(ReviewRow, **about, kind=RECERTIFICATION, status="open")
+
+
+def certifier(rule: Certification | None) -> str:
+    """Return the role that certifies again: the policy's, else that of the first approval."""
+    return rule.role if rule else "approver"
+
+
+def certified_days(rule: Certification | None, version: VersionRow) -> int | None:
+    """Return for how many days a version is certified again: the policy's term, else the approval's; None: no term."""
+    return rule.days if rule else version.conditions.get("lapses_in_days")
+
+
+def term_end(term: int | None, now: datetime) -> str:
+    """Return until when a new certificate holds; without end where no policy has a term any more."""
+    return utc_text(now + timedelta(days=term)) if term is not None else ""
 
 
 def overdue(state: StateReader, now: datetime) -> tuple[ReviewRow, ...]:

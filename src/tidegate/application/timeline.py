@@ -130,7 +130,8 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
         f"found the approval of {p['model']} version {p['version']} lapsed, by {p['because']}"
     ),
     EventType.VERSION_RECERTIFIED: lambda p: (
-        f"certified {p['model']} version {p['version']} again, until {p['until'][:10]}"
+        f"certified {p['model']} version {p['version']} again, "
+        + (f"until {p['until'][:10]}" if p["until"] else "without end")
     ),
     EventType.MODEL_ROLLED_BACK: lambda p: f"rolled {p['model']} back: {_moves(p)}",
     EventType.MODEL_STOPPED: lambda p: f"stopped {p['model']}: {_moves(p)}",

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 from tidegate.domain.canonical import canonical, digest
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.policy import Stage
+from tidegate.domain.reviewing import RECERTIFICATION
 from tidegate.domain.state import (
     ROWS,
     ActorRow,
@@ -192,7 +193,7 @@ def _training_set_built(_: View, event: Event) -> list[Row]:
 
 def _version_registered(_: View, event: Event) -> list[Row]:
     fresh = {"stage": str(Stage.CANDIDATE), "packet": "", "prod_sequence": 0}
-    return [_row(VersionRow, event, **fresh, conditions={}, certified_until="")]
+    return [_row(VersionRow, event, **fresh, conditions={}, certified_until="", certified_sequence=0)]
 
 
 def _packet_sealed(view: View, event: Event) -> list[Row]:
@@ -224,7 +225,7 @@ def _promotion_applied(view: View, event: Event) -> list[Row]:
         replace(row, **terms) if row.number == promotion.version and row.stage == Stage.PROD else row
         for row in _moved(view, event, promoted=promotion.version)
     ]
-    return [*moved, replace(promotion, status="applied")]
+    return [*moved, *_outlived(view, event), replace(promotion, status="applied")]
 
 
 def _promotion_chased(view: View, event: Event) -> list[Row]:
@@ -261,15 +262,16 @@ def _recertified(view: View, event: Event) -> list[Row]:
     closed = [
         replace(row, status="decided", outcome="recertified", decided_by=event.actor)
         for row in view.select(
-            ReviewRow, model=version.model, version=version.number, kind="recertification", status="open"
+            ReviewRow, model=version.model, version=version.number, kind=RECERTIFICATION, status="open"
         )
     ]
-    return [replace(version, certified_until=event.payload["until"]), *closed]
+    holds = replace(version, certified_until=event.payload["until"], certified_sequence=event.sequence)
+    return [holds, *closed]
 
 
 def _moves(view: View, event: Event) -> list[Row]:
     """Moves down or out leave no request of that version open: going up again is asked for again."""
-    rows: list[Row] = [*_moved(view, event)]
+    rows: list[Row] = [*_moved(view, event), *_outlived(view, event)]
     for move in event.payload["moves"]:
         open_before = view.select(
             PromotionRow, model=event.payload["model"], version=move["version"], status="open"
@@ -282,13 +284,30 @@ def _moved(view: View, event: Event, promoted: int = 0) -> list[VersionRow]:
     rows: list[VersionRow] = []
     for move in event.payload["moves"]:
         version = _known(view.get(VersionRow, event.payload["model"], move["version"]))
-        sequence = version.prod_sequence
+        sequence, certified = version.prod_sequence, version.certified_sequence
         if move["to"] == Stage.PROD and move["version"] == promoted:
-            sequence = event.sequence
+            sequence = certified = event.sequence
         elif move["from"] == Stage.PROD and move["to"] != Stage.RETIRED:
-            sequence = 0  # rolled back or stopped: no rollback ever restores it without a new approval
-        rows.append(replace(version, stage=move["to"], prod_sequence=sequence))
+            # Rolled back or stopped: no rollback ever restores it without a new approval.
+            sequence = certified = 0
+        rows.append(replace(version, stage=move["to"], prod_sequence=sequence, certified_sequence=certified))
     return rows
+
+
+def _outlived(view: View, event: Event) -> list[ReviewRow]:
+    """Nobody can certify again what is live no more: what asked for that would hold the model for ever (P9)."""
+    return [
+        replace(row, status="superseded")
+        for move in event.payload["moves"]
+        if move["from"] == Stage.PROD
+        for row in view.select(
+            ReviewRow,
+            model=event.payload["model"],
+            version=move["version"],
+            kind=RECERTIFICATION,
+            status="open",
+        )
+    ]
 
 
 def _scored(_: View, event: Event) -> list[Row]:

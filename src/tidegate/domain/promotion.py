@@ -54,6 +54,7 @@ from tidegate.domain.lifecycle import (
     Waiting,
 )
 from tidegate.domain.policy import Gate, Need, Policy, Stage, Tier
+from tidegate.domain.reviewing import how_decided
 from tidegate.domain.state import ActorRow, ApprovalRow, VersionRow
 
 #: Every legal move: (stage, action) -> stages it may lead to. What is not here is refused.
@@ -187,7 +188,7 @@ def _held(state: Lifecycle, now: datetime) -> list[Reason]:
             "P9",
             f"{row.id} ({row.kind.replace('_', ' ')}) was due on {row.due_at[:10]}, and nothing goes up before "
             "it is decided",
-            f"a {row.role} decides it: tidegate review {row.id} --outcome … --reason …",
+            how_decided(row),
         )
         for row in late
     ]

@@ -188,7 +188,8 @@ class VersionRow(Row):
 
     ``prod_sequence`` is the sequence of the event that last put it into prod by approval (0: never);
     a rollback restores the highest one below the version that leaves. ``conditions`` are those under which it
-    was let into prod, and ``certified_until`` says until when that holds (empty: without end).
+    was let into prod, and ``certified_until`` says until when that holds (empty: without end);
+    ``certified_sequence`` is the event that said so last, by letting it in or by certifying it again.
     """
 
     TABLE: ClassVar[str] = "versions"
@@ -209,6 +210,7 @@ class VersionRow(Row):
     prod_sequence: int
     conditions: Mapping[str, Any]
     certified_until: str
+    certified_sequence: int
     links: Mapping[str, Any]
     sequence: int
 
@@ -374,10 +376,11 @@ class MonitorRow(Row):
 
 @dataclass(frozen=True)
 class ReviewRow(Row):
-    """A person is asked to look at something. ``status`` is open or decided.
+    """A person is asked to look at something. ``status`` is open, decided or superseded.
 
     ``kind`` is ``finding`` (of a monitor or a canary) or one that must not be missed: ``break_glass``,
-    ``recertification``, ``condition``; one of those that is overdue holds the model's promotions (P9).
+    ``recertification``, ``condition``; one of those that is overdue holds the model's promotions (P9). A
+    ``recertification`` is superseded when its version leaves prod: then there is nothing left to certify.
     ``followed`` says in a few words what was done about the outcome, empty until it was.
     """
 

@@ -146,6 +146,7 @@ def a_version(number: int, stage: Stage, **more: Any) -> VersionRow:
         prod_sequence=10 * number if stage in {Stage.PROD, Stage.RETIRED} else 0,
         conditions={},
         certified_until="",
+        certified_sequence=10 * number if stage in {Stage.PROD, Stage.RETIRED} else 0,
         links={},
         sequence=number,
     )

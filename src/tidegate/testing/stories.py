@@ -310,7 +310,16 @@ class Story:
 
     def recertified(self, number: int) -> Self:
         """An approver says that it still holds."""
-        payload = {"model": self.model, "version": number, "until": "2021-03-01T00:00:00Z"}
+        row = self._version(number)
+        payload = {
+            "model": self.model,
+            "version": number,
+            "role": "approver",
+            "artifact": row.artifact,
+            "packet": row.packet,
+            "policy": self._policy(),
+            "until": "2021-03-01T00:00:00Z",
+        }
         texts = {"reason": "It still tells high water."}
         return self._append(EventType.VERSION_RECERTIFIED, f"model/{self.model}", "p-3", payload, texts)
 

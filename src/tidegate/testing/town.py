@@ -374,7 +374,8 @@ class Town:
         about = {"model": MODEL, "version": 1}
         lapsed = {**about, "because": "age", "since": "2013-05-01T00:00:00Z"}
         self.say(EventType.CERTIFICATION_LAPSED, "s-6", lapsed)
-        again = {**about, "until": "2013-11-01T00:00:00Z"}
+        bound = {"role": "approver", "artifact": "sha256:a", "packet": "sha256:p", "policy": "sha256:x"}
+        again = {**about, **bound, "until": "2013-11-01T00:00:00Z"}
         self.say(EventType.VERSION_RECERTIFIED, "p-3", again, texts=self.reason())
         return self
 

@@ -65,8 +65,12 @@ def recertify(
     say(
         told,
         as_json,
-        lambda: out.print(f"{model} version {version} is certified until {row.certified_until}"),
+        lambda: out.print(f"{model} version {version} is certified {_until(row.certified_until)}"),
     )
+
+
+def _until(moment: str) -> str:
+    return f"until {moment}" if moment else "without end"
 
 
 def break_glass(

@@ -100,6 +100,9 @@ def _version(row: InProd, name: Callable[[str], str]) -> Iterator[str]:
         yield f"  on condition of {stated(row.conditions)}"
     if row.certified_until:
         yield f"  certified until {row.certified_until}"
+    for again in row.certified:
+        until = f"until {again.until}" if again.until else "without end"
+        yield f"  certified again by {name(again.actor)} as {again.role}, {_place(again.at)}, {until}"
     yield f"  packet {row.packet}, sealed by event {row.sealed}"
     yield f"  policy {row.policy_name}, {row.policy}"
     for found in row.findings:

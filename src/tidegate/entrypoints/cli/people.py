@@ -15,6 +15,7 @@ from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.domain.actors import ROLES
 from tidegate.domain.errors import BadInput
 from tidegate.domain.lifecycle import Action
+from tidegate.domain.reviewing import RECERTIFICATION, how_decided
 from tidegate.domain.state import ActorRow, CredentialRow, ReviewRow
 from tidegate.entrypoints.cli.common import (
     As,
@@ -128,6 +129,8 @@ def review(
                 out.print(f"  {part}", markup=False)
             if row.followed:
                 out.print(f"  done about it: {row.followed}", markup=False)
+            if row.status == "open" and row.kind == RECERTIFICATION:
+                out.print(f"  {how_decided(row)}", markup=False)
         if not rows:
             out.print("nothing waits for review")
 
@@ -137,6 +140,8 @@ def review(
 def _state(row: ReviewRow) -> str:
     if row.status == "open":
         return f"open, due {row.due_at}"
+    if row.status == "superseded":
+        return "superseded: the version left prod"
     asks = row.outcome in DOING and not row.followed
     return f"decided: {row.outcome}{', not carried out yet' if asks else ''}"
 

@@ -21,6 +21,7 @@ GAINED = (
     ("credentials", "revoked_at", sa.Text, ""),
     ("versions", "conditions", sa.Text, "{}"),
     ("versions", "certified_until", sa.Text, ""),
+    ("versions", "certified_sequence", sa.BigInteger, 0),
     ("packets", "envelope", sa.Text, "{}"),
     ("promotions", "kind", sa.Text, "regular"),
     ("promotions", "due_at", sa.Text, ""),
@@ -63,6 +64,9 @@ def upgrade() -> None:
             *(sa.Column(name, sa.Boolean if name in _FLAGS else sa.Text, nullable=False) for name in others),
             sa.Column("sequence", sa.BigInteger, nullable=False),
         )
+    versions = sa.table("versions", sa.column("prod_sequence"), sa.column("certified_sequence"))
+    # Until now only the approval itself certified.
+    op.execute(sa.update(versions).values(certified_sequence=versions.c.prod_sequence))
     _texts_are_sealed(_committed())
 
 
