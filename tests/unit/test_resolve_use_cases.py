@@ -643,6 +643,39 @@ def test_approvals_of_the_regular_request_do_not_count_for_break_glass(under: Wo
     assert unlawful(world) == ()
 
 
+def test_a_regular_request_does_not_replace_an_emergency_that_waits(live: FakePlatform) -> None:
+    asked = smash(live, 2).promotion
+    with pytest.raises(Refused) as error:
+        ask(live, 2)
+    assert codes(error) == ["glass-broken"]
+    assert f"P9: {asked} asks for version 2 by break-glass, and waits for a decision" in error.value.sentence
+    resolve(live, live.acting("p-3"), MODEL, 2, Action.REJECT, "No emergency.")
+    assert ask(live, 2).promotion != asked
+    assert unlawful(live) == ()
+
+
+def test_an_emergency_that_nobody_decided_in_time_was_none_and_lapses(live: FakePlatform) -> None:
+    asked = smash(live, 2).promotion
+    row = live.ledger.state().get(PromotionRow, asked)
+    assert row is not None
+    assert row.due_at == utc_text(live.clock.now() + 3 * DAY)
+    later(live, 3)
+    assert [event.type for event in tend(live, live.acting("s-4"))] == [EventType.PROMOTION_LAPSED]
+    with pytest.raises(Refused) as error:
+        approve(live, 2)
+    assert codes(error) == ["nothing-open"]
+    assert unlawful(live) == ()
+
+
+def test_what_went_live_by_break_glass_holds_no_longer_than_until_its_review(under: World) -> None:
+    world = under(ruled(certification={Tier.STANDARD: Certification(90, 14, "approver")}))
+    ask(world)
+    smash(world, 1)
+    approve(world)
+    assert version(world).certified_until == utc_text(world.clock.now() + 3 * DAY)
+    assert unlawful(world) == ()
+
+
 def test_break_glass_takes_a_reason_and_an_operator(live: FakePlatform) -> None:
     with pytest.raises(BadInput, match="got no reason"):
         smash(live, 2, reason=" ")

@@ -103,7 +103,7 @@ def _recertified(view: StateView, event: Event, policy: Policy) -> Breaches:
 def _lapsed(view: StateView, event: Event, policy: Policy) -> Breaches:
     asked = view.get(PromotionRow, event.payload["promotion"])
     model = view.get(ModelRow, asked.model) if asked else None
-    gate = policy.gate(Tier(model.tier), Stage(asked.target)) if asked and model else None
+    gate = policy.gate_of(asked.kind, Tier(model.tier), Stage(asked.target)) if asked and model else None
     deadline = gate.deadline if gate else None
     if asked is None or asked.status != "open" or deadline is None or not asked.due_at:
         yield "P3", f"{event.payload['promotion']} lapses, which is not open or has no due time"
@@ -116,7 +116,7 @@ def _lapsed(view: StateView, event: Event, policy: Policy) -> Breaches:
 def _escalated(view: StateView, event: Event, policy: Policy) -> Breaches:
     asked = view.get(PromotionRow, event.payload["promotion"])
     model = view.get(ModelRow, asked.model) if asked else None
-    gate = policy.gate(Tier(model.tier), Stage(asked.target)) if asked and model else None
+    gate = policy.gate_of(asked.kind, Tier(model.tier), Stage(asked.target)) if asked and model else None
     deadline = gate.deadline if gate else None
     if (
         asked is None

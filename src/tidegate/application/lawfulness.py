@@ -368,7 +368,7 @@ class _Judge:
         done, due, until = event.payload, {}, ""
         if asked.target == Stage.PROD:
             due = agreed([row.conditions for row in approvals if not row.revoked])
-            until = certified_until(self._policy(), Tier(life.model.tier), due, _when(event))
+            until = certified_until(self._policy(), Tier(life.model.tier), due, _when(event), asked.kind)
         if event.schema_version < 2:  # noqa: PLR2004  # before there were terms
             return
         if (dict(done["conditions"]), done["certified_until"]) != (due, until):

@@ -69,7 +69,7 @@ def _chased(
 
 def _deadline(state: StateReader, policy: Policy, asked: PromotionRow) -> Deadline | None:
     model = state.get(ModelRow, asked.model)
-    gate = policy.gate(Tier(model.tier), Stage(asked.target)) if model else None
+    gate = policy.gate_of(asked.kind, Tier(model.tier), Stage(asked.target)) if model else None
     return gate.deadline if gate else None
 
 

@@ -80,10 +80,8 @@ def gate_asked(policy: Policy, life: Lifecycle, version: int, action: Action = A
     target = next_stage(life, version, action)
     if target is None:
         return None
-    if action is Action.BREAK_GLASS:
-        glass = policy.break_glass
-        return Gate(target, glass.demands, glass.approvals) if glass else None
-    return policy.gate(Tier(life.model.tier), target)
+    kind = "break_glass" if action is Action.BREAK_GLASS else "regular"
+    return policy.gate_of(kind, Tier(life.model.tier), target)
 
 
 def weigh(
@@ -168,7 +166,7 @@ def apply(
     conditions, until = {}, ""
     if promotion.target == Stage.PROD:
         conditions = agreed([row.conditions for row in approvals_on(tx, life) if not row.revoked])
-        until = certified_until(policy, Tier(life.model.tier), conditions, now)
+        until = certified_until(policy, Tier(life.model.tier), conditions, now, promotion.kind)
     way_back = dossier.way_back
     payload = {
         "model": life.model.name,
@@ -216,10 +214,16 @@ def agreed(stated: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: min(each[name] for each in stated if name in each) for name in names}
 
 
-def certified_until(policy: Policy, tier: Tier, conditions: Mapping[str, Any], now: datetime) -> str:
-    """Return until when an approval into prod holds: the policy's term, or a shorter one that was demanded."""
+def certified_until(
+    policy: Policy, tier: Tier, conditions: Mapping[str, Any], now: datetime, kind: str = "regular"
+) -> str:
+    """Return until when an approval into prod holds: the policy's term, or a shorter one that was demanded.
+
+    What went live by break-glass holds no longer than until its review is due.
+    """
     rule = policy.certification.get(tier)
     terms = [rule.days] if rule else []
+    terms += [policy.break_glass.review_days] if kind == "break_glass" and policy.break_glass else []
     terms += [conditions["lapses_in_days"]] if "lapses_in_days" in conditions else []
     return utc_text(now + timedelta(days=min(terms))) if terms else ""
 

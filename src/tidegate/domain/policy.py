@@ -98,6 +98,12 @@ class BreakGlass:
     review_days: int
     role: str
 
+    def gate(self, to: Stage) -> Gate:
+        """Return its gate. What nobody decided by the time its review would be due was no emergency, and lapses."""
+        return Gate(
+            to, self.demands, self.approvals, deadline=Deadline(self.review_days, 0, "", self.review_days)
+        )
+
 
 @dataclass(frozen=True)
 class Preconditions:
@@ -177,6 +183,12 @@ class Policy:
     def gate(self, tier: Tier, to: Stage) -> Gate | None:
         """Return the gate into ``to`` for this tier, or None: then nothing may pass."""
         return self.gates.get(tier, {}).get(to)
+
+    def gate_of(self, kind: str, tier: Tier, to: Stage) -> Gate | None:
+        """Return the gate that a request of this kind stands before; break-glass has one of its own."""
+        if kind == "break_glass":
+            return self.break_glass.gate(to) if self.break_glass else None
+        return self.gate(tier, to)
 
     def demands(self) -> Mapping[str, Demand]:
         """Return every demand that some gate, or break-glass, makes, by its id."""

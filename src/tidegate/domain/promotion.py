@@ -142,7 +142,7 @@ def decide(
     waits: list[Reason] = []
     target = act.to or targets[0]
     if act.action in {Action.PROMOTE, Action.BREAK_GLASS}:
-        refusals += _held(state, now)
+        refusals += [*_held(state, now), *_glass_broken(state, act)]
         gate, missing = _asked(state, act, target, policy)
         refusals += missing
         if gate is not None:
@@ -194,12 +194,23 @@ def _held(state: Lifecycle, now: datetime) -> list[Reason]:
     ]
 
 
+def _glass_broken(state: Lifecycle, act: Act) -> list[Reason]:
+    """An emergency that waits for people is not replaced by a regular request: approvals of it would be lost (P9)."""
+    asked = state.promotion
+    if act.action is not Action.PROMOTE or asked is None or asked.kind != "break_glass":
+        return []
+    if asked.version != act.version or asked.status != "open":
+        return []
+    sentence = f"{asked.id} asks for version {asked.version} by break-glass, and waits for a decision"
+    return [Reason("glass-broken", "P9", sentence, "approve or reject it first")]
+
+
 def _asked(state: Lifecycle, act: Act, target: Stage, policy: Policy) -> tuple[Gate | None, list[Reason]]:
     """Return the gate that is asked, or why there is none."""
     if act.action is Action.BREAK_GLASS:
-        glass = policy.break_glass
-        if glass is not None:
-            return Gate(target, glass.demands, glass.approvals), []
+        gate = policy.gate_of("break_glass", Tier(state.model.tier), target)
+        if gate is not None:
+            return gate, []
         sentence = f"policy {policy.name} {policy.version} has no break-glass"
         return None, [Reason("no-break-glass", "P9", sentence, "promote it the regular way")]
     gate = policy.gate(Tier(state.model.tier), target)
@@ -212,7 +223,7 @@ def _asked(state: Lifecycle, act: Act, target: Stage, policy: Policy) -> tuple[G
 def _needed(state: Lifecycle, policy: Policy) -> Sequence[Need]:
     """Return whose approval carries the version that is live, under the policy now in force."""
     kind = state.promotion.kind if state.promotion else ""
-    gate = policy.break_glass if kind == "break_glass" else policy.gate(Tier(state.model.tier), Stage.PROD)
+    gate = policy.gate_of(kind, Tier(state.model.tier), Stage.PROD)
     return [need for need in (gate.approvals if gate else ()) if need.count > 0] or [DOUBT]
 
 

@@ -20,7 +20,7 @@ from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.lifecycle import Act, Action, Allowed, Dossier, Lifecycle, Reason, Refused, Waiting
-from tidegate.domain.policy import Finding, Gate, Policy, Stage, Tier
+from tidegate.domain.policy import Finding, Policy, Stage, Tier
 from tidegate.domain.promotion import DOUBT, decide
 from tidegate.domain.state import ActorRow, ApprovalRow, PacketRow, PolicyRow, PromotionRow
 from tidegate.entrypoints.web.evidence import Demanded, Opened, demanded, opened
@@ -97,7 +97,7 @@ class Reading:
     def findings(self, policy: Policy, row: PromotionRow, tier: str) -> tuple[Finding, ...]:
         """Return what the gate that a request stands before finds in its packet."""
         packet = self._record.state.get(PacketRow, row.packet)
-        gate = _gate(policy, row, tier)
+        gate = policy.gate_of(row.kind, Tier(tier), Stage(row.target))
         facts: Mapping[str, object] = {"packet": dict(packet.body) if packet else {}}
         return findings(gate, facts, self._expressions) if gate else ()
 
@@ -106,14 +106,6 @@ def requests(record: Record, reading: Reading, now: datetime | None) -> tuple[Re
     """Return every open promotion, oldest first. ``now`` tells which are overdue."""
     rows = sorted(record.state.select(PromotionRow, status="open"), key=lambda row: row.sequence)
     return tuple(_request(record, reading, row, now) for row in rows)
-
-
-def _gate(policy: Policy, row: PromotionRow, tier: str) -> Gate | None:
-    """Return the gate that a request stands before; break-glass has one of its own."""
-    if row.kind == "break_glass":
-        glass = policy.break_glass
-        return Gate(Stage(row.target), glass.demands, glass.approvals) if glass else None
-    return policy.gate(Tier(tier), Stage(row.target))
 
 
 def _request(record: Record, reading: Reading, row: PromotionRow, now: datetime | None) -> Request:
@@ -149,7 +141,7 @@ def _request(record: Record, reading: Reading, row: PromotionRow, now: datetime 
     except TidegateError as error:  # a page that shows everything else is worth more than no page
         return replace(bare, fault=error.sentence)
     found = reading.findings(policy, row, life.model.tier)
-    gate = _gate(policy, row, life.model.tier)
+    gate = policy.gate_of(row.kind, Tier(life.model.tier), Stage(row.target))
     asks = {need.role for need in (gate.approvals if gate else ())} or {DOUBT.role}
     return _judged(record, bare, life, policy, found, asks | {row.escalated_to})
 
