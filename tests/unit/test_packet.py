@@ -319,6 +319,37 @@ def test_a_demand_on_what_was_evaluated_is_dated_by_the_version(world: FakePlatf
     assert measured_at(world.ledger.state(), row, WHOLE) == 0  # what it learned from is no evaluation
 
 
+@pytest.mark.parametrize(
+    "passes",
+    [
+        'packet["metrics"].auc.low > 0.5',
+        'packet.champion["gain"].low > 0.0',
+        "packet . metrics.auc.low > 0.5",
+        "[packet].all(p, p.metrics.auc.low > 0.5)",
+        'packet["met" + "rics"].auc.low > 0.5',
+        "packet.`metrics`.auc.low > 0.5",
+        'size(packet) > 3 && packet.artifact.format == "onnx"',
+        "packet.metrics_of_mine.low > 0.5",
+    ],
+)
+def test_a_demand_that_reads_the_packet_in_another_way_is_taken_to_read_what_was_evaluated(
+    world: FakePlatform, passes: str
+) -> None:
+    row = world.ledger.state().get(VersionRow, MODEL, 1)
+    assert row is not None
+    assert measured_at(world.ledger.state(), row, replace(WHOLE, passes=passes)) == row.sequence
+    assert measured_at(world.ledger.state(), row, replace(WHOLE, unclear=passes)) == row.sequence
+
+
+@pytest.mark.parametrize(
+    "passes", ["packet.champion.version == 0", 'packet.artifact.format == "onnx"', "true"]
+)
+def test_a_demand_on_what_a_version_is_reads_no_evaluation(world: FakePlatform, passes: str) -> None:
+    row = world.ledger.state().get(VersionRow, MODEL, 1)
+    assert row is not None
+    assert measured_at(world.ledger.state(), row, replace(WHOLE, passes=passes)) == 0
+
+
 # ── what people are told ──────────────────────────────────────────────────────────────────────────
 
 

@@ -16,11 +16,14 @@ from tidegate.domain.errors import BadInput
 from tidegate.domain.policy import Demand, Finding, Policy
 from tidegate.domain.state import PolicyRow, VersionRow
 
-#: What of the packet is an evaluation, and which: what a version was judged on, or how its canary went.
-_JUDGED = re.compile(
-    r"packet\.(?:(metrics|slices|untested_slices|coverage|parity|champion\.gain|champion\.champion_loss"
-    r"|slices_against_champion|open_risks|evidence)|(canary))\b"
+#: Every place where an expression reads the packet, with the section and the member it names there, if it does.
+_READS = re.compile(r"\bpacket\b(?:\.([a-z_]+)\b(?:\.([a-z_]+)\b)?)?")
+#: Sections that evaluate nothing: what a version is, where it came from, what it returns to.
+_NO_EVALUATION = frozenset(
+    {"schema", "model", "version", "tier", "prediction", "policy", "artifact", "data", "features"}
+    | {"way_back", "rollback_plan", "lineage", "code", "environment"}
 )
+_CANARY = "canary"
 
 
 def dated(
@@ -63,12 +66,18 @@ def in_force_since(state: StateReader, policies: Policies, policy: Policy, deman
 
 
 def measured_at(state: StateReader, version: VersionRow, demand: Demand) -> int:
-    """Return the sequence of the earliest evaluation that a demand reads; 0 where it reads none."""
+    """Return the sequence of the earliest evaluation that a demand reads; 0 where it reads none.
+
+    A demand that reads the packet otherwise than by its sections' names (as a whole, or by a name that is worked
+    out) may read any evaluation of it, and is taken to.
+    """
     sequences = []
-    for judged, canary in _JUDGED.findall(f"{demand.passes} {demand.unclear}"):
-        if judged:
+    for section, member in _READS.findall(f"{demand.passes} {demand.unclear}"):
+        if section in _NO_EVALUATION or (section, member) == ("champion", "version"):
+            continue
+        if section != _CANARY:
             sequences.append(version.sequence)
-        if canary and (row := canary_row(state, version)):
+        if section in {_CANARY, ""} and (row := canary_row(state, version)):
             sequences.append(row.sequence)
     return min(sequences, default=0)
 
