@@ -20,7 +20,8 @@ from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Measure
 from tidegate.domain.lifecycle import Action
-from tidegate.domain.policy import Gate, Need, Policy, Stage, Tier
+from tidegate.domain.policy import Certification, Gate, Need, Policy, Preconditions, Stage, Tier
+from tidegate.domain.rollout import CanaryRule
 from tidegate.domain.state import PromotionRow, ProposalDecisionRow, ProposalRow, VersionRow
 from tidegate.testing.cases import MODEL, NOW, a_policy, with_gate
 from tidegate.testing.fakes.platform import FakePlatform
@@ -368,6 +369,40 @@ def test_what_counts_is_where_a_version_could_go_now(world: FakePlatform) -> Non
     found = gains(world.ledger.state(), world.expressions, a_policy(), easy, NOW)
     told = (f"{MODEL} version 2",)
     assert found == {"p-2": told, "p-4": told, "s-1": told}  # it waits for a person, and would not any more
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"preconditions": Preconditions(approved_days=30)},
+        {"rollout": {tier: CanaryRule(0.5, 2, 0.2) for tier in Tier}},
+        {"certification": {Tier.STANDARD: Certification(9999, 14, "approver")}},
+    ],
+)
+def test_who_has_a_version_under_way_gains_by_what_its_packet_does_not_show(
+    world: FakePlatform, change: dict[str, Any]
+) -> None:
+    world.add_actor("p-9", "approver")
+    world.with_tokens()
+    held_back(world, on_behalf_of="p-4")
+    other = replace(a_policy("2"), **change, body=f"other {sorted(change)}", digest="sha256:other")
+    proposed(world, other, who="p-3")
+    assert denied(world, lambda: approve(world, who="p-4")) == [("P6", "benefits")]
+    assert approve(world, who="p-9").proposal.status == "adopted"
+
+
+def test_who_could_break_the_glass_under_it_gains(world: FakePlatform) -> None:
+    world.add_actor("p-9", "approver")
+    world.with_tokens()
+    number = world.register(on_behalf_of="p-4")
+    climb(world, world.acting("p-2"), MODEL, number, Stage.CANARY)
+    glass = a_policy().break_glass
+    assert glass is not None
+    shut = world.knows(replace(a_policy("1b"), break_glass=None, body="shut", digest="sha256:shut"))
+    world.adopt(shut)
+    wide = replace(glass, approvals=())
+    proposed(world, replace(a_policy("2"), break_glass=wide, body="wide", digest="sha256:wide"), who="p-3")
+    assert denied(world, lambda: approve(world, who="p-4")) == [("P6", "benefits")]
 
 
 # ── what follows for promotions ───────────────────────────────────────────────────────────────────

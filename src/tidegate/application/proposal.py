@@ -11,8 +11,9 @@ from tidegate.application.standing import lifecycle
 from tidegate.application.weighing import next_stage
 from tidegate.domain.errors import BadInput
 from tidegate.domain.lifecycle import Act, Action, Lifecycle
-from tidegate.domain.policy import Policy
+from tidegate.domain.policy import Policy, Stage
 from tidegate.domain.policy_change import Change, Staff, eligible
+from tidegate.domain.policy_diff import differences
 from tidegate.domain.state import (
     ActorRow,
     CredentialRow,
@@ -23,6 +24,11 @@ from tidegate.domain.state import (
     ProposalRow,
     VersionRow,
 )
+
+#: How a version rises.
+_UP = (Action.PROMOTE, Action.BREAK_GLASS)
+#: Parts of a policy whose effect on a version its packet does not show.
+_NOT_IN_A_PACKET = frozenset({"preconditions", "rollout", "certification"})
 
 
 def staff(state: StateReader) -> Staff:
@@ -60,22 +66,27 @@ def gains(
 ) -> Mapping[str, tuple[str, ...]]:
     """Return, per person, the versions they had a part in that would get further under a proposed policy.
 
-    Each version's last sealed packet is read under both policies, for the stage above the one it stands in, without
-    anybody's approval and without what changes by the hour.
+    Each version's last sealed packet is read under both policies, for the stage above the one it stands in, the
+    regular way and by break-glass, without anybody's approval. What changes by the hour, what a canary must show and
+    how long an approval holds cannot be read from a packet: whoever has a version under way may gain by any change of
+    these, and is taken to.
     """
     found: dict[str, tuple[str, ...]] = {}
+    moved = {each.part.split(".")[0] for each in differences(in_force, proposed)} & _NOT_IN_A_PACKET
     for model in state.select(ModelRow):
         life = lifecycle(state, model.name)
         for version in life.versions.values():
             packet = state.get(PacketRow, version.packet) if version.packet else None
-            if packet is None or next_stage(life, version.number) is None:
-                continue
-            act = Act(Action.PROMOTE, version.number)
-            then, soon = (
-                ORDER.index(outcome(as_if(expressions, policy, life, act, packet, now)))
-                for policy in (in_force, proposed)
-            )
-            for person in _parts(state, life, version) if soon > then else ():
+            ways = [each for each in _UP if packet and next_stage(life, version.number, each)]
+            further = bool(moved) and version.stage != Stage.RETIRED
+            for act in (Act(way, version.number) for way in ways):
+                assert packet is not None  # or there were no ways
+                then, soon = (
+                    ORDER.index(outcome(as_if(expressions, policy, life, act, packet, now)))
+                    for policy in (in_force, proposed)
+                )
+                further = further or soon > then
+            for person in _parts(state, life, version) if further else ():
                 found[person] = (*found.get(person, ()), f"{model.name} version {version.number}")
     return found
 
