@@ -20,7 +20,7 @@ Breaches = Iterator[tuple[str, str]]
 
 def breaches(view: StateView, event: Event, policy: Policy) -> Breaches:
     """Yield (rule, sentence) of each breach by an event of these kinds; of others, nothing."""
-    judge = _JUDGES.get(event.type)
+    judge = JUDGES.get(event.type)
     return judge(view, event, policy) if judge else iter(())
 
 
@@ -57,7 +57,7 @@ def _let_go(view: StateView, event: Event, _: Policy) -> Breaches:
             yield "T2", f"the {row.kind} of event {row.sequence} goes {told}, younger than its class allows"
 
 
-_JUDGES: Mapping[EventType, Callable[[StateView, Event, Policy], Breaches]] = {
+JUDGES: Mapping[EventType, Callable[[StateView, Event, Policy], Breaches]] = {
     EventType.TEXT_ERASED: _erased,
     EventType.RETENTION_APPLIED: _let_go,
 }

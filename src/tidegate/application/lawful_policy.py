@@ -34,7 +34,7 @@ class Ground(NamedTuple):
 
 def breaches(ground: Ground, event: Event) -> Breaches:
     """Yield (rule, sentence) of each breach by an event of these kinds; of others, nothing."""
-    judge = _JUDGES.get(event.type)
+    judge = JUDGES.get(event.type)
     return judge(ground, event) if judge else iter(())
 
 
@@ -93,7 +93,7 @@ def _told(event: Event, reasons: list[Reason]) -> Breaches:
             yield reason.rule, f"{event.type} was not allowed: {reason.sentence}"
 
 
-_JUDGES: Mapping[EventType, Callable[[Ground, Event], Breaches]] = {
+JUDGES: Mapping[EventType, Callable[[Ground, Event], Breaches]] = {
     EventType.POLICY_PROPOSED: _proposed,
     EventType.POLICY_APPROVED: _decided,
     EventType.POLICY_REJECTED: _decided,

@@ -34,7 +34,7 @@ Breaches = Iterator[tuple[str, str]]
 
 def breaches(view: StateView, event: Event, policy: Policy) -> Breaches:
     """Yield (rule, sentence) of each breach by an event of these kinds; of others, nothing."""
-    judge = _JUDGES.get(event.type)
+    judge = JUDGES.get(event.type)
     return judge(view, event, policy) if judge else iter(())
 
 
@@ -154,7 +154,7 @@ def _repaired(view: StateView, event: Event, _: Policy) -> Breaches:
         yield "I1", f"{said['id']} says of nothing that it differed"
 
 
-_JUDGES: Mapping[EventType, Callable[[StateView, Event, Policy], Breaches]] = {
+JUDGES: Mapping[EventType, Callable[[StateView, Event, Policy], Breaches]] = {
     EventType.DECISIONS_SCORED: _scored,
     EventType.CANARY_ANALYSED: _analysed,
     EventType.REVIEW_OPENED: _opened,

@@ -13,25 +13,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from tidegate.application import lawful_deciding, lawful_erasing, lawful_policy, lawful_watching
 from tidegate.application.judgement import findings
 from tidegate.application.lawful_deciding import breaches as deciding
 from tidegate.application.lawful_erasing import breaches as erasing
+from tidegate.application.lawful_owing import Debts, owed_after
 from tidegate.application.lawful_policy import Ground
 from tidegate.application.lawful_policy import breaches as changing
 from tidegate.application.lawful_watching import breaches as watching
 from tidegate.application.lower import UNASKED
+from tidegate.application.moments import at_once
 from tidegate.application.packet import packet_digest
 from tidegate.application.platform import Platform
 from tidegate.application.ports import Expressions, Policies
 from tidegate.application.predating import dated
 from tidegate.application.promote import ASKED_AS
+from tidegate.application.resolve import stated_conditions
 from tidegate.application.standing import lifecycle
 from tidegate.application.weighing import agreed, certified_until, gate_asked
 from tidegate.domain.actors import Permission, permits
-from tidegate.domain.errors import UNFIT, DependencyFailed, TidegateError
+from tidegate.domain.canonical import utc_text
+from tidegate.domain.errors import UNFIT, BadInput, DependencyFailed, TidegateError
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.fold import StateView, changes
@@ -131,6 +136,37 @@ _DECISIONS: Mapping[EventType, Action] = {
     EventType.PROMOTION_APPROVED: Action.APPROVE,
     EventType.PROMOTION_REJECTED: Action.REJECT,
 }
+_MADE = {EventType.ACTOR_ADDED, EventType.MODEL_REGISTERED, EventType.VERSION_REGISTERED}
+#: What has a judge, beside the question whether its actor may write it at all.
+JUDGED = frozenset(
+    {
+        *_GENESIS - {EventType.CREDENTIAL_ISSUED},
+        *_MADE,
+        *_DOWN,
+        *_DECISIONS,
+        EventType.PROMOTION_REQUESTED,
+        EventType.PROMOTION_APPLIED,
+        *lawful_watching.JUDGES,
+        *lawful_deciding.JUDGES,
+        *lawful_policy.JUDGES,
+        *lawful_erasing.JUDGES,
+    }
+)
+#: What has none, and why it needs none: only who wrote it is asked.
+UNJUDGED: Mapping[EventType, str] = {
+    EventType.ROLES_CHANGED: "an administrator's word; what somebody did is judged by the roles they held then",
+    EventType.CREDENTIAL_ISSUED: "an administrator's word; it permits nothing that roles do not",
+    EventType.CREDENTIAL_REVOKED: "an administrator's word; it takes away",
+    EventType.DROP_REFUSED: "it says what came and moves nothing",
+    EventType.BATCH_ACCEPTED: "what was measured is not in the record; its rows are verified by their digest",
+    EventType.BATCH_REFUSED: "it says what came and moves nothing",
+    EventType.FEATURES_BUILT: "what was measured is not in the record",
+    EventType.FEATURES_MATERIALIZED: "what was measured is not in the record",
+    EventType.TRAINING_SET_BUILT: "what was measured is not in the record; its rows are verified by their digest",
+    EventType.PACKET_SEALED: "it is judged where a promotion rests on it",
+    EventType.ACTION_REFUSED: "it moves nothing",
+    EventType.MONITOR_RAN: "what was measured is not in the record; that its review follows is judged",
+}
 _FOR_ANYBODY = {EventType.ACTION_REFUSED, EventType.PACKET_SEALED}
 _BOUND = ("model", "version", "artifact", "packet", "policy")
 
@@ -167,10 +203,10 @@ def judged(events: Iterable[Event], policies: Policies, expressions: Expressions
             except UNFIT:
                 told = f"its {event.type} speaks of what no earlier event wrote"
                 found.append(Breach(event.sequence, "", told))
-                break
+                return tuple(found)
     except DependencyFailed:  # `Ledger.verify` names the event that cannot be read
         return tuple(found)
-    return tuple(found)
+    return (*found, *judge.owing())
 
 
 class _Judge:
@@ -182,13 +218,22 @@ class _Judge:
         self._view = StateView(self._state)
         self._administrator = ""
         self._policies: dict[str, Policy] = {}
+        self._debts = Debts()
 
     def fold(self, event: Event) -> None:
         """Take the event into the state."""
         if event.sequence == 1:
             self._administrator = str(event.payload.get("administrator", ""))
+        if self._view.select(PolicyRow, in_force=True):
+            self._debts.incur(owed_after(self._view, event, self._policy()))
         for row in changes(self._view, event):
             self._state.put(row)
+
+    def owing(self) -> tuple[Breach, ...]:
+        """Return what the record owes at its end."""
+        return tuple(
+            Breach(each.event, each.rule, f"it owes {each}, and none followed") for each in self._debts.left()
+        )
 
     def breaches(self, event: Event) -> _Breaches:
         """Yield why the event was not allowed."""
@@ -205,6 +250,7 @@ class _Judge:
         yield from self._permitted(event, actor)
         yield from self._added(event)
         try:
+            yield from self._debts.settle(event)
             if event.type in _DOWN:
                 yield from self._lowered(event, actor)
             elif event.type in _DECISIONS:
@@ -303,7 +349,22 @@ class _Judge:
             yield "P3", f"{name} names another artifact than version {version.number} has"
         if asked["policy"] != self._policy().digest:
             yield "P3", f"{name} names another policy than the one in force"
+        yield from self._due(event, life)
         yield from self._sealed(asked["packet"], version, name)
+
+    def _due(self, event: Event, life: Lifecycle) -> _Breaches:
+        """By when people decide is what the gate's deadline says: a later time would never lapse."""
+        asked = event.payload
+        if event.schema_version < 2:  # noqa: PLR2004  # before there were kinds and deadlines
+            return
+        if asked["kind"] not in ASKED_AS:
+            yield "P9", f"{asked['id']} is requested as {asked['kind']}, which is no kind of request"
+            return
+        gate = gate_asked(self._policy(), life, asked["version"], ASKED_AS[asked["kind"]])
+        deadline = gate.deadline if gate else None
+        due = utc_text(_when(event) + timedelta(days=deadline.due)) if deadline else ""
+        if not at_once(asked["due_at"], due):
+            yield "P3", f"{asked['id']} is due {asked['due_at'] or 'never'}, expected {due or 'no due time'}"
 
     def _decided(self, event: Event, actor: ActorRow) -> _Breaches:
         said, action = event.payload, _DECISIONS[event.type]
@@ -315,6 +376,7 @@ class _Judge:
         other = [name for name in _BOUND if said[name] != getattr(asked, name)]
         if other:
             yield "P3", f"{event.type} of {asked.id} speaks of another {', another '.join(other)}"
+        yield from _conditioned(event)
         if said["outcome"] != str(action):
             yield "P3", f"{event.type} of {asked.id} says `{said['outcome']}`"
         speaker = self._view.get(ActorRow, said["for_whom"]) if said["for_whom"] else actor
@@ -371,7 +433,7 @@ class _Judge:
             until = certified_until(self._policy(), Tier(life.model.tier), due, _when(event), asked.kind)
         if event.schema_version < 2:  # noqa: PLR2004  # before there were terms
             return
-        if (dict(done["conditions"]), done["certified_until"]) != (due, until):
+        if dict(done["conditions"]) != due or not at_once(done["certified_until"], until):
             yield "P3", f"{asked.id} is applied on other conditions than it was approved on"
         told = {each["name"] for each in done["preconditions"].get("asked", ())}
         regular = asked.target == Stage.PROD and asked.kind == "regular"
@@ -419,6 +481,20 @@ def _outcome(event: Event, decision: Decision) -> _Breaches:
     expected = [move.as_dict() for move in decision.moves]
     if [dict(move) for move in event.payload["moves"]] != expected:
         yield "P1", f"{event.type} moved {_way(event.payload['moves'])}, expected {_way(expected)}"
+
+
+def _conditioned(event: Event) -> _Breaches:
+    """An approval demands only what is known and can be enforced."""
+    said = dict(event.payload["conditions"])
+    try:
+        lawful = (
+            all(type(value) in {int, float} for value in said.values()) and stated_conditions(said) == said
+        )
+    except BadInput:
+        lawful = False
+    if not lawful:
+        stated = ", ".join(f"{name} {value}" for name, value in said.items())
+        yield "P3", f"{event.type} is on conditions that nothing can hold: {stated}"
 
 
 def _dossier(done: Mapping[str, Any]) -> Dossier:

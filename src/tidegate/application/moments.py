@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tidegate.application.platform import Platform
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import Event
 from tidegate.domain.schedule import SKEW
+
+#: How far what an act reckons from may lie from when its event was written: the clock is read twice.
+APART = timedelta(minutes=5)
+
+
+def at_once(stated: str, reckoned: str) -> bool:
+    """Say whether two moments are one, as far as an act can tell; no moment is only like no moment."""
+    if not stated or not reckoned:
+        return stated == reckoned
+    return abs(utc_time(stated) - utc_time(reckoned)) <= APART
 
 
 def happened(platform: Platform, event: Event) -> datetime:

@@ -75,7 +75,7 @@ def resolve(
     if action not in {Action.APPROVE, Action.REJECT}:
         raise BadInput("bad-action", f"got `{action}` as a decision, expected approve or reject", "pick one")
     said = say or Say()
-    conditions = _conditions(said.conditions)
+    conditions = stated_conditions(said.conditions)
     text, key = reason_text(reason), acting.scoped_key(f"{action}:{model}:{version}")
     state = platform.ledger.state()
     life = lifecycle(state, model, version)
@@ -221,7 +221,7 @@ def _record(
     )
 
 
-def _conditions(stated: Mapping[str, float]) -> dict[str, float]:
+def stated_conditions(stated: Mapping[str, float]) -> dict[str, float]:
     """Return the conditions of an approval as they are recorded.
 
     Raises:

@@ -51,7 +51,7 @@ def _chased(
     tx: StateReader, acting: Acting, policy: Policy, asked: PromotionRow, now: datetime
 ) -> Iterator[Draft]:
     """Yield what to do about people who have not decided yet: one step at a time, in this order."""
-    deadline = _deadline(tx, policy, asked)
+    deadline = deadline_of(tx, policy, asked)
     if deadline is None or not asked.due_at:
         return
     due = utc_time(asked.due_at)
@@ -67,7 +67,8 @@ def _chased(
         yield draft(acting, EventType.PROMOTION_REMINDED, where, about, causation=asked.sequence)
 
 
-def _deadline(state: StateReader, policy: Policy, asked: PromotionRow) -> Deadline | None:
+def deadline_of(state: StateReader, policy: Policy, asked: PromotionRow) -> Deadline | None:
+    """Return the deadline of the gate that a request asks to pass, None where the policy in force has none."""
     model = state.get(ModelRow, asked.model)
     gate = policy.gate_of(asked.kind, Tier(model.tier), Stage(asked.target)) if model else None
     return gate.deadline if gate else None
@@ -78,7 +79,7 @@ def _certificate(
 ) -> list[Event]:
     """End a certificate that is over or that drift has ended, and ask for another one."""
     rule = certifying_rule(tx, policy, version)
-    because = _ended(tx, rule, version, now)
+    because = ended(tx, rule, version, now)
     about = {"model": version.model, "version": version.number}
     if not because or asked_again(tx, version):
         return []
@@ -97,14 +98,19 @@ def certifying_rule(state: StateReader, policy: Policy, version: VersionRow) -> 
     return policy.certification.get(Tier(model.tier)) if model else None
 
 
-def _ended(state: StateReader, rule: Certification | None, version: VersionRow, now: datetime) -> str:
+def ended(state: StateReader, rule: Certification | None, version: VersionRow, now: datetime) -> str:
     """Return what ended a certificate: age, drift, or nothing."""
     if version.certified_until and utc_time(version.certified_until) <= now:
         return "age"
+    return "drift" if drifted(state, rule, version) else ""
+
+
+def drifted(state: StateReader, rule: Certification | None, version: VersionRow) -> bool:
+    """Say whether a monitor failed since a version was certified, where that ends its certificate."""
     if rule is None or not rule.on_drift:
-        return ""
+        return False
     runs = state.select(MonitorRow, model=version.model, version=version.number, verdict=str(Verdict.FAILED))
-    return "drift" if any(row.sequence > version.certified_sequence for row in runs) else ""
+    return any(row.sequence > version.certified_sequence for row in runs)
 
 
 def recertify(platform: Platform, acting: Acting, model: str, version: int, reason: str) -> VersionRow:
