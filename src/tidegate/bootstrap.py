@@ -116,6 +116,16 @@ class Tidegate:
 
         return GitNotes(repository)
 
+    def lockbox(self, address: str) -> ports.Lockbox:
+        """Return the signed heads of a bucket with Object Lock.
+
+        Raises:
+            BadInput: no such bucket, or one without Object Lock. DependencyFailed: it does not answer.
+        """
+        from tidegate.adapters.s3_lock import S3Lock
+
+        return S3Lock(address)
+
     @cached_property
     def contracts(self) -> ports.Contracts:
         """Return the contracts of ``expectations/``."""

@@ -36,8 +36,12 @@ def anchor(platform: Platform, acting: Acting) -> dict[str, Any]:
     return {"statement": statement, "signature": platform.signer.sign(canonical(statement))}
 
 
-def anchors(anchor_file: Path | None, notes: Mapping[str, Sequence[str]] | None = None) -> tuple[Anchor, ...]:
-    """Return the anchors of a file, and of the notes of a repository: per commit, a line each.
+def anchors(
+    anchor_file: Path | None,
+    notes: Mapping[str, Sequence[str]] | None = None,
+    locked: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[Anchor, ...]:
+    """Return the anchors of a file, of the notes of a repository (per commit) and of a lockbox (per object).
 
     Raises:
         BadInput: the file cannot be read, or something there is no anchor.
@@ -45,6 +49,8 @@ def anchors(anchor_file: Path | None, notes: Mapping[str, Sequence[str]] | None 
     found = [read_anchor(anchor_file.name, read_small(anchor_file))] if anchor_file else []
     for commit, lines in (notes or {}).items():
         found += [read_anchor(f"in the note on {commit[:10]}", line) for line in lines]
+    for name, lines in (locked or {}).items():
+        found += [read_anchor(f"in {name}", line) for line in lines]
     return tuple(found)
 
 
@@ -53,6 +59,7 @@ def verify(
     anchor_file: Path | None,
     key_file: Path | None,
     notes: Mapping[str, Sequence[str]] | None = None,
+    locked: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[int, tuple[str, ...]]:
     """Return how many events there are, and one sentence per fault; no fault means sound.
 
@@ -62,7 +69,7 @@ def verify(
     Raises:
         BadInput: an anchor or the key cannot be read.
     """
-    kept = anchors(anchor_file, notes)
+    kept = anchors(anchor_file, notes, locked)
     if kept and key_file is None:
         raise BadInput("no-key", "got an anchor but no key, expected the public key too", "add --key FILE")
     key = read_key(key_file) if key_file else ""

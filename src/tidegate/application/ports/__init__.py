@@ -24,7 +24,7 @@ from tidegate.application.ports.models import (
     Windows,
 )
 from tidegate.application.ports.outbox import Sink
-from tidegate.application.ports.record import Delivery, Ledger, Notes, StateReader, Transaction
+from tidegate.application.ports.record import Delivery, Ledger, Lockbox, Notes, StateReader, Transaction
 from tidegate.application.ports.running import Schedules, Turns
 from tidegate.application.ports.watching import Comparison, Expressions, MonitorResult, Monitors, Policies
 
@@ -43,6 +43,7 @@ __all__ = [
     "Frame",
     "Gains",
     "Ledger",
+    "Lockbox",
     "ModelSpec",
     "Models",
     "MonitorResult",

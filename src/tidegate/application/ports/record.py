@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -125,6 +126,26 @@ class Ledger(Protocol):
         """Return one sentence per fault found in chain, copies, texts and state; empty means sound.
 
         The chain is rehashed from its first byte and the state refolded from zero in a fresh database.
+        """
+        ...
+
+
+class Lockbox(Protocol):
+    """Lines kept where nobody can remove them before a date, whoever they are."""
+
+    def append(self, line: str, until: datetime) -> str:
+        """Keep a line until a moment; return under which name.
+
+        Raises:
+            DependencyFailed: it cannot be written, or not locked.
+        """
+        ...
+
+    def lines(self) -> Mapping[str, tuple[str, ...]]:
+        """Return all that was kept, by name; none where nobody kept any.
+
+        Raises:
+            DependencyFailed: it cannot be read.
         """
         ...
 

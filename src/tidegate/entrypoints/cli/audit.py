@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -26,19 +27,28 @@ Git = Annotated[
     Path | None,
     typer.Option("--git", metavar="REPO", help="A git repository, its notes under refs/notes/tidegate."),
 ]
+Bucket = Annotated[
+    str | None,
+    typer.Option(
+        "--s3",
+        metavar="s3://BUCKET/PREFIX",
+        help="A bucket with Object Lock; credentials as boto3 reads them.",
+    ),
+]
 
 
 @audit.command()
 def verify(
     anchor: Annotated[Path | None, typer.Option(help="A signed head, kept outside the state folder.")] = None,
     git: Git = None,
+    s3: Bucket = None,
     key: Annotated[Path | None, typer.Option(help="The ledger's public key.")] = None,
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
     """Rehash the chain, refold the state, judge every event by the rules, and hold it against signed heads.
 
-    The heads are a file (--anchor), all notes of a repository (--git), or both.
+    The heads are a file (--anchor), all notes of a repository (--git), all objects of a bucket (--s3), or several.
     """
     here = platform()
     reading(here, as_user)
@@ -46,9 +56,10 @@ def verify(
         if given is not None:
             _outside(here, given, given.name)
     notes = _noted(here, git)
-    events, broken = use_case.verify(here, anchor, key, notes)
+    locked = _locked(here, s3)
+    events, broken = use_case.verify(here, anchor, key, notes, locked)
     faults = (*broken, *unlawful(here))
-    kept = use_case.anchors(anchor, notes)
+    kept = use_case.anchors(anchor, notes, locked)
     after = events - max(each.sequence for each in kept) if kept and not broken else None
     erased = len(here.ledger.state().select(ErasureRow))
 
@@ -86,6 +97,18 @@ def _noted(here: Tidegate, git: Path | None) -> Mapping[str, Sequence[str]]:
             "`git fetch REMOTE refs/notes/tidegate:refs/notes/tidegate`, if they lie elsewhere",
         )
     return notes
+
+
+def _locked(here: Tidegate, s3: str | None) -> Mapping[str, Sequence[str]]:
+    """Return the heads locked in a bucket, which must hold some."""
+    found = here.lockbox(s3).lines() if s3 else {}
+    if s3 and not found:
+        raise BadInput(
+            "no-anchor",
+            f"got {s3}, which holds no head, expected one",
+            "anchor there first, or name the right prefix",
+        )
+    return found
 
 
 def _held(anchors: int) -> str:
@@ -126,18 +149,25 @@ def anchor(
         Path, typer.Option(help="A folder outside the state folder, for head.json and ledger.pub.")
     ] = Path("anchors"),
     git: Git = None,
+    s3: Bucket = None,
+    keep_days: Annotated[
+        int, typer.Option(min=1, max=36500, help="With --s3: for how long nobody can remove it.")
+    ] = 3650,
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign where the chain ends now, and write it outside: into a folder, and with --git onto its newest commit too."""
+    """Sign where the chain ends now, and write it outside: into a folder, a repository's notes, a locked bucket."""
     here = platform()
     who = acting(here, as_user)
     _outside(here, to, to)
     notes = _notes(here, git) if git else None
+    box = here.lockbox(s3) if s3 else None
     signed = use_case.anchor(here, who)
     write_whole(to / "head.json", (json.dumps(signed, indent=2) + "\n").encode())
     write_whole(to / "ledger.pub", here.signer.public_key.encode())
     commit = notes.append(canonical(signed).decode()) if notes else None
+    until = here.clock.recorded() + timedelta(days=keep_days)
+    kept = box.append(canonical(signed).decode(), until) if box else None
     at = signed["statement"]["sequence"]
 
     def render() -> None:
@@ -145,4 +175,8 @@ def anchor(
         if commit:
             out.print(f"noted on commit {commit[:10]} of {git}; push refs/notes/tidegate", markup=False)
 
-    say({**signed, "commit": commit} if git else signed, as_json, render)
+        if kept:
+            out.print(f"locked in {s3} as {kept} until {until:%Y-%m-%d}", markup=False)
+
+    found = {name: value for name, value in (("commit", commit), ("object", kept)) if value}
+    say({**signed, **found}, as_json, render)
