@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from tidegate.application.judgement import findings
 from tidegate.application.lawful_deciding import breaches as deciding
 from tidegate.application.lawful_erasing import breaches as erasing
+from tidegate.application.lawful_people import breaches as of_people
 from tidegate.application.lawful_policy import Ground
 from tidegate.application.lawful_policy import breaches as changing
 from tidegate.application.lawful_watching import breaches as watching
@@ -215,6 +216,7 @@ class _Judge:
                 yield from self._applied(event)
             else:
                 yield from watching(self._view, event, self._policy())
+                yield from of_people(self._view, event)
                 yield from deciding(self._view, event, self._policy())
                 yield from changing(self._ground(), event)
                 yield from erasing(self._view, event, self._policy())
@@ -263,8 +265,6 @@ class _Judge:
     def _added(self, event: Event) -> _Breaches:
         """Nothing is made again: it would be another, with what the first earned. No tier is ever lowered."""
         payload = event.payload
-        if event.type is EventType.ACTOR_ADDED and self._view.get(ActorRow, payload["id"]):
-            yield "A2", f"{payload['id']} is added again"
         if event.type is EventType.MODEL_REGISTERED:
             model, tiers = self._view.get(ModelRow, payload["name"]), list(Tier)
             if model is not None and tiers.index(Tier(payload["tier"])) < tiers.index(Tier(model.tier)):
