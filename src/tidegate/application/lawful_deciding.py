@@ -22,6 +22,7 @@ from tidegate.domain.lifecycle import Act, Action, Allowed, Dossier
 from tidegate.domain.policy import Policy, Stage, Tier
 from tidegate.domain.promotion import decide
 from tidegate.domain.state import ActorRow, ApprovalRow, DelegationRow, ModelRow, PromotionRow
+from tidegate.domain.texts import barred
 
 Breaches = Iterator[tuple[str, str]]
 
@@ -61,6 +62,12 @@ def _delegated(view: StateView, event: Event, _: Policy) -> Breaches:
         yield "P4", f"{event.actor} delegates `{said['role']}` without holding it as a role that approves"
     if other is None or other.kind != "person" or (actor and other.subject == actor.subject):
         yield "P4", f"{said['id']} is delegated to {said['delegate']}, who is nobody else"
+    for each in (event.actor, said["delegate"]):
+        if barred(view, each):
+            yield (
+                "P4",
+                f"{said['id']} is delegated from {event.actor} to {said['delegate']}; {each} has no good token",
+            )
     if view.get(DelegationRow, said["id"]):
         yield "P4", f"{said['id']} is delegated again under the same name"
 
