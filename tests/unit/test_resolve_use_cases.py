@@ -386,6 +386,33 @@ def test_what_was_unapproved_needs_a_person_to_go_up_again(live: FakePlatform) -
     assert unlawful(live) == ()
 
 
+def test_a_delegate_takes_back_the_approval_they_gave(live: FakePlatform) -> None:
+    lend(live)
+    approve(live, 2, who="p-6", say=Say("approver", "p-3"))
+    assert version(live, 2).stage == "prod"
+    barred(live, "p-3")  # who has left cannot take it back themselves
+    (event,) = new(live, lambda: revoke(live, live.acting("p-6"), MODEL, 2, "I misread a slice."))
+    assert (event.type, event.actor) == (EventType.APPROVAL_REVOKED, "p-6")
+    assert (version(live, 1).stage, version(live, 2).stage) == ("prod", "candidate")
+    assert unlawful(live) == ()
+
+
+def test_somebody_elses_approval_is_not_a_delegates_to_take_back(live: FakePlatform) -> None:
+    lend(live)
+    approve(live, 2)
+    with pytest.raises(Refused) as error:
+        revoke(live, live.acting("p-6"), MODEL, 2, "I misread a slice.")
+    assert codes(error) == ["not-permitted", "nothing-to-revoke"]
+    asked = max(live.ledger.state().select(PromotionRow, version=2), key=lambda row: row.sequence)
+    moves = [
+        {"version": 2, "from": "prod", "to": "candidate"},
+        {"version": 1, "from": "retired", "to": "prod"},
+    ]
+    payload = {"promotion": asked.id, "approver": "p-3", "model": MODEL, "version": 2, "moves": moves}
+    live.write(EventType.APPROVAL_REVOKED, payload, "p-6", f"model/{MODEL}")
+    assert [each.rpartition(" ")[2] for each in unlawful(live)] == ["A1", "P4"]
+
+
 def test_a_forged_revocation_that_moves_nothing_is_named(live: FakePlatform) -> None:
     approve(live, 2)
     asked = max(live.ledger.state().select(PromotionRow, version=2), key=lambda row: row.sequence)

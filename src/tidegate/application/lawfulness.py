@@ -247,13 +247,18 @@ class _Judge:
                 )
 
     def _deputy(self, event: Event) -> bool:
-        """Say whether a person decides in the place of one whose permission it is; that it was delegated is P4.
+        """Say whether a person decides in the place of one whose permission it is, or takes that back.
+
+        That it was delegated is P4.
 
         What their decision led to at once is theirs too.
         """
         if event.type in _DECISIONS:
             behind = self._view.get(ActorRow, str(event.payload["for_whom"]))
             return behind is not None and permits(behind, Permission.APPROVE)
+        if event.type is EventType.APPROVAL_REVOKED:
+            taken = self._view.get(ApprovalRow, event.payload["promotion"], event.payload["approver"])
+            return taken is not None and event.actor in {taken.actor, taken.for_whom}
         if event.type is EventType.PROMOTION_APPLIED:
             given = self._view.get(ApprovalRow, event.payload["promotion"], event.actor)
             return given is not None and bool(given.for_whom)
