@@ -85,6 +85,11 @@ def mistaken(copy_of_played, tmp_path_factory):
         ),
         (["user", "add", "eve", "--role", "approver", "--as", "dana"], 1, "holds no role that permits"),
         (["user", "revoke", "p-99", "--as", "ada"], 2, "got the actor `p-99`"),
+        (["user", "roles", "p-99", "--set", "auditor", "--as", "ada"], 2, "got a name that nobody has"),
+        (["user", "roles", "--set", "auditor", "--as", "ada"], 2, "got roles to set but no account"),
+        (["user", "roles", "amir", "--set", ",", "--as", "ada"], 2, "got no role"),
+        (["user", "roles", "amir", "--set", "reviewer", "--as", "dana"], 1, "holds no role that permits"),
+        (["user", "roles", "ada", "--set", "reviewer", "--as", "ada"], 1, "A3  p-1 gives `reviewer`"),
         (["audit", "verify", "--anchor", "README.md", "--key", "README.md"], 2, "is no anchor"),
         (
             ["demote", "flight_delay", "1", "--to", "staging", "--reason", "x", "--as", "otto"],

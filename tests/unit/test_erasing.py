@@ -273,7 +273,8 @@ def test_an_erasure_of_texts_about_somebody_else_is_a_breach(world: FakePlatform
 
 def test_an_erasure_by_somebody_who_may_not_is_a_breach(world: FakePlatform) -> None:
     erase(gone(world), world.acting("p-1"), "p-7", WHY)
-    world.change_roles("p-1", "auditor")
+    world.add_actor("p-8", "administrator")
+    world.change_roles("p-1", "auditor", by="p-8")
     told = forge(world, EventType.TEXT_ERASED, subject="p-7", commitments=[])
     assert told == ["text.erased by p-1, who holds no role that permits `ledger:text:erase`, rule A1"]
 

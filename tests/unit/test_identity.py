@@ -4,7 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from tidegate.application.identity import Account, add_account, authenticate, open_ledger, revoke
+from tidegate.application.identity import (
+    Account,
+    add_account,
+    authenticate,
+    change_roles,
+    open_ledger,
+    revoke,
+)
+from tidegate.application.lawfulness import judged
 from tidegate.application.platform import Acting
 from tidegate.domain.actors import token_digest
 from tidegate.domain.canonical import sha256
@@ -248,6 +256,173 @@ def test_a_malformed_account_is_not_made(platform, tokens, account, code):
     assert caught.value.code == code
     assert "Otto" not in str(caught.value.as_dict()), "a name is personal data"
     assert written(platform) == before
+
+
+# ── several accounts of one person ────────────────────────────────────────────────────────────────
+
+
+def unlawful(platform):
+    return [str(each) for each in judged(platform.ledger.events(), platform.policies, None)]
+
+
+def denied(platform, act):
+    """Return the codes and rules of a refusal, told and recorded alike."""
+    before = len(written(platform))
+    with pytest.raises(Refused) as caught:
+        act()
+    (event,) = platform.ledger.events(after=before)
+    assert event.type is EventType.ACTION_REFUSED
+    assert caught.value.data["reasons"] == event.payload["reasons"]
+    return [(reason["rule"], reason["code"]) for reason in event.payload["reasons"]]
+
+
+def test_another_account_of_a_person_is_of_that_person(platform, tokens):
+    ada = acting(platform, tokens["Ada Winter"])
+    twin, token = add_account(platform, ada, Account("Amir at night", "person", ("reviewer",), "p-2"))
+    third, _ = add_account(platform, ada, Account("Amir too", "person", ("auditor",), twin.id))
+    assert (twin.id, twin.subject, third.subject) == ("p-3", "p-2", "p-2")
+    assert authenticate(platform.ledger.state(), token) == twin
+    assert platform.ledger.verify() == ()
+    assert unlawful(platform) == []
+
+
+@pytest.mark.parametrize(
+    ("account", "code"),
+    [
+        (Account("Amir", "person", ("reviewer",), "p-9"), "unknown-actor"),
+        (Account("Amir", "person", ("reviewer",), "s-1"), "not-a-person"),
+        (Account("svc", "service", ("scoring_service",), "p-2"), "not-a-person"),
+        (Account("svc", "service", ("scoring_service",), "s-1"), "not-a-person"),
+    ],
+)
+def test_nobody_is_another_account_of_a_service_or_of_nobody(platform, tokens, account, code):
+    before = written(platform)
+    with pytest.raises(BadInput) as caught:
+        add_account(platform, acting(platform, tokens["Ada Winter"]), account)
+    assert caught.value.code == code
+    assert written(platform) == before
+
+
+def test_an_administrator_makes_no_account_of_their_own(platform, tokens):
+    ada = acting(platform, tokens["Ada Winter"])
+    twin = Account("Ada too", "person", ("approver",), "p-1")
+    assert denied(platform, lambda: add_account(platform, ada, twin)) == [("A3", "own-roles")]
+    assert len(platform.ledger.state().select(ActorRow)) == 3
+    assert unlawful(platform) == []
+
+
+# ── roles ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def second_administrator(platform, tokens):
+    eve = Account("Eve", "person", ("administrator",))
+    _, token = add_account(platform, acting(platform, tokens["Ada Winter"]), eve)
+    return acting(platform, token)
+
+
+def test_an_administrator_changes_roles_and_the_same_again_writes_nothing(platform, tokens):
+    ada = acting(platform, tokens["Ada Winter"])
+    before = len(written(platform))
+    for roles in (("approver", "reviewer", "approver"), ("reviewer", "approver")):
+        assert change_roles(platform, ada, "p-2", roles).roles == ("approver", "reviewer")
+    (event,) = platform.ledger.events(after=before)
+    assert (event.type, event.stream, event.actor) == (EventType.ROLES_CHANGED, "actors", "p-1")
+    assert event.payload == {"id": "p-2", "roles": ["approver", "reviewer"]}
+    assert authenticate(platform.ledger.state(), tokens["Amir O'Neil"]).roles == ("approver", "reviewer")
+    assert platform.ledger.verify() == ()
+    assert unlawful(platform) == []
+
+
+def test_a_change_of_roles_under_one_key_happens_once(platform, tokens):
+    ada = acting(platform, tokens["Ada Winter"], key="k1")
+    change_roles(platform, ada, "p-2", ("reviewer",))
+    change_roles(platform, acting(platform, tokens["Ada Winter"]), "p-2", ("approver",))
+    assert change_roles(platform, ada, "p-2", ("reviewer",)).roles == ("approver",)
+
+
+@pytest.mark.parametrize(
+    ("account", "roles", "code"),
+    [
+        ("p-9", ("approver",), "unknown-actor"),
+        ("p-2", ("emperor",), "unknown-role"),
+        ("p-2", (), "unknown-role"),
+        ("p-2", ("scoring_service",), "wrong-kind"),
+        ("s-1", ("approver",), "wrong-kind"),
+    ],
+)
+def test_roles_that_nobody_can_hold_are_not_given(platform, tokens, account, roles, code):
+    before = written(platform)
+    with pytest.raises(BadInput) as caught:
+        change_roles(platform, acting(platform, tokens["Ada Winter"]), account, roles)
+    assert caught.value.code == code
+    assert written(platform) == before
+
+
+def test_nobody_gives_roles_to_themselves_under_whichever_account(platform, tokens):
+    ada, eve = acting(platform, tokens["Ada Winter"]), second_administrator(platform, tokens)
+    own = denied(platform, lambda: change_roles(platform, ada, "p-1", ("administrator", "approver")))
+    assert own == [("A3", "own-roles")]
+    twin, _ = add_account(platform, eve, Account("Ada too", "person", ("auditor",), "p-1"))
+    other = denied(platform, lambda: change_roles(platform, ada, twin.id, ("auditor", "approver")))
+    assert other == [("A3", "own-roles")]
+    assert change_roles(platform, eve, twin.id, ("auditor", "approver")).roles == ("auditor", "approver")
+    assert change_roles(platform, ada, twin.id, ("auditor",)).roles == ("auditor",), "giving up is no gift"
+    assert unlawful(platform) == []
+
+
+def test_the_last_administrator_who_can_act_cannot_lose_the_role(platform, tokens):
+    ada, eve = acting(platform, tokens["Ada Winter"]), second_administrator(platform, tokens)
+    assert change_roles(platform, eve, "p-1", ("auditor",)).roles == ("auditor",)
+    alone = denied(platform, lambda: change_roles(platform, eve, "p-3", ("auditor",)))
+    assert alone == [("A3", "own-roles"), ("A3", "last-administrator")]
+    change_roles(platform, eve, "p-1", ("administrator",))
+    revoke(platform, eve, "p-1")
+    barred = denied(platform, lambda: change_roles(platform, eve, "p-3", ("auditor",)))
+    assert ("A3", "last-administrator") in barred
+    with pytest.raises(Refused, match="A1"):
+        change_roles(platform, acting(platform, tokens["Amir O'Neil"]), "p-2", ("administrator",))
+    assert ada.actor.id == "p-1"
+    assert unlawful(platform) == []
+
+
+def forged(platform, kind, actor, /, **payload):
+    """Write an event past the use cases, and return the rules that verification says it broke."""
+    with platform.ledger.transaction() as tx:
+        event = tx.append(Draft(kind, "actors", actor, payload))
+    found = judged(platform.ledger.events(), platform.policies, None)
+    return [each.rule for each in found if each.event == event.sequence]
+
+
+@pytest.mark.parametrize(
+    ("actor", "account", "roles", "rules"),
+    [
+        ("p-1", "p-2", ["approver", "reviewer"], []),
+        ("p-2", "p-2", ["approver", "reviewer"], ["A1", "A3"]),
+        ("p-1", "p-1", ["administrator", "approver"], ["A3"]),
+        ("p-1", "p-1", ["auditor"], ["A3", "A3"]),
+        ("p-1", "s-1", ["ingest_service", "approver"], ["A1"]),
+        ("p-1", "p-2", ["emperor"], ["A1"]),
+        ("p-1", "p-2", [], ["A1"]),
+    ],
+)
+def test_a_forged_change_of_roles_is_named(platform, tokens, actor, account, roles, rules):
+    assert forged(platform, EventType.ROLES_CHANGED, actor, id=account, roles=roles) == rules
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "rules"),
+    [
+        ("person", "p-9", []),
+        ("person", "p-2", []),
+        ("person", "p-1", ["A3"]),
+        ("person", "p-8", ["A2"]),
+        ("person", "s-1", ["A2"]),
+        ("service", "p-2", ["A2"]),
+    ],
+)
+def test_a_forged_account_of_somebody_else_is_named(platform, tokens, kind, subject, rules):
+    payload = {"id": "p-9", "kind": kind, "subject": subject, "roles": ["approver"]}
+    assert forged(platform, EventType.ACTOR_ADDED, "p-1", **payload) == rules
 
 
 def test_every_act_names_who_acted_and_its_story(platform, tokens):

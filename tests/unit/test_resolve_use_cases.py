@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tidegate.application.delegate import delegate, end_delegation
+from tidegate.application.erase import erase
+from tidegate.application.identity import revoke as revoke_tokens
 from tidegate.application.lawfulness import unlawful
 from tidegate.application.lower import lower
 from tidegate.application.platform import Acting
@@ -261,6 +263,86 @@ def test_only_the_two_between_whom_it_is_end_a_delegation(asked: FakePlatform) -
         end_delegation(asked, asked.acting("p-3"), "D-9")
 
 
+def barred(world: FakePlatform, who: str) -> FakePlatform:
+    world.with_tokens()
+    revoke_tokens(world, world.acting("p-1"), who)
+    return world
+
+
+@pytest.mark.parametrize("who", ["p-3", "p-6"])
+def test_a_delegation_ends_with_the_last_token_of_either_of_the_two(asked: FakePlatform, who: str) -> None:
+    lend(asked)
+    assert not asked.ledger.state().select(DelegationRow)[0].ended
+    barred(asked, who)
+    assert asked.ledger.state().select(DelegationRow)[0].ended
+    with pytest.raises(Refused) as error:
+        approve(asked, who="p-6", say=Say("approver", "p-3"))
+    assert codes(error) == ["no-delegation"]
+    assert asked.ledger.verify() == unlawful(asked) == ()
+
+
+def test_a_delegation_lives_as_long_as_its_principal_holds_a_good_token(asked: FakePlatform) -> None:
+    lend(asked)
+    asked.with_tokens()
+    second = {"id": "c-p-3-2", "actor": "p-3", "token_digest": "sha256:2"}
+    asked.write(EventType.CREDENTIAL_ISSUED, second, stream="actors")
+    asked.revoke("p-3")
+    assert approve(asked, who="p-6", say=Say("approver", "p-3")).stage == "prod"
+    assert unlawful(asked) == ()
+
+
+def test_what_was_decided_under_a_delegation_stands_when_its_principal_has_left(world: FakePlatform) -> None:
+    world.adopt(a_policy("2", standard=2))
+    ask(world)
+    lend(world)
+    approve(world, who="p-6", say=Say("approver", "p-3"))
+    barred(world, "p-3")
+    assert approve(world, who="p-4").stage == "prod"
+
+
+@pytest.mark.parametrize(("who", "told"), [("p-3", "p-3"), ("p-6", "p-6")])
+def test_nothing_is_delegated_from_or_to_an_account_without_a_good_token(
+    asked: FakePlatform, who: str, told: str
+) -> None:
+    with pytest.raises(Refused, match=f"no token of {told} is good any more") as error:
+        lend(barred(asked, who))
+    assert codes(error) == ["cannot-act"]
+    assert asked.ledger.state().select(DelegationRow) == ()
+
+
+@pytest.mark.parametrize("who", ["p-3", "p-6"])
+def test_a_forged_delegation_from_or_to_whoever_cannot_act_is_named(asked: FakePlatform, who: str) -> None:
+    barred(asked, who)
+    given = {"id": "D-1", "principal": "p-3", "delegate": "p-6", "role": "approver", "model": ""}
+    until = {"until": utc_text(asked.clock.now() + DAY)}
+    asked.write(EventType.APPROVAL_DELEGATED, {**given, **until}, "p-3", "approvals")
+    (told,) = unlawful(asked)
+    assert told.endswith(f"D-1 is delegated from p-3 to p-6; {who} has no good token, rule P4")
+
+
+def test_a_forged_approval_for_somebody_who_has_left_is_named(asked: FakePlatform) -> None:
+    """The record is judged as the use case decides: a delegation that ended with its principal carries nothing."""
+    lend(asked)
+    barred(asked, "p-3")
+    (row,) = asked.ledger.state().select(PromotionRow, status="open")
+    said = {name: getattr(row, name) for name in ("model", "version", "artifact", "packet", "policy")}
+    given = {"promotion": row.id, "role": "approver", "outcome": "approve", "for_whom": "p-3"}
+    asked.write(EventType.PROMOTION_APPROVED, {**said, **given, "conditions": {}}, "p-6", f"model/{MODEL}")
+    (told,) = unlawful(asked)
+    assert "p-3 has not delegated `approver` to p-6 for this, or no longer, rule P4" in told
+
+
+def test_who_was_erased_has_nobody_decide_in_their_place(asked: FakePlatform) -> None:
+    """Also where no token of theirs was ever issued here, so that none could be revoked."""
+    lend(asked)
+    erase(asked, asked.acting("p-1"), "p-3", "Article 17, letter of 3 May.")
+    assert asked.ledger.state().select(DelegationRow)[0].ended
+    with pytest.raises(Refused) as error:
+        approve(asked, who="p-6", say=Say("approver", "p-3"))
+    assert codes(error) == ["no-delegation"]
+    assert unlawful(asked) == ()
+
+
 def test_delegating_under_a_key_happens_once(asked: FakePlatform) -> None:
     until = asked.clock.now() + DAY
     keyed = asked.acting("p-3", "k")
@@ -302,6 +384,33 @@ def test_what_was_unapproved_needs_a_person_to_go_up_again(live: FakePlatform) -
         revoke(live, live.acting("p-3"), MODEL, 2, "again")
     assert approve(live, 2).stage == "prod"
     assert unlawful(live) == ()
+
+
+def test_a_delegate_takes_back_the_approval_they_gave(live: FakePlatform) -> None:
+    lend(live)
+    approve(live, 2, who="p-6", say=Say("approver", "p-3"))
+    assert version(live, 2).stage == "prod"
+    barred(live, "p-3")  # who has left cannot take it back themselves
+    (event,) = new(live, lambda: revoke(live, live.acting("p-6"), MODEL, 2, "I misread a slice."))
+    assert (event.type, event.actor) == (EventType.APPROVAL_REVOKED, "p-6")
+    assert (version(live, 1).stage, version(live, 2).stage) == ("prod", "candidate")
+    assert unlawful(live) == ()
+
+
+def test_somebody_elses_approval_is_not_a_delegates_to_take_back(live: FakePlatform) -> None:
+    lend(live)
+    approve(live, 2)
+    with pytest.raises(Refused) as error:
+        revoke(live, live.acting("p-6"), MODEL, 2, "I misread a slice.")
+    assert codes(error) == ["not-permitted", "nothing-to-revoke"]
+    asked = max(live.ledger.state().select(PromotionRow, version=2), key=lambda row: row.sequence)
+    moves = [
+        {"version": 2, "from": "prod", "to": "candidate"},
+        {"version": 1, "from": "retired", "to": "prod"},
+    ]
+    payload = {"promotion": asked.id, "approver": "p-3", "model": MODEL, "version": 2, "moves": moves}
+    live.write(EventType.APPROVAL_REVOKED, payload, "p-6", f"model/{MODEL}")
+    assert [each.rpartition(" ")[2] for each in unlawful(live)] == ["A1", "P4"]
 
 
 def test_a_forged_revocation_that_moves_nothing_is_named(live: FakePlatform) -> None:

@@ -251,6 +251,18 @@ def test_p4_who_had_it_given_takes_it_back_too() -> None:
     assert isinstance(given.decide(Action.REVOKE, "p-3"), Allowed)
 
 
+def test_p4_a_delegate_takes_back_what_they_gave_whatever_role_they_hold() -> None:
+    live = a_case(Stage.PROD, Action.REVOKE)
+    given = live.but(approvals=(live.approval("p-6", for_whom="p-3"),))
+    assert isinstance(given.decide(Action.REVOKE, "p-6"), Allowed)
+
+
+def test_a1_who_neither_gave_an_approval_nor_holds_the_role_takes_none_back() -> None:
+    live = a_case(Stage.PROD, Action.REVOKE)
+    given = live.but(approvals=(live.approval("p-4", for_whom="p-3"),))
+    assert told(given.decide(Action.REVOKE, "p-6")) == [("not-permitted", "A1"), ("nothing-to-revoke", "P4")]
+
+
 def test_p4_a_revoked_approval_does_not_count_and_may_be_given_anew(asked: Case) -> None:
     gone = asked.but(approvals=(asked.approval("p-3", revoked=True),))
     assert told(gone.decide(Action.PROMOTE)) == [("approval-revoked", "P4"), ("approval-missing", "P4")]

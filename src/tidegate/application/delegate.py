@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from tidegate.application.platform import Acting, Platform
+from tidegate.application.ports import Transaction
 from tidegate.application.recording import again, draft, reason_text, record_refusal, refused
 from tidegate.application.standing import itself, lifecycle
 from tidegate.domain.actors import Permission, permits, roles_that
@@ -13,6 +14,7 @@ from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.lifecycle import Reason
 from tidegate.domain.state import ActorRow, DelegationRow
+from tidegate.domain.texts import barred
 
 #: A delegation that outlives a quarter is a role, and an administrator grants those.
 MOST_DAYS = 92
@@ -23,7 +25,8 @@ def delegate(
 ) -> DelegationRow:
     """Let ``to`` decide in ``role`` in the acting person's place, for one model or (empty) for all.
 
-    What was decided under it stands when it has ended. Nobody passes on what was delegated to them.
+    What was decided under it stands when it has ended, which it does too when either of the two can act no more:
+    the last good token of their account is revoked. Nobody passes on what was delegated to them.
 
     Raises:
         Refused: it is not theirs to delegate; recorded. BadInput: no such person or model, or an end that is
@@ -52,12 +55,7 @@ def delegate(
             assert row is not None  # the fold of the event recorded under this key
             return row
         actor, denied = itself(tx, acting)
-        if role not in actor.roles or role not in roles_that(Permission.APPROVE):
-            sentence = f"{actor.id} does not hold `{role}` as a role that approves"
-            denied.append(Reason("role-not-held", "P4", sentence, "delegate a role of your own"))
-        if other.subject == actor.subject:
-            sentence = f"{to} is {actor.id} under another account"
-            denied.append(Reason("to-oneself", "P4", sentence, "delegate to another person"))
+        denied += _unfit(tx, actor, other, role)
         if denied:
             record_refusal(tx, acting, "approvals", "delegate", {"to": to, "role": role}, denied, key)
         else:
@@ -77,6 +75,22 @@ def delegate(
         raise refused("delegate", denied)
     assert row is not None  # the fold of the event just appended
     return row
+
+
+def _unfit(tx: Transaction, actor: ActorRow, other: ActorRow, role: str) -> list[Reason]:
+    """Return why one person may not let the other decide for them in a role."""
+    reasons = []
+    if role not in actor.roles or role not in roles_that(Permission.APPROVE):
+        sentence = f"{actor.id} does not hold `{role}` as a role that approves"
+        reasons.append(Reason("role-not-held", "P4", sentence, "delegate a role of your own"))
+    if other.subject == actor.subject:
+        sentence = f"{other.id} is {actor.id} under another account"
+        reasons.append(Reason("to-oneself", "P4", sentence, "delegate to another person"))
+    for each in (actor, other):
+        if barred(tx, each.id):
+            sentence = f"no token of {each.id} is good any more, so nothing is delegated from or to them"
+            reasons.append(Reason("cannot-act", "P4", sentence, "name somebody who can act"))
+    return reasons
 
 
 def end_delegation(platform: Platform, acting: Acting, name: str) -> DelegationRow:

@@ -8,11 +8,23 @@ from dataclasses import dataclass
 
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader, Transaction
-from tidegate.application.recording import draft, permit
-from tidegate.domain.actors import Permission, check_roles, token_digest, token_matches
+from tidegate.application.recording import again, draft, permit, record_refusal, refused
+from tidegate.application.standing import itself
+from tidegate.domain.actors import (
+    Permission,
+    check_roles,
+    may_add,
+    may_change,
+    permits,
+    token_digest,
+    token_matches,
+)
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Draft, EventType
+from tidegate.domain.fold import View
+from tidegate.domain.lifecycle import Reason
 from tidegate.domain.state import ActorRow, CredentialRow
+from tidegate.domain.texts import barred
 
 #: A name may become a file's name: it begins with a letter or digit, so that it is never `..`.
 _NAME = re.compile(r"\w[\w .'@-]{0,79}")
@@ -20,11 +32,15 @@ _NAME = re.compile(r"\w[\w .'@-]{0,79}")
 
 @dataclass(frozen=True)
 class Account:
-    """An account to be made. ``name`` is personal data; it is kept beside the ledger."""
+    """An account to be made. ``name`` is personal data; it is kept beside the ledger.
+
+    ``same_as`` is the id of another account of the same person; empty for a person of its own.
+    """
 
     name: str
     kind: str
     roles: tuple[str, ...]
+    same_as: str = ""
 
 
 def authenticate(state: StateReader, token: str) -> ActorRow:
@@ -89,13 +105,61 @@ def add_account(platform: Platform, acting: Acting, account: Account) -> tuple[A
     """Make an account; return it and its token, which is shown once.
 
     Raises:
-        Refused: rule A1. BadInput: a malformed name, kind or role.
+        Refused: rules A1 and A3; recorded. BadInput: a malformed name, kind or role, or the account of a person
+            who is not there.
     """
     permit(platform, acting, Permission.MANAGE_ACTORS, "actors")
     tokens: list[str] = []
+    denied: list[Reason] = []
     with platform.ledger.transaction() as tx:
-        actor = _add(tx, acting, account, platform, lambda _, token: tokens.append(token))
+        actor, denied = _manages(tx, acting)
+        if account.same_as:
+            denied += may_add(actor, _same_person(tx, account).subject)
+        if denied:
+            subject = {"same_person_as": account.same_as}
+            record_refusal(tx, acting, "actors", "add_account", subject, denied)
+        else:
+            actor = _add(tx, acting, account, platform, lambda _, token: tokens.append(token))
+    if denied:
+        raise refused("add_account", denied)
     return actor, tokens[0]
+
+
+def change_roles(platform: Platform, acting: Acting, account: str, roles: Sequence[str]) -> ActorRow:
+    """Give an account these roles in the place of those it holds; return it. The same ones again change nothing.
+
+    What was approved in a role counts only as long as the role is held (P4).
+
+    Raises:
+        Refused: rules A1 and A3; recorded. BadInput: no such account, or roles that it cannot hold.
+    """
+    permit(platform, acting, Permission.MANAGE_ACTORS, "actors")
+    wanted, key = tuple(dict.fromkeys(roles)), acting.scoped_key(f"change_roles:{account}")
+    denied: list[Reason] = []
+    with platform.ledger.transaction() as tx:
+        row = tx.get(ActorRow, account)
+        if row is None:
+            raise _unknown(account)
+        check_roles(row.kind, wanted)
+        if again(tx.recorded(key) if key else None) or set(wanted) == set(row.roles):
+            return row
+        actor, denied = _manages(tx, acting)
+        denied += may_change(actor, row, wanted, administrators(tx))
+        payload = {"id": row.id, "roles": list(wanted)}
+        if denied:
+            record_refusal(tx, acting, "actors", "change_roles", payload, denied, key)
+        else:
+            tx.append(draft(acting, EventType.ROLES_CHANGED, "actors", payload, key=key))
+            row = tx.get(ActorRow, account) or row
+    if denied:
+        raise refused("change_roles", denied, account=account)
+    return row
+
+
+def administrators(view: View) -> tuple[str, ...]:
+    """Return the accounts of administrators who can act."""
+    rows = view.select(ActorRow, kind="person")
+    return tuple(row.id for row in rows if "administrator" in row.roles and not barred(view, row.id))
 
 
 def revoke(platform: Platform, acting: Acting, actor: str) -> int:
@@ -107,13 +171,42 @@ def revoke(platform: Platform, acting: Acting, actor: str) -> int:
     permit(platform, acting, Permission.MANAGE_ACTORS, "actors")
     with platform.ledger.transaction() as tx:
         if tx.get(ActorRow, actor) is None:
-            raise BadInput(
-                "unknown-actor", f"got the actor `{actor}`, expected one of `tidegate user list`", ""
-            )
+            raise _unknown(actor)
         live = tx.select(CredentialRow, actor=actor, revoked=False)
         for credential in live:
             tx.append(draft(acting, EventType.CREDENTIAL_REVOKED, "actors", {"id": credential.id}))
     return len(live)
+
+
+def _unknown(actor: str) -> BadInput:
+    return BadInput("unknown-actor", f"got the actor `{actor}`, expected one of `tidegate user list`", "")
+
+
+def _manages(tx: Transaction, acting: Acting) -> tuple[ActorRow, list[Reason]]:
+    """Return who acts, as the ledger has them now, and why they may not: since `permit` a role may be gone."""
+    actor, denied = itself(tx, acting)
+    if not permits(actor, Permission.MANAGE_ACTORS):
+        sentence = f"{actor.id} holds no role that permits `{Permission.MANAGE_ACTORS}`"
+        denied.append(Reason("not-permitted", "A1", sentence, "ask an administrator"))
+    return actor, denied
+
+
+def _same_person(tx: Transaction, account: Account) -> ActorRow:
+    """Return the other account of the person an account is made for.
+
+    Raises:
+        BadInput: it is not there, or one of the two is a service's.
+    """
+    other = tx.get(ActorRow, account.same_as)
+    if other is None:
+        raise _unknown(account.same_as)
+    if (other.kind, account.kind) != ("person", "person"):
+        raise BadInput(
+            "not-a-person",
+            f"got {other.id}, a {other.kind}, as the same person as a new {account.kind}, expected two of a person",
+            "a service is nobody's other account",
+        )
+    return other
 
 
 def _first(actor: str) -> ActorRow:
@@ -138,7 +231,8 @@ def _add(
         )
     number = len(tx.select(ActorRow, kind=account.kind)) + 1
     actor = f"{account.kind[0]}-{number}"
-    payload = {"id": actor, "kind": account.kind, "subject": actor, "roles": list(account.roles)}
+    subject = _same_person(tx, account).subject if account.same_as else actor
+    payload = {"id": actor, "kind": account.kind, "subject": subject, "roles": list(account.roles)}
     tx.append(draft(acting, EventType.ACTOR_ADDED, "actors", payload, {"name": account.name}))
     token = platform.entropy.token()
     keep_token(account.name, token)

@@ -36,6 +36,7 @@ from tidegate.domain.lifecycle import Act, Action, Allowed, Dossier
 from tidegate.domain.policy import Policy, Stage
 from tidegate.domain.promotion import decide
 from tidegate.domain.state import ActorRow, ApprovalRow, DelegationRow, ModelRow, PromotionRow, VersionRow
+from tidegate.domain.texts import barred
 
 Breaches = Iterator[tuple[str, str]]
 
@@ -83,6 +84,12 @@ def _delegated(view: StateView, event: Event, _: Policy) -> Breaches:
         )
     if said["model"] and view.get(ModelRow, said["model"]) is None:
         yield "P4", f"{said['id']} is delegated for {said['model']}, which nobody registered"
+    for each in (event.actor, said["delegate"]):
+        if barred(view, each):
+            yield (
+                "P4",
+                f"{said['id']} is delegated from {event.actor} to {said['delegate']}; {each} has no good token",
+            )
     if view.get(DelegationRow, said["id"]):
         yield "P4", f"{said['id']} is delegated again under the same name"
 

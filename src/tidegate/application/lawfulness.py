@@ -16,11 +16,18 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from tidegate.application import lawful_deciding, lawful_erasing, lawful_policy, lawful_watching
+from tidegate.application import (
+    lawful_deciding,
+    lawful_erasing,
+    lawful_people,
+    lawful_policy,
+    lawful_watching,
+)
 from tidegate.application.judgement import findings
 from tidegate.application.lawful_deciding import breaches as deciding
 from tidegate.application.lawful_erasing import breaches as erasing
 from tidegate.application.lawful_owing import Debts, owed_after
+from tidegate.application.lawful_people import breaches as of_people
 from tidegate.application.lawful_policy import Ground
 from tidegate.application.lawful_policy import breaches as changing
 from tidegate.application.lawful_watching import breaches as watching
@@ -150,11 +157,11 @@ JUDGED = frozenset(
         *lawful_deciding.JUDGES,
         *lawful_policy.JUDGES,
         *lawful_erasing.JUDGES,
+        *lawful_people.JUDGES,
     }
 )
 #: What has none, and why it needs none: only who wrote it is asked.
 UNJUDGED: Mapping[EventType, str] = {
-    EventType.ROLES_CHANGED: "an administrator's word; what somebody did is judged by the roles they held then",
     EventType.CREDENTIAL_ISSUED: "an administrator's word; it permits nothing that roles do not",
     EventType.CREDENTIAL_REVOKED: "an administrator's word; it takes away",
     EventType.DROP_REFUSED: "it says what came and moves nothing",
@@ -261,6 +268,7 @@ class _Judge:
                 yield from self._applied(event)
             else:
                 yield from watching(self._view, event, self._policy())
+                yield from of_people(self._view, event)
                 yield from deciding(self._view, event, self._policy())
                 yield from changing(self._ground(), event)
                 yield from erasing(self._view, event, self._policy())
@@ -291,13 +299,18 @@ class _Judge:
                 )
 
     def _deputy(self, event: Event) -> bool:
-        """Say whether a person decides in the place of one whose permission it is; that it was delegated is P4.
+        """Say whether a person decides in the place of one whose permission it is, or takes that back.
+
+        That it was delegated is P4.
 
         What their decision led to at once is theirs too.
         """
         if event.type in _DECISIONS:
             behind = self._view.get(ActorRow, str(event.payload["for_whom"]))
             return behind is not None and permits(behind, Permission.APPROVE)
+        if event.type is EventType.APPROVAL_REVOKED:
+            taken = self._view.get(ApprovalRow, event.payload["promotion"], event.payload["approver"])
+            return taken is not None and event.actor in {taken.actor, taken.for_whom}
         if event.type is EventType.PROMOTION_APPLIED:
             given = self._view.get(ApprovalRow, event.payload["promotion"], event.actor)
             return given is not None and bool(given.for_whom)
@@ -309,8 +322,6 @@ class _Judge:
     def _added(self, event: Event) -> _Breaches:
         """Nothing is made again: it would be another, with what the first earned. No tier is ever lowered."""
         payload = event.payload
-        if event.type is EventType.ACTOR_ADDED and self._view.get(ActorRow, payload["id"]):
-            yield "A2", f"{payload['id']} is added again"
         if event.type is EventType.MODEL_REGISTERED:
             model, tiers = self._view.get(ModelRow, payload["name"]), list(Tier)
             if model is not None and tiers.index(Tier(payload["tier"])) < tiers.index(Tier(model.tier)):

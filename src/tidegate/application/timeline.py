@@ -81,7 +81,10 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.LEDGER_OPENED: lambda p: (
         f"opened the ledger on a {p['clock']} clock, assurance {p['assurance']}"
     ),
-    EventType.ACTOR_ADDED: lambda p: f"added the {p['kind']} {p['id']} as {', '.join(p['roles'])}",
+    EventType.ACTOR_ADDED: lambda p: (
+        f"added the {p['kind']} {p['id']} as {', '.join(p['roles'])}"
+        + (f", another account of {p['subject']}" if p["subject"] != p["id"] else "")
+    ),
     EventType.ROLES_CHANGED: lambda p: f"changed the roles of {p['id']} to {', '.join(p['roles'])}",
     EventType.CREDENTIAL_ISSUED: lambda p: f"issued a token to {p['actor']}",
     EventType.CREDENTIAL_REVOKED: lambda p: f"revoked the token {p['id']}",

@@ -1,7 +1,8 @@
-"""Actors, what their roles permit, and the two rules about it.
+"""Actors, what their roles permit, and the three rules about it.
 
     A1  an actor does only what one of its roles permits; no role permits everything
     A2  an actor acts as itself, proved by its token; a service may name the person it acts for
+    A3  nobody gives roles to themselves, under whichever account; an administrator who can act always remains
 
 Permissions are spelled ``scope:resource:action``.
 """
@@ -10,10 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 
 from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.lifecycle import Reason
 from tidegate.domain.state import ActorRow
 
 
@@ -143,6 +145,32 @@ def check_roles(kind: str, roles: tuple[str, ...]) -> None:
             f"got {_list(misplaced)} for a {kind}, expected a role made for a {kind}",
             "people decide, services work: create the other kind of actor",
         )
+
+
+def may_add(actor: ActorRow, subject: str) -> list[Reason]:
+    """Return why this actor may not make an account of this person: it would be one of their own (A3)."""
+    if subject != actor.subject:
+        return []
+    sentence = f"{actor.id} makes another account for themselves, and with it gives themselves its roles"
+    return [Reason("own-roles", "A3", sentence, "ask another administrator")]
+
+
+def may_change(
+    actor: ActorRow, account: ActorRow, roles: Sequence[str], administrators: Collection[str]
+) -> list[Reason]:
+    """Return why this actor may not give an account these roles (A3).
+
+    ``administrators`` are the accounts with that role that can act, this one with them if it is one.
+    """
+    reasons, gained = [], sorted(set(roles) - set(account.roles))
+    if gained and account.subject == actor.subject:
+        sentence = f"{actor.id} gives {_list(gained)} to {account.id}, which is their own account"
+        reasons.append(Reason("own-roles", "A3", sentence, "ask another administrator"))
+    loses = "administrator" in account.roles and "administrator" not in roles
+    if loses and not set(administrators) - {account.id}:
+        sentence = f"{account.id} is the last administrator who can act, and would be none any more"
+        reasons.append(Reason("last-administrator", "A3", sentence, "make another administrator first"))
+    return reasons
 
 
 def token_digest(token: str) -> str:

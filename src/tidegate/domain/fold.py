@@ -129,8 +129,11 @@ def _credential_issued(_: View, event: Event) -> list[Row]:
 
 
 def _credential_revoked(view: View, event: Event) -> list[Row]:
+    """With the last good token of an account every delegation from or to it ends: nobody can act under it."""
     row = _known(view.get(CredentialRow, event.payload["id"]))
-    return [replace(row, revoked=True, revoked_at=event.occurred_at, sequence=event.sequence)]
+    good = {each.id for each in view.select(CredentialRow, actor=row.actor, revoked=False)} - {row.id}
+    revoked = replace(row, revoked=True, revoked_at=event.occurred_at, sequence=event.sequence)
+    return [revoked, *(() if good else _undelegated(view, {row.actor}))]
 
 
 def _policy_adopted(view: View, event: Event) -> list[Row]:
@@ -247,6 +250,15 @@ def _delegated(_: View, event: Event) -> list[Row]:
     return [_row(DelegationRow, event, ended=False)]
 
 
+def _undelegated(view: View, accounts: set[str]) -> list[Row]:
+    """Return the delegations from or to these accounts, ended."""
+    return [
+        replace(row, ended=True)
+        for row in view.select(DelegationRow, ended=False)
+        if accounts & {row.principal, row.delegate}
+    ]
+
+
 def _delegation_ended(view: View, event: Event) -> list[Row]:
     return [replace(_known(view.get(DelegationRow, event.payload["id"])), ended=True)]
 
@@ -360,9 +372,15 @@ def _texts(view: View, event: Event) -> list[Row]:
     ]
 
 
-def _erased(_: View, event: Event) -> list[Row]:
-    cause = "subject" if event.type is EventType.TEXT_ERASED else "retention"
-    return [ErasureRow(each, cause, event.sequence) for each in event.payload["commitments"]]
+def _erased(view: View, event: Event) -> list[Row]:
+    """Nobody decides in the place of a person who was erased, whatever became of their tokens."""
+    by_subject = event.type is EventType.TEXT_ERASED
+    cause = "subject" if by_subject else "retention"
+    gone = [ErasureRow(each, cause, event.sequence) for each in event.payload["commitments"]]
+    if not by_subject:
+        return [*gone]
+    accounts = {row.id for row in view.select(ActorRow, subject=event.payload["subject"])}
+    return [*gone, *_undelegated(view, accounts)]
 
 
 def _known(row: R | None) -> R:

@@ -38,7 +38,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tidegate.domain.actors import Permission, permits
-from tidegate.domain.approval import carried_without, counted, may_decide, may_revoke, short_of
+from tidegate.domain.approval import carried_without, counted, gave, may_decide, may_revoke, short_of
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.evidence import Verdict, rank
 from tidegate.domain.lifecycle import (
@@ -122,7 +122,7 @@ def decide(
         KeyError: the caller asks about a version that the state does not hold (a fault of the caller).
     """
     version = state.versions[act.version]
-    refusals = _permission(state, act, actor)
+    refusals = _permission(state, act, actor, approvals)
     targets = TRANSITIONS.get((Stage(version.stage), act.action))
     if targets is None or (act.to is not None and act.to not in targets):
         return Refused((*refusals, _illegal(version, act, targets)))
@@ -158,7 +158,12 @@ def decide(
     return Allowed(_moves(state, version, act, (target,)), now)
 
 
-def _permission(state: Lifecycle, act: Act, actor: ActorRow) -> list[Reason]:
+def _permission(
+    state: Lifecycle, act: Act, actor: ActorRow, approvals: Sequence[ApprovalRow]
+) -> list[Reason]:
+    # Who gave an approval takes it back whatever they hold by then: nobody but the two of them could (P4).
+    if act.action is Action.REVOKE and any(gave(row, actor) for row in approvals):
+        return []
     # Who decides for another has that one's permission; that it was delegated is P4.
     behind = state.people.get(act.for_whom) if act.for_whom and actor.kind == "person" else None
     if permits(behind or actor, NEEDS[act.action]):

@@ -37,6 +37,15 @@ def can_act(view: View, subject: str) -> tuple[str, ...]:
     return tuple(each for each in accounts if view.select(CredentialRow, actor=each, revoked=False))
 
 
+def barred(view: View, account: str) -> bool:
+    """Say whether an account had tokens, and all of them are revoked: nobody acts under it any more.
+
+    One that never had a token here is not barred: who its person is was shown elsewhere.
+    """
+    tokens = view.select(CredentialRow, actor=account)
+    return bool(tokens) and all(each.revoked for each in tokens)
+
+
 def kept_until(view: View, row: TextRow) -> datetime | None:
     """Return when rule T2 first lets a text go; None while its person can act and it is their name."""
     since = [row.occurred_at]

@@ -158,6 +158,7 @@ def list_users(as_user: As = None, as_json: AsJson = False) -> None:
             "id": row.id,
             "name": called.get(row.id, row.id),
             "kind": row.kind,
+            "person": row.subject,
             "state": "active" if row.id in live else "revoked",
             "roles": list(row.roles),
         }
@@ -167,8 +168,13 @@ def list_users(as_user: As = None, as_json: AsJson = False) -> None:
     def render() -> None:
         shown = table("id", "name", "kind", "state", "roles")
         for row in rows:
+            own = row["person"] == row["id"]
             shown.add_row(
-                str(row["id"]), str(row["name"]), str(row["kind"]), str(row["state"]), ", ".join(row["roles"])
+                str(row["id"]) if own else f"{row['id']} of {row['person']}",
+                str(row["name"]),
+                str(row["kind"]),
+                str(row["state"]),
+                ", ".join(row["roles"]),
             )
         out.print(shown)
 
@@ -176,8 +182,38 @@ def list_users(as_user: As = None, as_json: AsJson = False) -> None:
 
 
 @user.command("roles")
-def list_roles(as_json: AsJson = False) -> None:
-    """List all roles and what each permits."""
+def roles(
+    name: Annotated[
+        str | None, typer.Argument(help="An account's id or name; without one, list all roles.")
+    ] = None,
+    given: Annotated[
+        str | None,
+        typer.Option("--set", metavar="ROLE[,ROLE]", help="The roles it holds from now on, and no other."),
+    ] = None,
+    as_user: As = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """List all roles and what each permits; show an account's, or set them with --set."""
+    if name is None:
+        if given is not None:
+            raise BadInput("no-account", "got roles to set but no account, expected its id or name", "")
+        _list_roles(as_json)
+        return
+    here = platform()
+    if given is None:
+        reading(here, as_user)
+        row = here.ledger.state().get(ActorRow, actor_id(here, name))
+        assert row is not None  # `actor_id` knows only accounts on record
+    else:
+        who = acting(here, as_user, key)
+        wanted = [each.strip() for each in given.split(",") if each.strip()]
+        row = identity.change_roles(here, who, actor_id(here, name), wanted)
+    told = {"id": row.id, "roles": list(row.roles)}
+    say(told, as_json, lambda: out.print(f"{row.id} holds {', '.join(row.roles)}"))
+
+
+def _list_roles(as_json: bool) -> None:
     rows = {role: sorted(map(str, granted)) for role, granted in ROLES.items()}
 
     def render() -> None:
@@ -194,13 +230,18 @@ def add_user(
     name: Annotated[str, typer.Argument(help="A name; kept beside the ledger, erasable.")],
     role: Annotated[list[str], typer.Option("--role", help="A role; may be given several times.")],
     service: Annotated[bool, typer.Option("--service", help="A service, not a person.")] = False,
+    same_as: Annotated[
+        str,
+        typer.Option("--same-person-as", metavar="USER", help="Whose other account it is, by id or name."),
+    ] = "",
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an account. In the embedded profile its token is kept for --as; elsewhere it is printed once."""
     here = platform()
-    account = identity.Account(name, "service" if service else "person", tuple(role))
     who, local = acting(here, as_user), here.assurance == "local"
+    same = actor_id(here, same_as) if same_as else ""
+    account = identity.Account(name, "service" if service else "person", tuple(role), same)
     if local and name in here.local_users():
         raise BadInput(
             "name-taken", "got the name of a local user, expected a new one", "see `tidegate user list`"
@@ -208,10 +249,13 @@ def add_user(
     row, token = identity.add_account(here, who, account)
     if local:
         here.keep_token(name, token)
-    data = {"id": row.id, "roles": list(row.roles)} | ({} if local else {"token": token})
+    data = {"id": row.id, "roles": list(row.roles), "person": row.subject}
+    data |= {} if local else {"token": token}
 
     def render() -> None:
         out.print(f"{row.id} holds {', '.join(row.roles)}")
+        if row.subject != row.id:
+            out.print(f"it is another account of {row.subject}: both together have one voice")
         out.print(
             f"act as them with --as {name}" if local else f"their token, shown once: {token}", markup=False
         )

@@ -194,9 +194,9 @@ class FakePlatform:
         """Revoke the token of an account."""
         self.write(EventType.CREDENTIAL_REVOKED, {"id": f"c-{name}"}, stream="actors")
 
-    def change_roles(self, name: str, *roles: str) -> None:
+    def change_roles(self, name: str, *roles: str, by: str = "p-1") -> None:
         """Give an account other roles."""
-        self.write(EventType.ROLES_CHANGED, {"id": name, "roles": list(roles)}, stream="actors")
+        self.write(EventType.ROLES_CHANGED, {"id": name, "roles": list(roles)}, by, stream="actors")
 
     def knows(self, policy: Policy) -> Policy:
         """Let a policy be read back from its body, as a file that somebody wrote; return it."""
