@@ -547,3 +547,54 @@ def test_facts_that_are_endless_or_no_json_are_refused():
         with pytest.raises(BadInput) as caught:
             CelExpressions().holds("packet.x == 1", facts)
         assert caught.value.code == "expression-facts"
+
+
+# ── what it denies ────────────────────────────────────────────────────────────────────────────────
+
+DENYING = (
+    SMALL
+    + """\
+deny:
+  no_service:
+    says: no service asks a version of tier high into prod
+    when: actor.kind == "service" && act == "promote" && to == "prod" && model.tier == "high"
+    tests:
+      - {actor: {kind: service}, to: prod, model: {tier: high}, denies: true}
+      - {to: prod, model: {tier: high}, denies: false}
+"""
+)
+
+
+def test_a_denial_is_read_with_its_tests(tmp_path):
+    (deny,) = load(DENYING, tmp_path).deny
+    assert (deny.id, deny.line) == ("no_service", 16)
+    assert deny.sentence == "no service asks a version of tier high into prod"
+    assert load(SMALL, tmp_path).deny == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "part"),
+    [
+        (
+            "{to: prod, model: {tier: high}, denies: false}",
+            "{to: prod, denies: true}",
+            21,
+            "is false, expected true",
+        ),
+        ("      - {to: prod, model: {tier: high}, denies: false}\n", "", 20, "tests of one outcome"),
+        ('act == "promote" &&', "act == &&", 18, "does not compile"),
+        ("actor.kind ==", "actor.age ==", 20, "cannot be evaluated on"),
+        (
+            "{actor: {kind: service}",
+            "{actor: {age: 7}",
+            20,
+            "expected a mapping with some of id, kind, subject, roles",
+        ),
+        ("{to: prod, model", "{act: roll_back, to: prod, model", 21, "what goes down is never denied"),
+        ("denies: false", "denies: perhaps", 21, "expected true or false"),
+        ("says: no service asks", "said: no service asks", 17, "said"),
+    ],
+)
+def test_a_denial_that_is_wrong_is_named_with_its_line(tmp_path, old, new, line, part):
+    found = faults(change(old, new, DENYING), tmp_path)
+    assert [each for each in found if each[0] == line and part in each[1]], found

@@ -23,6 +23,7 @@ from tidegate.application import (
     lawful_policy,
     lawful_watching,
 )
+from tidegate.application.denying import denied_by_policy
 from tidegate.application.judgement import findings
 from tidegate.application.lawful_deciding import breaches as deciding
 from tidegate.application.lawful_erasing import breaches as erasing
@@ -360,8 +361,17 @@ class _Judge:
             yield "P3", f"{name} names another artifact than version {version.number} has"
         if asked["policy"] != self._policy().digest:
             yield "P3", f"{name} names another policy than the one in force"
+        act = Act(ASKED_AS.get(asked["kind"], Action.PROMOTE), version.number)
+        yield from self._barred(event, life, act, asked["target"])
         yield from self._due(event, life)
         yield from self._sealed(asked["packet"], version, name)
+
+    def _barred(self, event: Event, life: Lifecycle, act: Act, to: str) -> _Breaches:
+        """Nobody does what the policy in force denies them, whatever their roles permit."""
+        actor = self._view.get(ActorRow, event.actor)
+        assert actor is not None  # or nothing else was asked of this event
+        for reason in denied_by_policy(self._policy(), self._expressions, life, act, actor, to):
+            yield reason.rule, f"{event.type} was not allowed: {reason.sentence}"
 
     def _due(self, event: Event, life: Lifecycle) -> _Breaches:
         """By when people decide is what the gate's deadline says: a later time would never lapse."""
@@ -396,6 +406,7 @@ class _Judge:
             yield "P4", f"{event.type} in the name of {whose}, who does not hold the role `{said['role']}`"
         dossier = Dossier(said["packet"], (), None)
         act = Act(action, asked.version, role=said["role"], for_whom=said["for_whom"])
+        yield from self._barred(event, life, act, asked.target)
         decision = decide(life, act, actor, dossier, self._approvals(asked), self._policy(), _when(event))
         for reason in () if isinstance(decision, Allowed) else decision.reasons:
             if reason.rule != "A1":

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from tidegate.application.denying import denied_by_policy
 from tidegate.application.packet import gather
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Transaction
@@ -35,6 +36,7 @@ from tidegate.domain.canonical import utc_text
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.lifecycle import Act, Action, Allowed, Decision, Dossier, Lifecycle, Reason
+from tidegate.domain.lifecycle import Refused as Denied
 from tidegate.domain.policy import Policy, Stage
 from tidegate.domain.promotion import decide
 
@@ -132,7 +134,9 @@ def request(
         now = platform.clock.now()
         # What was decided on a request of the other kind is about another gate.
         approvals = approvals_on(tx, life) if life.promotion and life.promotion.kind == _KIND[action] else ()
-        decision = decide(life, Act(action, version, to), actor, dossier, approvals, policy, now)
+        act, target = Act(action, version, to), str(to or next_stage(life, version, action) or "")
+        untrue += denied_by_policy(policy, platform.expressions, life, act, actor, target)
+        decision = decide(life, act, actor, dossier, approvals, policy, now)
         denied = denied_by(untrue, decision)
         if denied:
             if any(each.rule not in {"A1", "A2"} for each in denied):
@@ -176,7 +180,11 @@ def preview(
     asker = life.promotion.requester if life.promotion else life.versions[version].registrar
     actor = life.people[asker]
     act, now = Act(action, version), platform.clock.now()
-    return decide(life, act, actor, dossier, approvals_on(state, life), policy, now), dossier, policy
+    decision = decide(life, act, actor, dossier, approvals_on(state, life), policy, now)
+    target = str(next_stage(life, version, action) or "")
+    if barred := denied_by_policy(policy, platform.expressions, life, act, actor, target):
+        decision = Denied(denied_by(barred, decision))
+    return decision, dossier, policy
 
 
 def void_approvals(

@@ -28,7 +28,7 @@ from tidegate.domain.state import (
 #: How a version rises.
 _UP = (Action.PROMOTE, Action.BREAK_GLASS)
 #: Parts of a policy whose effect on a version its packet does not show.
-_NOT_IN_A_PACKET = frozenset({"preconditions", "rollout", "certification"})
+_NOT_IN_A_PACKET = frozenset({"preconditions", "rollout", "certification", "deny"})
 
 
 def staff(state: StateReader) -> Staff:
@@ -67,9 +67,9 @@ def gains(
     """Return, per person, the versions they had a part in that would get further under a proposed policy.
 
     Each version's last sealed packet is read under both policies, for the stage above the one it stands in, the
-    regular way and by break-glass, without anybody's approval. What changes by the hour, what a canary must show and
-    how long an approval holds cannot be read from a packet: whoever has a version under way may gain by any change of
-    these, and is taken to.
+    regular way and by break-glass, without anybody's approval. What changes by the hour, what a canary must show, how
+    long an approval holds and who is denied what cannot be read from a packet: whoever has a version under way may gain
+    by any change of these, and is taken to.
     """
     found: dict[str, tuple[str, ...]] = {}
     moved = {each.part.split(".")[0] for each in differences(in_force, proposed)} & _NOT_IN_A_PACKET

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tidegate.application.denying import denied_by_policy
 from tidegate.application.packet import gather
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader, Transaction
@@ -100,6 +101,8 @@ def resolve(
         now = platform.clock.now()
         role = said.role or _role(life, policy, actor, said.for_whom, version, before)
         act = Act(action, version, role=role, for_whom=said.for_whom)
+        target = life.promotion.target if life.promotion else ""
+        untrue += denied_by_policy(policy, platform.expressions, life, act, actor, target)
         decision = decide(life, act, actor, dossier, before, policy, now)
         denied = denied_by(untrue, decision)
         if denied:

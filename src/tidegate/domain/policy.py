@@ -143,6 +143,16 @@ class Certification:
 
 
 @dataclass(frozen=True)
+class Deny:
+    """What nobody may do while ``when`` holds, whatever their roles permit (A4)."""
+
+    id: str
+    sentence: str
+    when: str
+    line: int = 0
+
+
+@dataclass(frozen=True)
 class PolicyTest:
     """One example the policy must judge as stated: packet facts in, the expected verdict per demand out."""
 
@@ -178,6 +188,7 @@ class Policy:
     preconditions: Preconditions = field(default_factory=Preconditions)
     certification: Mapping[Tier, Certification] = field(default_factory=dict)
     break_glass: BreakGlass | None = None
+    deny: tuple[Deny, ...] = ()
     changes: tuple[Need, ...] = (Need("approver", 1),)
 
     def gate(self, tier: Tier, to: Stage) -> Gate | None:

@@ -40,6 +40,7 @@ _SECTIONS = (
     "preconditions",
     "certification",
     "break_glass",
+    "deny",
     "changes",
     "rollout",
     "review",
@@ -66,6 +67,8 @@ def _parts(policy: Policy) -> Iterator[tuple[str, str]]:
         yield from _needs("break_glass.approvals", glass.approvals)
         yield "break_glass.review_days", str(glass.review_days)
         yield "break_glass.role", glass.role
+    yield from ((f"deny.{each.id}.says", each.sentence) for each in policy.deny)
+    yield from ((f"deny.{each.id}.when", each.when) for each in policy.deny)
     yield from _needs("changes.approvals", policy.changes)
     for tier, rule in policy.rollout.items():
         yield from _numbers(f"rollout.{tier}", rule)

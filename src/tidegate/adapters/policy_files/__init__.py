@@ -20,6 +20,8 @@ The format, in the order of the file:
       TIER: {days: N, review_days: N, role: ROLE, on_drift: true|false}
     break_glass: {demands: [ID…], approvals: {ROLE: COUNT}, review_days: N, role: ROLE}
                                  the floor for emergencies; without it there is no break-glass
+    deny:                        what nobody may do while it holds, whatever roles permit; may be absent
+      ID: {says: TEXT, when: CEL, tests: [{actor: {…}, act: TEXT, to: STAGE, …, denies: true|false}…]}
     changes: {approvals: {ROLE: COUNT}}    who lets another policy in; one approver where it is absent
     rollout:                     what a canary must show; a tier without it has no canary that can hold
       TIER: {labelled_share: SHARE, days: N, may_lose: SHARE}

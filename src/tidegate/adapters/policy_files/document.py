@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tidegate.adapters.policy_files.demands import Demands
+from tidegate.adapters.policy_files.deny import read_deny
 from tidegate.adapters.policy_files.examples import read_tests
 from tidegate.adapters.policy_files.gates import read_gates
 from tidegate.adapters.policy_files.terms import (
@@ -19,7 +20,7 @@ from tidegate.domain.canonical import sha256
 from tidegate.domain.policy import Policy
 
 _TOP = ("policy", "version", "demands", "gates", "review", "example", "tests")
-_MAY = ("rollout", "preconditions", "certification", "break_glass", "changes")
+_MAY = ("rollout", "preconditions", "certification", "break_glass", "changes", "deny")
 _NAME = 64
 
 
@@ -43,4 +44,5 @@ def read_policy(reader: Reader, expressions: Expressions, body: str) -> Policy:
         certification=read_certification(top["certification"], gates) if "certification" in top else {},
         break_glass=glass,
         changes=read_changes(top.get("changes")),
+        deny=read_deny(top.get("deny"), expressions),
     )
