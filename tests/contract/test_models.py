@@ -110,6 +110,12 @@ class TestModelFolders(ModelsContract):
         (folder / "extra.txt").write_text("")
         assert len({*digests, subject.spec("tram_delay").source_digest}) == 5
 
+    def test_consumers_are_sentences_as_risks_are(self, tmp_path: Path) -> None:
+        write_model(tmp_path, model=f"{MODEL_YAML}consumers:\n  - The night shift.\n")
+        assert ModelFolders(tmp_path).spec("tram_delay").consumers == ("The night shift.",)
+        write_model(tmp_path / "plain", model=MODEL_YAML)
+        assert ModelFolders(tmp_path / "plain").spec("tram_delay").consumers == ()
+
     def test_risks_that_the_owner_declares_are_sentences_on_one_line(self, tmp_path: Path) -> None:
         told = "risks:\n  - Trams of one winter only.\n  - >-\n    Nobody counts\n    the strikes.\n"
         write_model(tmp_path, model=MODEL_YAML + told)

@@ -24,9 +24,9 @@ PREDICTIONS = ("probability", "number")
 _COLUMNS = ("label", "label_time", "entity_time")
 _REQUIRED: tuple[str, ...] = ("name", "owner", "purpose", "tier", "service", "datasets", "prediction")
 _REQUIRED += (*_COLUMNS, "keys", "inputs", "fallback")
-_OPTIONAL = ("windows", "parameters", "evaluation", "risks")
-#: How many risks an owner may declare, and how long each may be.
-_RISKS, _RISK_LENGTH = 20, 300
+_OPTIONAL = ("windows", "parameters", "evaluation", "risks", "consumers")
+#: How many risks, or consumers, an owner may declare, and how long each may be.
+_MOST, _LENGTH = 20, 300
 _WINDOWS = ("train_days", "calibrate_days", "validate_days")
 _EVALUATION: Mapping[str, Callable[[Node], float | int | str]] = {
     "status": lambda node: node.text("the column that says what came of a row"),
@@ -117,7 +117,8 @@ def _spec(reader: Reader, folder: Path, source_digest: str) -> ModelSpec:
         },
         source_digest=source_digest,
         folder=folder,
-        risks=_risks(fields),
+        risks=_sentences(fields, "risks", "the ones that an approver must know"),
+        consumers=_sentences(fields, "consumers", "the ones that act on its predictions"),
         **columns,
     )
 
@@ -190,14 +191,14 @@ def _fallback(fields: Mapping[str, Node]) -> str:
     )
 
 
-def _risks(fields: Mapping[str, Node]) -> tuple[str, ...]:
-    """Return what the owner says is open: it is sealed with every version, so it is short."""
-    if "risks" not in fields:
+def _sentences(fields: Mapping[str, Node], name: str, which: str) -> tuple[str, ...]:
+    """Return what the owner says in a list: it is kept with every version, so it is short."""
+    if name not in fields:
         return ()
-    told = fields["risks"].items("sentences")
-    if len(told) > _RISKS:
-        fields["risks"].fault(f"{len(told)} risks", f"at most {_RISKS}: the ones that an approver must know")
-    return tuple(" ".join(node.text("a sentence", _RISK_LENGTH).split()) for node in told)
+    told = fields[name].items("sentences")
+    if len(told) > _MOST:
+        fields[name].fault(f"{len(told)} {name}", f"at most {_MOST}: {which}")
+    return tuple(" ".join(node.text("a sentence", _LENGTH).split()) for node in told)
 
 
 def _text(fields: Mapping[str, Node], name: str, what: str) -> str:

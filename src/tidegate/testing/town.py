@@ -179,6 +179,7 @@ class Town:
         parity = {"kind": "onnx_parity", "verdict": "passed", "sentence": self.words, "values": {}}
         facts = {
             "rows": 70644,
+            "consumers": [self.words],
             "prediction": "probability",
             "base_rate": 0.22,
             "metrics": {"roc_auc": measure, "brier": {**measure, "value": None, "low": None, "high": None}},

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
+from tidegate.application.inventory import inventory
+from tidegate.application.timeline import stated
 from tidegate.domain.errors import BadInput, TidegateError
-from tidegate.entrypoints.cli.common import AsJson, out, platform, say
+from tidegate.entrypoints.cli.common import As, AsJson, out, platform, printable, reading, say
 
-model = typer.Typer(no_args_is_help=True, help="Start a model.")
+model = typer.Typer(no_args_is_help=True, help="List the models, or start one.")
 dataset = typer.Typer(no_args_is_help=True, help="Start a dataset's contract and suite.")
 
 #: How many blanks are printed; the files have them all marked.
@@ -52,6 +56,32 @@ def init(
         out.print("README.md goes on from there")
 
     say({"project": str(folder.absolute()), "written": list(written)}, as_json, render)
+
+
+@model.command("list")
+def list_models(as_user: As = None, as_json: AsJson = False) -> None:
+    """List the models: whose, what for, how risky, who acts on them, what is live, when somebody looks again."""
+    here = platform()
+    reading(here, as_user)
+    found = inventory(here.ledger.state())
+
+    def render() -> None:
+        for each in found:
+            live = f"version {each.live}" if each.live else "nothing"
+            live += " BY BREAK-GLASS" if each.by_break_glass else ""
+            live += f", on condition of {stated(each.conditions)}" if each.conditions else ""
+            out.print(f"[bold]{escape(each.name)}[/bold]  tier {each.tier}, owner {escape(each.owner)}")
+            for line in (
+                f"for: {each.purpose}",
+                f"in prod: {live}",
+                f"next review: {each.next_review or '—'}",
+                f"acted on by: {' '.join(each.consumers) or 'nobody that its owner names'}",
+            ):
+                out.print(f"  {printable(line)}", markup=False)
+        if not found:
+            out.print("no model is registered yet; next: tidegate train MODEL --as …")
+
+    say([asdict(each) for each in found], as_json, render)
 
 
 @model.command("new")

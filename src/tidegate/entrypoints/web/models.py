@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.application.inventory import Entry, inventory, let_in_by
 from tidegate.application.timeline import stated
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.policy import Stage
@@ -119,6 +120,8 @@ class Model:
     metrics: tuple[Metric, ...]
     compared: tuple[int, ...]
     canaries: tuple[Canary, ...]
+    consumers: tuple[str, ...]
+    next_review: str
 
     def stage_of(self, number: int) -> str:
         """Return the stage of a version."""
@@ -131,7 +134,8 @@ class Model:
 
 def models(record: Record) -> tuple[Model, ...]:
     """Return every model, by name."""
-    return tuple(_model(record, row) for row in record.state.select(ModelRow))
+    entries = {entry.name: entry for entry in inventory(record.state)}
+    return tuple(_model(record, row, entries[row.name]) for row in record.state.select(ModelRow))
 
 
 def refused_elsewhere(record: Record) -> tuple[Denied, ...]:
@@ -139,7 +143,7 @@ def refused_elsewhere(record: Record) -> tuple[Denied, ...]:
     return tuple(_denied(record, event) for event in record.of(EventType.ACTION_REFUSED) if not _about(event))
 
 
-def _model(record: Record, row: ModelRow) -> Model:
+def _model(record: Record, row: ModelRow, entry: Entry) -> Model:
     rows = sorted(record.state.select(VersionRow, model=row.name), key=lambda each: -each.number)
     compared = [each for each in rows if each.stage == Stage.PROD or each in rows[:SIDE_BY_SIDE]]
     return Model(
@@ -153,18 +157,9 @@ def _model(record: Record, row: ModelRow) -> Model:
         metrics=_metrics(compared),
         compared=tuple(each.number for each in compared),
         canaries=canaries(record, row.name),
+        consumers=entry.consumers,
+        next_review=entry.next_review,
     )
-
-
-def _by_break_glass(moved: Sequence[Event], row: VersionRow) -> bool:
-    """Say whether what let a version into prod last was an emergency."""
-    let_in = [
-        event
-        for event in moved
-        if event.type is EventType.PROMOTION_APPLIED
-        and any((each["version"], each["to"]) == (row.number, Stage.PROD) for each in event.payload["moves"])
-    ]
-    return bool(let_in) and let_in[-1].payload["kind"] == "break_glass"
 
 
 def _metrics(compared: Sequence[VersionRow]) -> tuple[Metric, ...]:
@@ -195,7 +190,7 @@ def _version(record: Record, row: VersionRow) -> Version:
         uri=str(row.links.get("uri", "")),
         conditions=stated(row.conditions) if row.stage == Stage.PROD else "",
         certified_until=row.certified_until if row.stage == Stage.PROD else "",
-        by_break_glass=row.stage == Stage.PROD and _by_break_glass(mine, row),
+        by_break_glass=row.stage == Stage.PROD and let_in_by(record.state, row) == "break_glass",
         moves=tuple(
             Moved(move["from"], move["to"], record.note(event))
             for event in mine
