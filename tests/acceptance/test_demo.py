@@ -1,8 +1,10 @@
 """The main job: a whole year, played once, on real data."""
 
 import json
+import re
 import shutil
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,69 @@ def said(played, title):
 def canary(shell, version, model="flight_delay"):
     """Return the analyses of one version's canary."""
     return [row for row in shell.json("canary", model) if row["version"] == version]
+
+
+# ── what README tells ─────────────────────────────────────────────────────────────────────────────
+
+HEAD = "| 2013 | what happens | what the demo prints |\n|---|---|---|\n"
+TABLE = (ROOT / "README.md").read_text().partition(HEAD)[2].partition("\n\n")[0]
+ROWS = [
+    dict(zip(("when", "what", "quotes"), line.strip("| ").split(" | "), strict=True))
+    for line in TABLE.splitlines()
+]
+
+
+def told_on(played, when):
+    """Return the lines of all steps that README's row is about, joined."""
+    if when == "the whole record":
+        steps = [step for step in played[1] if step["step"] == "The record in figures"]
+    else:
+        text = when if when.endswith("2014") else f"{when} 2013"
+        day = f"{datetime.strptime(f'{text} +0000', '%d %B %Y %z'):%F}"
+        steps = [step for step in played[1] if step["at"].startswith(day)]
+    return "\n".join(line for step in steps for line in step["said"])
+
+
+def test_readme_tells_the_whole_year():
+    assert ROWS[0]["when"] == "4 January"
+    assert ROWS[-2]["when"] == "4 January 2014"
+    assert ROWS[-1]["when"] == "the whole record"
+    assert len(ROWS) > 12
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["when"])
+def test_readme_quotes_what_the_demo_printed_on_that_day(played, row):
+    said = told_on(played, row["when"])
+    assert not re.sub(r"`[^`]+`|, ", "", row["quotes"]), "a figure that is not quoted is held by nobody"
+    for quote in re.findall(r"`([^`]+)`", row["quotes"]):
+        # Whole figures: 1,458 rows are not quoted by 458 rows.
+        assert re.search(rf"(?<![\d.,-]){re.escape(quote)}(?![\d]|[.,]\d)", said), (
+            f"{quote!r} not in:\n{said}"
+        )
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["when"])
+def test_readme_words_hold_no_figure_but_a_version_that_the_day_tells_of_or_a_day_of_the_month(played, row):
+    said, words = told_on(played, row["when"]), row["what"]
+    for version in re.findall(r"version (\d+)", words):
+        assert f"version {version}" in said
+    assert not re.search(r"\d", re.sub(r"version \d+|the \d+th", "", words))
+
+
+def test_the_totals_are_those_of_the_record(played, log):
+    status = played[0].json("status")["batches"]
+    lines = [line for line in said(played, "The record in figures") if " drop" in line]
+    held = [int(re.search(r"([\d,]+) quarantined", line)[1].replace(",", "")) for line in lines]
+    assert len(lines) == 5
+    assert sum(held) == status["quarantined"]
+    scored = sum(
+        int(line.partition(": ")[2].split()[0].replace(",", ""))
+        for step in played[1]
+        for line in step["said"]
+        if " decisions by version " in line
+    )
+    totals = [line for line in said(played, "The record in figures") if " decisions (" in line]
+    assert sum(int(re.search(r"([\d,]+) decisions", line)[1].replace(",", "")) for line in totals) == scored
 
 
 # ── data ──────────────────────────────────────────────────────────────────────────────────────────
@@ -164,7 +229,7 @@ def test_the_calendar_is_printed_before_anything_is_played(empty):
     """Which months train, calibrate, judge and canary, and which policy judges them."""
     process = empty.start("demo", out=subprocess.PIPE)
     try:
-        lines = [process.stdout.readline().decode() for _ in range(12)]
+        lines = [process.stdout.readline().decode() for _ in range(14)]
         opened = (empty.home / "record.db").exists()
     finally:
         process.kill()
@@ -173,7 +238,7 @@ def test_the_calendar_is_printed_before_anything_is_played(empty):
     text = "".join(lines)
     assert "trains on" in text
     assert "2013-10" in text
-    assert "before the months they judge" in text
+    assert "version 1: judged there too before the canary, so in-sample for the thresholds" in text
     assert not opened
 
 
@@ -195,7 +260,11 @@ def test_played_again_it_writes_nothing_and_ends_in_the_same_state(played, shell
     again = shell.json("demo", timeout=900)
     assert shell.json("log") == before
     assert shell.json("audit", "fingerprint") == played[0].json("audit", "fingerprint")
-    assert [step["step"] for step in again] == ["The auditor anchors and verifies", "The desk"]
+    assert [step["step"] for step in again] == [
+        "The record in figures",
+        "The auditor anchors and verifies",
+        "The desk",
+    ]
 
 
 def test_what_people_did_after_the_demo_is_left_alone(shell):

@@ -91,9 +91,31 @@ def test_what_the_reference_project_shares_is_not_written_twice(project):
     assert (project / "features" / ".tidegate").readlink() == Path("../.tidegate")
 
 
+#: What only the reference project may speak of.
+FLIGHTS = re.compile(
+    rb"flight|flown|airport|airline|carrier|tailnum|\bplanes?\b|\bweather\b|origin_delay|New York",
+    re.IGNORECASE,
+)
+
+
 def test_no_file_of_a_new_project_knows_of_flights():
     for path, body in project_files().items():
-        assert not re.search(rb"flight|airport|carrier|nycflights|\bNew York\b", body), path
+        assert not FLIGHTS.search(body), path
+
+
+def test_the_engine_knows_of_flights_in_its_demo_only():
+    engine, demo = ROOT / "src" / "tidegate", ROOT / "src" / "tidegate" / "entrypoints" / "demo"
+    files = [path for path in engine.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert demo / "year.py" in files
+    assert FLIGHTS.search((demo / "year.py").read_bytes())
+    named = [
+        f"{path.relative_to(engine)}:{number}"
+        for path in files
+        if demo not in path.parents
+        for number, line in enumerate(path.read_bytes().splitlines(), 1)
+        if FLIGHTS.search(line)
+    ]
+    assert named == []
 
 
 def test_init_again_changes_nothing_and_says_so(project):

@@ -5,7 +5,7 @@ that names every failing row (on SQL back ends GX caps the list at 20). Columns 
 types, so that a null turns no integer into a float.
 
 What other datasets list reaches a suite as native parameters (see `tidegate.adapters.shared.parameters`):
-``{"value_set": {"$PARAMETER": "planes__tailnum"}}``.
+``{"value_set": {"$PARAMETER": "stations__id"}}``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Names of drops, and which batch of a period is in force.
 
-A drop's file is named DATASET-PERIOD[.rN].EXT, like flights-2013-01.zip or flights-2013-01.r1.zip. The
+A drop's file is named DATASET-PERIOD[.rN].EXT, like readings-2026-01.zip or readings-2026-01.r1.zip. The
 period says what it is about, the revision how often that was restated (no mark: as first delivered). A batch
 is never overwritten: a higher revision supersedes it, and what was learned from it is told.
 """
@@ -25,7 +25,7 @@ _LIKE_A_REVISION = re.compile(r"[rR][-+]?[0-9]+")
 
 
 def period_of(drop: Path) -> str:
-    """Return the period a drop's name ends with, like 2013-01 or 2013.
+    """Return the period a drop's name ends with, like 2026-01 or 2026.
 
     Raises:
         BadInput: the name ends with no period.
@@ -34,7 +34,7 @@ def period_of(drop: Path) -> str:
     if match is None:
         raise BadInput(
             "no-period",
-            f"got a drop named `{drop.name}`, expected a name that ends with its period, like flights-2013-01.zip",
+            f"got a drop named `{drop.name}`, expected a name that ends with its period, like readings-2026-01.zip",
             "rename the drop",
         )
     return match.group(0)
@@ -56,7 +56,7 @@ def revision_of(drop: Path) -> int:
         raise BadInput(
             "bad-revision",
             f"got a drop named `{drop.name}`, expected at most a revision from r1 to r999 between its period and "
-            "its extension, like flights-2013-01.r1.zip",
+            "its extension, like readings-2026-01.r1.zip",
             "rename the drop",
         )
     return int(match.group(1))
@@ -66,7 +66,7 @@ def period_window(period: str) -> tuple[datetime, datetime]:
     """Return a period's first moment and the first moment after it, in UTC.
 
     Raises:
-        BadInput: it is no year, month or day like 2013, 2013-01 or 2013-01-31.
+        BadInput: it is no year, month or day like 2026, 2026-01 or 2026-01-31.
     """
     match = _PERIOD.fullmatch(period)
     try:
@@ -82,7 +82,7 @@ def period_window(period: str) -> tuple[datetime, datetime]:
     except (ValueError, OverflowError) as error:
         raise BadInput(
             "bad-period",
-            f"got the period `{period}`, expected one like 2013, 2013-01 or 2013-01-31",
+            f"got the period `{period}`, expected one like 2026, 2026-01 or 2026-01-31",
             "mend it",
         ) from error
 

@@ -156,7 +156,7 @@ def _member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> zipfile.ZipI
     if member.is_dir() or not member.filename.lower().endswith(".csv") or len(parts) > 1 or ":" in parts[0]:
         raise BadInput(
             "zip-member-name",
-            f"got {name} with a member that is no plain CSV file name, expected one like flights.csv",
+            f"got {name} with a member that is no plain CSV file name, expected one like readings.csv",
             "have it delivered without folders",
         )
     if member.file_size > max_bytes:

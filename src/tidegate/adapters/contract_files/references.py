@@ -1,12 +1,12 @@
 """Relationships between contracts, in the standard's own notation.
 
     properties:
-      - name: tailnum
+      - name: station
         relationships:
-          - to: planes.yaml#/schema/planes/properties/tailnum
+          - to: stations.yaml#/schema/stations/properties/id
 
 Between contracts the standard wants the fully qualified form: the other contract's file in the same folder, then
-the ``id`` (not the name) of its schema object and of its property. The shorthand ``planes.tailnum`` is for two
+the ``id`` (not the name) of its schema object and of its property. The shorthand ``stations.id`` is for two
 tables of one contract, and ours hold one each.
 """
 

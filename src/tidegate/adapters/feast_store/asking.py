@@ -1,9 +1,9 @@
 """What Feast is asked: each question once.
 
 Between the moments at which a key's rows become known or expire, its answer is the same. Feast's join pairs
-every row it is asked with every row of the same key before it chooses, and thousands of flights share an
-airport: asked flight by flight, a year takes four times as long as asked state by state. So each entity
-row is placed at the last change of its key, by view; Feast answers for those, and the answers are handed out.
+every row it is asked with every row of the same key before it chooses, and thousands of rows may share a
+key: asked row by row, a year takes four times as long as asked state by state. So each entity row is placed at
+the last change of its key, by view; Feast answers for those, and the answers are handed out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Metrics of predictions against outcomes, with intervals that resample whole days.
 
-Rows of one day share their weather, their crews and their queues, so they are not independent: an
+Rows of one day share whatever that day was like, so they are not independent: an
 interval over single rows is far too narrow. Days are drawn with replacement and all rows of a drawn day
 come along (the cluster, or block, bootstrap: Davison & Hinkley 1997, *Bootstrap Methods and their
 Application*, §3.8; Künsch 1989, *Annals of Statistics* 17:1217-1241, for dependent data). Intervals are

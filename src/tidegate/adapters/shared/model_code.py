@@ -54,7 +54,7 @@ def load_pipeline(model: ModelSpec) -> Callable[..., Any]:
             "no-pipeline",
             f"got a train.py of {model.name} without a function `pipeline`, expected "
             "pipeline(numeric, categorical, parameters, train_rows, calibrate_rows)",
-            "copy the signature from models/flight_delay/train.py",
+            "take the signature from a train.py that `tidegate model new` writes",
             model=model.name,
         )
     return function

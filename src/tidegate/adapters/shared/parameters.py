@@ -1,8 +1,8 @@
 """Suite parameters: how an expectation names values that are only known when it runs.
 
-A contract's reference is called ``dataset.column``, like ``planes.tailnum``. Great Expectations reads the name
+A contract's reference is called ``dataset.column``, like ``stations.id``. Great Expectations reads the name
 of a ``$PARAMETER`` as an expression and takes no dot in it, so in a suite the dot is a double underscore:
-``{"$PARAMETER": "planes__tailnum"}``. Nothing else is translated, and only here.
+``{"$PARAMETER": "stations__id"}``. Nothing else is translated, and only here.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class DataGate(Protocol):
     ) -> tuple[CheckResult, ...]:
         """Return one result per check of the contract, in its order.
 
-        ``references`` holds, by the name that the contract gives them (like ``planes.tailnum``), the values
+        ``references`` holds, by the name that the contract gives them (like ``stations.id``), the values
         known in other datasets: an expectation names them as its parameter. A check that cannot be measured
         yields the verdict ``error``; it never raises for that.
         """

@@ -29,7 +29,7 @@ def ingest(
 ) -> None:
     """Put one drop through its gate. The same drop twice changes nothing.
 
-    A name like flights-2013-01.r1.zip restates a period: what is accepted supersedes the batch in force.
+    A name like readings-2026-01.r1.zip restates a period: what is accepted supersedes the batch in force.
     """
     here = platform()
     who = acting(here, as_user)

@@ -188,7 +188,7 @@ def run(
     for pair in parameters or []:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
-            raise BadInput("bad-parameters", f"got `{pair}`, expected NAME=VALUE", "like model=flight_delay")
+            raise BadInput("bad-parameters", f"got `{pair}`, expected NAME=VALUE", "like period=2026-01")
         given[name] = value
     here = platform()
     found = run_flow(here.settings, flow, given, acting(here, as_user).actor)

@@ -17,7 +17,8 @@ from rich.console import Console
 
 from tidegate.bootstrap import Tidegate
 from tidegate.entrypoints.demo.stage import Stage, Step
-from tidegate.entrypoints.demo.year import LAST_ACT, calendar, story
+from tidegate.entrypoints.demo.totals import totals
+from tidegate.entrypoints.demo.year import LAST_ACT, START, calendar, story
 from tidegate.entrypoints.flow_server import flow_server
 from tidegate.settings import load
 
@@ -37,7 +38,8 @@ def play(*, as_json: bool) -> None:
         elif not as_json:
             stage.console.print("The story was played to its end; the record is left as it is.\n")
         closing = stage.last()
-        now = closing.occurred_at if closing else "2013-01-01T12:00:00Z"
+        now = closing.occurred_at if closing else START
+        stage.play(Step(now, "The record in figures", lambda: "\n".join(totals(stage.events))))
         stage.play(Step(now, "The auditor anchors and verifies", lambda: _audited(stage)))
         stage.play(Step(now, "The desk", lambda: _desk(stage)))
     finally:

@@ -8,7 +8,7 @@ import json
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -99,6 +99,12 @@ class Stage:
             )
             for line in lines or [nothing]:
                 self.console.print(f"            {line}", markup=False)
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Return everything in the record, in its order."""
+        self._catch_up()
+        return self._events
 
     def last(self) -> Event | None:
         """Return the last event, None where there is no ledger yet."""

@@ -24,6 +24,8 @@ START = "2013-01-01T12:00:00Z"
 FIRST_RUN = "2013-01-04"
 #: The drop that restates a month comes outside every schedule, and is put through its gate by hand.
 BY_HAND = "2013-11-11"
+#: The policy's thresholds and the monitors' limits were chosen on what came before: judging that is in-sample.
+CHOSEN_UNTIL = "2013-04-01T00:00:00Z"
 #: When each version of the flight model is trained, and the month in which it stands in canary.
 PLAN = (
     ("2013-04-04T12:00:00Z", "2013-04", "the first; beside its fallback"),
@@ -44,8 +46,11 @@ def calendar(stage: Stage) -> list[str]:
         "",
         f"{FLIGHTS}   trains on         calibrates on     is judged on      canary    why",
     ]
+    seen: list[str] = []
     for number, (moment, canary, why) in enumerate(PLAN, 1):
         known = windows(spec, utc_time(moment))
+        if known.validate[0] < utc_time(CHOSEN_UNTIL):
+            seen.append(f"version {number}")
         first = max(known.train[0], utc_time("2013-01-01T00:00:00Z"))
         pairs = ((first, known.train[1]), known.calibrate, known.validate)
         shown = "   ".join(f"{start:%d %b} – {end:%d %b}" for start, end in pairs)
@@ -54,7 +59,9 @@ def calendar(stage: Stage) -> list[str]:
     share, lose = f"{rule.labelled_share:.0%}", f"{rule.may_lose:.0%}"
     lines += [
         "",
-        f"Thresholds were set on January to March, before the months they judge: {named}",
+        f"Thresholds were chosen on January to March: {named}",
+        f"  {' and '.join(seen)}: judged there too before the canary, so in-sample for the thresholds",
+        "  every canary and every other version: judged on later months, at which nobody had looked",
         f"  canary: outcomes of {share} of what was scored, on {rule.days} days; at most {lose} of the live loss lost",
         "",
     ]
