@@ -1,54 +1,61 @@
-"""Every ``console`` block of the README and the docs is run as it stands; ``sh`` blocks start servers or make."""
+"""Every ``console`` block of the README and the docs is run as it stands, and shows what it says it shows.
+
+``sh`` blocks start servers or make.
+"""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from tidegate.testing.pages import blocks, commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BIN = Path(sys.executable).parent
 
 
-def blocks(page):
-    return re.findall(r"^```console\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+def typed(page):
+    return [command for block in blocks(page.read_text()) for command in commands(block)]
 
 
-def script(block):
-    """Turn a block into a shell script that stops at the first command that does not end as it says."""
+def script(page, folder):
+    """Return what a shell would be given: each command with its output kept, until one ends otherwise than said."""
     lines = ["set -u"]
-    for line in block.splitlines():
-        assert line.startswith("$ "), line
-        command, _, wanted = line[2:].partition("# exit ")
-        code = int(wanted or 0)
-        lines.append(
-            f"{command.strip()}\ncode=$?\n[ $code = {code} ] || {{ echo ended with $code: '{code} wanted'; exit 99; }}"
-        )
+    for number, command in enumerate(page):
+        lines += [f"{{ {command.line}", f"}} >{folder}/{number} 2>&1", "code=$?"]
+        lines.append(f"[ $code = {command.code} ] || exit 99")
     return "\n".join(lines)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("page", "number"), [(page, number) for page in PAGES for number in range(len(blocks(page)))],
-    ids=lambda value: value.name if isinstance(value, Path) else str(value),
-)  # fmt: skip
-def test_the_commands_of_a_page_do_what_it_says(page, number, shell, played, empty):
-    fresh = page.name == "running.md"
-    home = (empty if fresh else shell).home
-    block = blocks(page)[number]
-    anchors = played[0].home.parent / f"{played[0].home.name}-anchors"
-    shutil.copytree(anchors, home.parent / "anchors")
-    block = re.sub(r"(--anchor|--key|--to) anchors", rf"\1 {home.parent}/anchors", block)
-    environment = (empty if fresh else shell).environment(PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}")
-    done = subprocess.run(
-        ["bash", "-c", script(block)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
+@pytest.mark.parametrize("page", [page for page in PAGES if typed(page)], ids=lambda page: page.name)
+def test_the_commands_of_a_page_do_and_show_what_it_says(page, shell, played, empty, tmp_path):
+    """From its top to its end, in one shell, on a copy of what the year left."""
+    where = empty if page.name == "running.md" else shell
+    shutil.copytree(played[0].home.parent / f"{played[0].home.name}-anchors", tmp_path / "anchors")
+    page = [
+        replace(each, line=re.sub(r"(--anchor|--key|--to) anchors", rf"\1 {tmp_path}/anchors", each.line))
+        for each in typed(page)
+    ]
+    (tmp_path / "printed").mkdir()
+    subprocess.run(
+        ["bash", "-c", script(page, tmp_path / "printed")],
+        cwd=ROOT,
+        env=where.environment(PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}"),
+        timeout=600,
     )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "Traceback" not in done.stderr
+    printed = [(tmp_path / "printed" / str(number)) for number in range(len(page))]
+    ran = [(command, file.read_text()) for command, file in zip(page, printed, strict=True) if file.exists()]
+    for command, output in ran:
+        assert "Traceback" not in output, command
+        assert command.missing(output) is None, f"{command}\n{output[-3000:]}"
+    assert len(ran) == len(page), f"{ran[-1][0]}\n{ran[-1][1][-3000:]}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
