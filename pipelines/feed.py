@@ -272,7 +272,7 @@ def _write(path: Path, member: str, content: bytes) -> None:
     if path.is_file() and path.read_bytes() == drop.getbuffer():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(drop.getbuffer())

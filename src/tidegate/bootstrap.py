@@ -233,12 +233,11 @@ class Tidegate:
 
     def keep_token(self, name: str, token: str) -> None:
         """Keep a local account's token in a file that only this machine account reads."""
+        from tidegate.adapters.shared.files import write_whole
+
         folder = self.settings.home / "tokens"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            out.write(token)
-            out.flush()
-            os.fsync(out.fileno())
+        write_whole(folder / name, token.encode(), mode=0o600)
 
     def local_token(self, name: str) -> str:
         """Return a local account's token.
@@ -259,7 +258,8 @@ class Tidegate:
     def local_users(self) -> list[str]:
         """Return the names of the local accounts whose tokens are kept here."""
         folder = self.settings.home / "tokens"
-        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return sorted(name for name in names if not name.startswith("."))  # those are still being written
 
     def opened(self) -> bool:
         """Say whether there is a ledger to read. Looking makes none."""

@@ -198,7 +198,7 @@ def test_an_identical_drop_is_left_alone_and_a_broken_one_is_replaced(
     paths[0].write_bytes(before[0][0][:1000])
     feed.deliver(asked, tmp_path)
     assert paths[0].read_bytes() == before[0][0]
-    assert not list(tmp_path.rglob(".part-*"))
+    assert not list(tmp_path.rglob(".*.part"))
 
 
 def test_a_full_disk_leaves_the_drop_that_was_there_and_no_part_of_a_new_one(

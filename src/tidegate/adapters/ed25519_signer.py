@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
-import tempfile
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidegate.adapters.shared.files import fill, partial
 from tidegate.domain.errors import BadInput, DependencyFailed
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ class Ed25519Signer:
     def _read_or_make(self) -> bytes:
         try:
             if not self._file.exists():
-                self._file.parent.mkdir(parents=True, exist_ok=True)
                 self._make()
             return self._file.read_bytes()
         except OSError as error:
@@ -66,18 +65,11 @@ class Ed25519Signer:
         made = Ed25519PrivateKey.generate().private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        handle, part = tempfile.mkstemp(dir=self._file.parent, prefix=self._file.name)  # mode 0600
-        try:
-            with os.fdopen(handle, "wb") as out:
-                out.write(made)
-                out.flush()
-                os.fsync(out.fileno())
-            with suppress(
-                FileExistsError
-            ):  # then somebody else's is the key: unlike a rename, no link replaces it
+        with partial(self._file) as part:
+            fill(part, made)
+            # If somebody else was first, theirs is the key: unlike a rename, no link replaces it.
+            with suppress(FileExistsError):
                 os.link(part, self._file)
-        finally:
-            Path(part).unlink()
 
     @property
     def public_key(self) -> str:

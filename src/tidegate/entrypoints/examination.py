@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
+from tidegate.adapters.shared.files import partials, sweep
 from tidegate.application.features import trusted
 from tidegate.application.projection import SINK
 from tidegate.application.runs import ran_ahead, schedule_status
@@ -66,6 +67,17 @@ def _keys(here: Tidegate) -> Look:
         f"{', '.join(loose)} readable by others" if loose else "readable by this account only",
         hint,
     )
+
+
+def _files(here: Tidegate) -> Look:
+    swept = sweep(here.settings.home, here.clock.recorded())
+    sentence = (
+        f"removed {len(swept)} that killed commands had left half-written"
+        if swept
+        else "none is half-written"
+    )
+    young = len(partials(here.settings.home))
+    yield True, sentence + (f"; {young} being written, or removed in an hour" if young else ""), ""
 
 
 def _ledger(here: Tidegate) -> Look:
@@ -145,6 +157,7 @@ def _schedules(here: Tidegate) -> Look:
 _LOOKS: dict[str, Callable[[Tidegate], Look]] = {
     "tools": _tools,
     "keys": _keys,
+    "files": _files,
     "ledger": _ledger,
     "policy": _policy,
     "contracts": _contracts,

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tidegate.adapters.shared.files import sweep
 from tidegate.application.platform import Acting
 from tidegate.application.projection import drain
 from tidegate.bootstrap import Tidegate
@@ -26,6 +27,7 @@ from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.state import ActorRow
 from tidegate.entrypoints.flow_server import flow_server
+from tidegate.entrypoints.worker import end_with_worker
 from tidegate.settings import Settings, load
 
 #: How often a flow's step is tried again when a tool was down, and how many seconds lie between.
@@ -61,6 +63,8 @@ class Service:
 def service(name: str, on_behalf_of: str | None = None, key: str | None = None) -> Service:
     """Authenticate as a service; ``on_behalf_of`` is the id of the person whose work it does, if any.
 
+    From here on the flow ends with the worker that started it. What killed writers left is swept first.
+
     Where people are local the service's own token is used. Elsewhere it is the token of whoever started the
     flow; a person who started it acts as themselves, for nobody else.
 
@@ -69,8 +73,11 @@ def service(name: str, on_behalf_of: str | None = None, key: str | None = None) 
     """
     if on_behalf_of is not None and on_behalf_of != STARTER.get():
         raise _for_another()
+    end_with_worker()
     slot = SLOT.get()
     here = slot.platform if slot else Tidegate(load())
+    if slot is None:
+        sweep(here.settings.home, here.clock.recorded())
     local = here.assurance == "local"
     acting = here.act(
         name if local else None, key=key, on_behalf_of=on_behalf_of, story=slot.story if slot else None

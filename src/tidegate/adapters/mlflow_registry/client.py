@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidegate.adapters.shared.files import partial
 from tidegate.domain.errors import DependencyFailed, TidegateError
 
 if TYPE_CHECKING:
@@ -92,12 +93,11 @@ class MlflowStore:
                 return
             from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-            part = database.with_name(f".{database.name}.part")
-            part.unlink(missing_ok=True)
             opened: Any = SqlAlchemyStore  # without types
-            store = opened(f"{_SQLITE}{part}", self.artifact_root)
-            store._dispose_engine()  # noqa: SLF001 - MLflow closes its store in no other way
-            part.replace(database)
+            with partial(database) as part:
+                store = opened(f"{_SQLITE}{part}", self.artifact_root)
+                store._dispose_engine()  # noqa: SLF001 - MLflow closes its store in no other way
+                part.replace(database)
 
 
 def _probe(database: Path, wait: float) -> None:

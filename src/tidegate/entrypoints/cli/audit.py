@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tidegate.adapters.shared.files import write_whole
 from tidegate.application import audit as use_case
 from tidegate.application.lawfulness import unlawful
 from tidegate.domain.errors import BadInput, Refused
@@ -90,14 +91,8 @@ def anchor(
             "whoever can rewrite the ledger could rewrite it too",
         )
     signed = use_case.anchor(here, who)
-    to.mkdir(parents=True, exist_ok=True)
-    for name, text in (
-        ("head.json", json.dumps(signed, indent=2) + "\n"),
-        ("ledger.pub", here.signer.public_key),
-    ):
-        part = to / f".{name}.part"
-        part.write_text(text)
-        part.replace(to / name)
+    write_whole(to / "head.json", (json.dumps(signed, indent=2) + "\n").encode())
+    write_whole(to / "ledger.pub", here.signer.public_key.encode())
     at = signed["statement"]["sequence"]
     say(
         signed,

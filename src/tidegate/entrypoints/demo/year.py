@@ -128,16 +128,13 @@ def _landed(stage: Stage, delivery: Any) -> Path:
 
 
 def _arrive(stage: Stage, delivery: Any) -> None:
-    """Move a drop into the landing folder in one step: no half a drop is ever seen there."""
+    """Have a drop appear in the landing folder in one step: no half a drop is ever seen there."""
     source = stage.settings.home / "feeds" / delivery.dataset / delivery.file
     target = _landed(stage, delivery)
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".part-{target.name}")
-    part.unlink(missing_ok=True)
-    os.link(source, part)
-    part.replace(target)
+    os.link(source, target)
 
 
 def _people(stage: Stage) -> Iterator[Step]:

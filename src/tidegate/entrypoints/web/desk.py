@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidegate.adapters.shared.files import write_whole
 from tidegate.application.runs import schedule_status
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.errors import BadInput
@@ -31,7 +30,7 @@ def write(settings: Settings) -> Path:
     was erased erases it here too.
 
     Raises:
-        DependencyFailed: the ledger cannot be read.
+        DependencyFailed: the ledger cannot be read, or the disk is full or cannot be written.
     """
     here = Tidegate(settings)
     desk = build(
@@ -43,9 +42,7 @@ def write(settings: Settings) -> Path:
         "../reports",
         agenda(here),
     )
-    path = (settings.home / "desk" / "index.html").absolute()
-    _write_whole(path, render(desk).encode())
-    return path
+    return write_whole((settings.home / "desk" / "index.html").absolute(), render(desk).encode(), mode=0o600)
 
 
 def agenda(here: Tidegate) -> Agenda:
@@ -103,17 +100,3 @@ def _percent(share: float) -> str:
 
 def _visible(char: str) -> str:
     return " " if char.isspace() else f"⟨U+{ord(char):04X}⟩"
-
-
-def _write_whole(path: Path, body: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
