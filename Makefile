@@ -30,8 +30,8 @@ check: $(VENV)/.dev ## layers, types, lint
 bench: $(VENV)/.dev ## print seconds and peak memory, as ratios in one run
 	@$(BIN)/python benchmarks/run.py $(ONLY)
 
-chaos: $(VENV)/.dev ## kill -9 the demo at 25 random moments, a worker and Prefect's server once each
-	@TIDEGATE_KILLS=$(or $(KILLS),25) $(BIN)/python -m pytest tests/chaos tests/integration/test_worker.py -n 2 --dist loadfile -v
+chaos: $(VENV)/.dev ## kill -9 a demo at 25 random moments (RUNS=10 KILLS=1: ten demos once each), a worker, Prefect's server
+	@TIDEGATE_RUNS=$(or $(RUNS),1) TIDEGATE_KILLS=$(or $(KILLS),25) $(BIN)/python -m pytest tests/chaos tests/integration/test_worker.py -n 2 --dist load -v -rP
 
 lock: $(VENV)/.uv ## resolve pyproject.toml into the two locks
 	@$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -o requirements.lock
