@@ -16,7 +16,37 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
-class Ed25519Signer:
+class Ed25519Verifier:
+    """Verifies signatures, by a public key that the caller holds."""
+
+    def verify(self, data: bytes, signature: str, public_key: str) -> bool:
+        """Say whether ``signature`` over ``data`` was made by the holder of ``public_key``.
+
+        Raises:
+            BadInput: ``public_key`` is no Ed25519 public key in PEM.
+        """
+        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+        try:
+            key = serialization.load_pem_public_key(public_key.encode())
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise BadInput(
+                "bad-key", "got a file that is no PEM, expected an Ed25519 public key", "name it"
+            ) from error
+        if not isinstance(key, Ed25519PublicKey):
+            raise BadInput(
+                "bad-key", f"got a {type(key).__name__}, expected an Ed25519 public key", "name it"
+            )
+        try:
+            key.verify(base64.b64decode(signature, validate=True), data)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+class Ed25519Signer(Ed25519Verifier):
     """Signs with a private key kept in a file of mode 0600, made on first use, or given as PEM text."""
 
     def __init__(self, key_file: Path, key_pem: str | None = None) -> None:
@@ -93,29 +123,3 @@ class Ed25519Signer:
     def sign(self, data: bytes) -> str:
         """Return the signature of ``data`` in base64."""
         return base64.b64encode(self._key.sign(data)).decode()
-
-    def verify(self, data: bytes, signature: str, public_key: str) -> bool:
-        """Say whether ``signature`` over ``data`` was made by the holder of ``public_key``.
-
-        Raises:
-            BadInput: ``public_key`` is no Ed25519 public key in PEM.
-        """
-        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-        try:
-            key = serialization.load_pem_public_key(public_key.encode())
-        except (ValueError, UnsupportedAlgorithm) as error:
-            raise BadInput(
-                "bad-key", "got a file that is no PEM, expected an Ed25519 public key", "name it"
-            ) from error
-        if not isinstance(key, Ed25519PublicKey):
-            raise BadInput(
-                "bad-key", f"got a {type(key).__name__}, expected an Ed25519 public key", "name it"
-            )
-        try:
-            key.verify(base64.b64decode(signature, validate=True), data)
-        except (InvalidSignature, ValueError):
-            return False
-        return True

@@ -28,7 +28,7 @@ from tidegate.application.promote import ASKED_AS
 from tidegate.application.standing import lifecycle
 from tidegate.application.weighing import agreed, certified_until, gate_asked
 from tidegate.domain.actors import Permission, permits
-from tidegate.domain.errors import DependencyFailed, TidegateError
+from tidegate.domain.errors import UNFIT, DependencyFailed, TidegateError
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.fold import StateView, changes
@@ -132,9 +132,6 @@ _FOR_ANYBODY = {EventType.ACTION_REFUSED, EventType.PACKET_SEALED}
 _BOUND = ("model", "version", "artifact", "packet", "policy")
 
 _Breaches = Iterator[tuple[str, str]]
-
-#: What a body that no writer of ours wrote may raise while it is judged or folded.
-UNFIT = (TidegateError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 class Breach(NamedTuple):

@@ -135,12 +135,12 @@ def request(
         denied = denied_by(untrue, decision)
         if denied:
             if any(each.rule not in {"A1", "A2"} for each in denied):
-                seal(tx, acting, life.versions[version], gathered.facts, dossier)
+                seal(platform, tx, acting, life.versions[version], gathered.facts, dossier)
             record_refusal(
                 tx, acting, stream(model), str(action), subject(version, dossier, policy), denied, key
             )
         else:
-            seal(tx, acting, life.versions[version], gathered.facts, dossier)
+            seal(platform, tx, acting, life.versions[version], gathered.facts, dossier)
             asked, opened = _open(tx, acting, life, version, dossier, policy, action, texts, now, key)
             if isinstance(decision, Allowed):
                 apply(platform, tx, acting, asked, decision, dossier, policy, None if opened else key)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from tidegate.application.attest import signed
 from tidegate.application.judgement import findings
 from tidegate.application.packet import Gathered, differences, gather, packet_digest
 from tidegate.application.platform import Acting, Platform
@@ -18,6 +19,7 @@ from tidegate.application.ports import StateReader, Transaction
 from tidegate.application.preconditions import preconditions
 from tidegate.application.predating import dated
 from tidegate.application.recording import draft
+from tidegate.domain.attestation import packet_statement
 from tidegate.domain.canonical import utc_text
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.events import Event, EventType
@@ -124,15 +126,27 @@ def approvals_on(state: StateReader, life: Lifecycle) -> tuple[ApprovalRow, ...]
     return state.select(ApprovalRow, promotion=life.promotion.id) if life.promotion else ()
 
 
-def seal(tx: Transaction, acting: Acting, row: VersionRow, facts: dict[str, Any], dossier: Dossier) -> None:
-    """Seal the packet if it is new. What a refusal speaks of is sealed too: an auditor must be able to read it."""
+def seal(
+    platform: Platform,
+    tx: Transaction,
+    acting: Acting,
+    row: VersionRow,
+    facts: dict[str, Any],
+    dossier: Dossier,
+) -> None:
+    """Seal the packet, and sign it, if it is new. What a refusal speaks of is sealed too: an auditor must read it.
+
+    Raises:
+        DependencyFailed: the signing key cannot be used.
+    """
     if tx.get(PacketRow, dossier.packet) is None:
+        stated = packet_statement(row.model, row.number, row.artifact, dossier.packet, facts)
         payload = {
             "digest": dossier.packet,
             "model": row.model,
             "version": row.number,
             "body": facts,
-            "envelope": {},
+            "envelope": signed(platform.signer, stated),
         }
         tx.append(draft(acting, EventType.PACKET_SEALED, stream(row.model), payload))
 

@@ -53,6 +53,18 @@ class DependencyFailed(TidegateError):
     exit_code = 3
 
 
+#: What a record that no writer of ours wrote may raise while it is read, folded or judged.
+UNFIT: tuple[type[Exception], ...] = (
+    TidegateError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+
+
 def _rebuilt(
     kind: type[TidegateError], code: str, sentence: str, hint: str, data: dict[str, object]
 ) -> TidegateError:

@@ -5,7 +5,7 @@ rows and passes it on, it never looks inside.
 """
 
 from tidegate.application.ports.data import Batches, Contracts, DataGate, Segment, Table
-from tidegate.application.ports.machine import Clock, Entropy, Signer
+from tidegate.application.ports.machine import Clock, Entropy, Signer, Verifier
 from tidegate.application.ports.models import (
     Entities,
     Features,
@@ -52,5 +52,6 @@ __all__ = [
     "Trainer",
     "Transaction",
     "Turns",
+    "Verifier",
     "Windows",
 ]

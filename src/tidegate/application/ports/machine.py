@@ -33,7 +33,19 @@ class Entropy(Protocol):
         ...
 
 
-class Signer(Protocol):
+class Verifier(Protocol):
+    """Verifies Ed25519 signatures; needs no key of its own."""
+
+    def verify(self, data: bytes, signature: str, public_key: str) -> bool:
+        """Say whether ``signature`` over ``data`` was made by the holder of ``public_key``.
+
+        Raises:
+            BadInput: ``public_key`` is no Ed25519 public key in PEM.
+        """
+        ...
+
+
+class Signer(Verifier, Protocol):
     """Signs and verifies with Ed25519."""
 
     @property
@@ -43,8 +55,4 @@ class Signer(Protocol):
 
     def sign(self, data: bytes) -> str:
         """Return the signature of ``data`` in base64."""
-        ...
-
-    def verify(self, data: bytes, signature: str, public_key: str) -> bool:
-        """Say whether ``signature`` over ``data`` was made by the holder of ``public_key``."""
         ...
