@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tidegate.application.resolve import carrying
 from tidegate.application.standing import lifecycle
@@ -18,7 +18,7 @@ from tidegate.domain.approval import gave, unfit
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.fold import StateView
-from tidegate.domain.lifecycle import Act, Action, Allowed, Dossier
+from tidegate.domain.lifecycle import Act, Action, Allowed, Dossier, time_for
 from tidegate.domain.policy import Policy, Stage, Tier
 from tidegate.domain.promotion import decide
 from tidegate.domain.state import ActorRow, ApprovalRow, DelegationRow, ModelRow, PromotionRow
@@ -100,7 +100,7 @@ def _lapsed(view: StateView, event: Event, policy: Policy) -> Breaches:
         yield "P3", f"{event.payload['promotion']} lapses, which is not open or has no due time"
         return
     over = utc_time(asked.due_at) + timedelta(days=deadline.lapse_after - deadline.due)
-    if not deadline.lapse_after or utc_time(event.occurred_at) < over:
+    if not deadline.lapse_after or _time(view, asked, event) < over:
         yield "P3", f"{asked.id} lapses before its time"
 
 
@@ -114,9 +114,14 @@ def _escalated(view: StateView, event: Event, policy: Policy) -> Breaches:
         or deadline is None
         or event.payload["role"] != deadline.escalate_to
         or not asked.due_at
-        or utc_time(event.occurred_at) < utc_time(asked.due_at)
+        or _time(view, asked, event) < utc_time(asked.due_at)
     ):
         yield "P3", f"{event.payload['promotion']} is escalated before its time, or to another role"
+
+
+def _time(view: StateView, asked: PromotionRow, event: Event) -> datetime:
+    """Return what time it was for a request when something was done about it."""
+    return time_for(view.marks(), asked.sequence, utc_time(event.occurred_at))
 
 
 _JUDGES: Mapping[EventType, Callable[[StateView, Event, Policy], Breaches]] = {

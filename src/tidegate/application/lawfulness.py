@@ -35,7 +35,7 @@ from tidegate.domain.actors import Permission, permits
 from tidegate.domain.errors import UNFIT, DependencyFailed, TidegateError
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Verdict
-from tidegate.domain.fold import StateView, changes
+from tidegate.domain.fold import StateView, take
 from tidegate.domain.lifecycle import (
     Act,
     Action,
@@ -188,8 +188,7 @@ class _Judge:
         """Take the event into the state."""
         if event.sequence == 1:
             self._administrator = str(event.payload.get("administrator", ""))
-        for row in changes(self._view, event):
-            self._state.put(row)
+        take(self._state, self._view, event)
 
     def breaches(self, event: Event) -> _Breaches:
         """Yield why the event was not allowed."""

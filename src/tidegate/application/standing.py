@@ -61,7 +61,7 @@ def lifecycle(state: StateReader, model: str, version: int | None = None) -> Lif
     waiting = state.select(ReviewRow, model=model, status="open")
     mandatory = tuple(each for each in waiting if each.kind in MANDATORY)
     promotion = open_now[0] if open_now else None
-    return Lifecycle(row, versions, promotion, people, frozenset(left), delegations, mandatory)
+    return Lifecycle(row, versions, promotion, people, frozenset(left), delegations, mandatory, state.marks())
 
 
 def itself(state: StateReader, acting: Acting) -> tuple[ActorRow, list[Reason]]:
