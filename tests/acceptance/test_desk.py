@@ -420,6 +420,28 @@ def test_a_model_of_numbers_is_shown_in_its_own_unit_its_loss_first(page: Page) 
     assert "roc_auc" not in section[: section.index("predicts a probability")]
 
 
+def test_a_model_says_who_acts_on_it_and_when_somebody_must_look_next(page: Page) -> None:
+    assert (
+        "Live: — · consumers: The evidence holds.; the harbour office · next review: "
+        "! overdue 2013-05-08 07:00 ( R-2 )"
+    ) in page.text
+    assert "Live: — · consumers: The evidence holds. · next review: —" in page.text
+    assert {"href": "#R-2"} in page.all("a")
+
+
+def test_what_is_live_says_on_what_it_rests_and_until_when(settings: Settings) -> None:
+    town = town_in(settings).with_version(1)
+    for source, target in (("candidate", "staging"), ("staging", "canary")):
+        town.applied(town.asked(1, source, target), (1, source, target))
+    asked = town.asked(1, "canary", "prod", "break_glass")
+    terms = {"conditions": {"max_share": 0.1}, "certified_until": "2013-06-01T09:00:00Z"}
+    town.applied(asked, (1, "canary", "prod"), kind="break_glass", **terms)
+    page = Page(write(settings).read_text("utf-8"))
+    assert "Live: version 1 by break-glass , on condition of max_share 0.1 · consumers:" in page.text
+    assert "next review: 2013-06-01 09:00 (its approval ends)" in page.text
+    assert "It went live by break-glass" in page.text
+
+
 def test_the_timeline_is_folded_by_month_and_its_headings_say_what_happened(settings: Settings) -> None:
     town = town_in(settings).with_data()
     for day in (1, 2, 3, 4):

@@ -118,6 +118,35 @@ class TestModelFolders(ModelsContract):
             "Nobody counts the strikes.",
         )
 
+    def test_who_acts_on_the_decisions_is_told_in_short_texts_and_may_be_left_out(
+        self, tmp_path: Path
+    ) -> None:
+        write_model(tmp_path / "untold")
+        assert ModelFolders(tmp_path / "untold").spec("tram_delay").consumers == ()
+        told = "consumers:\n  - the depot\n  - >-\n    drivers\n    on call\n"
+        write_model(tmp_path, model=MODEL_YAML + told)
+        assert ModelFolders(tmp_path).spec("tram_delay").consumers == ("the depot", "drivers on call")
+
+    @pytest.mark.parametrize(
+        ("consumers", "sentence"),
+        [
+            ("depot", "got 'depot', expected a list of short texts"),
+            ("[7]", "got '7', expected who acts on it"),
+            (f"[{'x' * 101}]", "got 101 characters, expected at most 100"),
+            (
+                f"[{', '.join(['x'] * 21)}]",
+                "got 21 consumers, expected at most 20: who acts on the decisions",
+            ),
+        ],
+    )
+    def test_consumers_that_are_no_short_texts_are_faults(
+        self, tmp_path: Path, consumers: str, sentence: str
+    ) -> None:
+        write_model(tmp_path, model=f"{MODEL_YAML}consumers: {consumers}\n")
+        with pytest.raises(BadInput) as refusal:
+            ModelFolders(tmp_path).spec("tram_delay")
+        assert sentence in str(refusal.value.data["faults"])
+
     @pytest.mark.parametrize(
         ("risks", "sentence"),
         [

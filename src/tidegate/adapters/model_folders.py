@@ -24,9 +24,10 @@ PREDICTIONS = ("probability", "number")
 _COLUMNS = ("label", "label_time", "entity_time")
 _REQUIRED: tuple[str, ...] = ("name", "owner", "purpose", "tier", "service", "datasets", "prediction")
 _REQUIRED += (*_COLUMNS, "keys", "inputs", "fallback")
-_OPTIONAL = ("windows", "parameters", "evaluation", "risks")
-#: How many risks an owner may declare, and how long each may be.
+_OPTIONAL = ("windows", "parameters", "evaluation", "risks", "consumers")
+#: How many risks an owner may declare, and how long each may be; likewise consumers.
 _RISKS, _RISK_LENGTH = 20, 300
+_CONSUMERS, _CONSUMER_LENGTH = 20, 100
 _WINDOWS = ("train_days", "calibrate_days", "validate_days")
 _EVALUATION: Mapping[str, Callable[[Node], float | int | str]] = {
     "status": lambda node: node.text("the column that says what came of a row"),
@@ -118,6 +119,7 @@ def _spec(reader: Reader, folder: Path, source_digest: str) -> ModelSpec:
         source_digest=source_digest,
         folder=folder,
         risks=_risks(fields),
+        consumers=_consumers(fields),
         **columns,
     )
 
@@ -198,6 +200,18 @@ def _risks(fields: Mapping[str, Node]) -> tuple[str, ...]:
     if len(told) > _RISKS:
         fields["risks"].fault(f"{len(told)} risks", f"at most {_RISKS}: the ones that an approver must know")
     return tuple(" ".join(node.text("a sentence", _RISK_LENGTH).split()) for node in told)
+
+
+def _consumers(fields: Mapping[str, Node]) -> tuple[str, ...]:
+    """Return who acts on the decisions, as the owner says: it stands in a line of the inventory, so it is short."""
+    if "consumers" not in fields:
+        return ()
+    told = fields["consumers"].items("short texts")
+    if len(told) > _CONSUMERS:
+        fields["consumers"].fault(
+            f"{len(told)} consumers", f"at most {_CONSUMERS}: who acts on the decisions"
+        )
+    return tuple(" ".join(node.text("who acts on it", _CONSUMER_LENGTH).split()) for node in told)
 
 
 def _text(fields: Mapping[str, Node], name: str, what: str) -> str:

@@ -190,6 +190,7 @@ def version_facts(
         "coverage": dict(sorted(trained.coverage.items())),
         "untested": _untested(trained),
         "risks": list(spec.risks),
+        "consumers": list(spec.consumers),
         "parity": replace(trained.parity, at=utc_text(platform.clock.now())).as_dict(),
         "features": {
             "service": spec.service,

@@ -134,6 +134,7 @@ class Town:
             "rows": 8000,
             "prediction": "number",
             "base_rate": 31.5,
+            "consumers": [self.words],
             "metrics": {
                 "base_rate": measure(30.25, 24.5, 36.75),
                 "calibration_gap": measure(-2.5, -6.125, 1.5),
@@ -181,6 +182,7 @@ class Town:
             "rows": 70644,
             "prediction": "probability",
             "base_rate": 0.22,
+            "consumers": [self.words, "the harbour office"],
             "metrics": {"roc_auc": measure, "brier": {**measure, "value": None, "low": None, "high": None}},
             "parity": parity,
             "code": {"commit": self.words, "changed": "true"},
@@ -200,14 +202,14 @@ class Town:
         self.say(EventType.VERSION_REGISTERED, "s-2", version, on_behalf_of="p-2")
         return self
 
-    def asked(self, number: int, source: str, target: str) -> str:
+    def asked(self, number: int, source: str, target: str, kind: str = "regular") -> str:
         """Seal what the policy's own example shows, and ask; return the request's id."""
         body, bound = self._bound(number)
         sealed = {"digest": bound["packet"], "model": MODEL, "version": number, "body": body, "envelope": {}}
         self.say(EventType.PACKET_SEALED, "p-2", sealed)
         name = f"{MODEL}-P{len(self.ledger.state().select(PromotionRow)) + 1}"
         ask = {"id": name, "model": MODEL, "version": number, "source": source, "target": target, **bound}
-        more = {"requester": "p-2", "on_behalf_of": "", "kind": "regular", "due_at": ""}
+        more = {"requester": "p-2", "on_behalf_of": "", "kind": kind, "due_at": ""}
         self.say(EventType.PROMOTION_REQUESTED, "p-2", {**ask, **more})
         return name
 
@@ -226,7 +228,8 @@ class Town:
         self.say(kind, actor, {**said, **bound}, texts=self.reason())
         return self
 
-    def applied(self, promotion: str, *moves: tuple[int, str, str]) -> Self:
+    def applied(self, promotion: str, *moves: tuple[int, str, str], **more: Any) -> Self:
+        """Move versions by a request; ``more`` replaces what the move says otherwise, like its ``conditions``."""
         way_back = {
             "kind": "fallback",
             "name": self.words,
@@ -245,6 +248,7 @@ class Town:
             "policy": self.policy.digest,
             "preconditions": {"way_back": way_back, "asked": []},
             "findings": [{**found, "sentence": f"got 7; demanded: {self.words}"}],
+            **more,
         }
         self.say(EventType.PROMOTION_APPLIED, "p-3", payload)
         return self

@@ -28,7 +28,7 @@ class ModelSpec:
 
     ``prediction`` is ``probability`` (of ``label`` being true) or ``number`` (of ``label`` itself). What is lost by
     a wrong prediction is the Brier score for the one and the absolute error for the other. ``risks`` are what its
-    owner knows to be open, in sentences.
+    owner knows to be open, in sentences; ``consumers`` who acts on the decisions.
     """
 
     name: str
@@ -49,6 +49,7 @@ class ModelSpec:
     source_digest: str
     folder: Path
     risks: tuple[str, ...] = ()
+    consumers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from tidegate.entrypoints.cli import (
     data,
     deciding,
     history,
+    inventory,
     models,
     outbox,
     people,
@@ -73,6 +74,7 @@ app.add_typer(people.user, name="user", rich_help_panel="People")
 app.add_typer(policy.policy, name="policy", rich_help_panel="People")
 app.command(rich_help_panel="People")(texts.erase)
 app.command(rich_help_panel="People")(texts.retention)
+create.model.command("list")(inventory.list_models)
 audit.audit.command()(bundle.export)
 audit.audit.command()(bundle.verify_bundle)
 app.add_typer(audit.audit, name="audit", rich_help_panel="See")

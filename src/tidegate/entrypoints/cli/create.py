@@ -11,7 +11,7 @@ import typer
 from tidegate.domain.errors import BadInput, TidegateError
 from tidegate.entrypoints.cli.common import AsJson, out, platform, say
 
-model = typer.Typer(no_args_is_help=True, help="Start a model.")
+model = typer.Typer(no_args_is_help=True, help="Start a model; list all of them.")
 dataset = typer.Typer(no_args_is_help=True, help="Start a dataset's contract and suite.")
 
 #: How many blanks are printed; the files have them all marked.

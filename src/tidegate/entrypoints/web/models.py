@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from tidegate.application.inventory import Entry, inventory
 from tidegate.application.timeline import stated
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.policy import Stage
@@ -107,14 +109,12 @@ class Version:
 
 @dataclass(frozen=True)
 class Model:
-    """A model: what it is for, its versions newest first, and their metrics side by side."""
+    """A model: its line of the inventory, its versions newest first, and their metrics side by side."""
 
     name: str
-    owner: str
-    purpose: str
-    tier: str
+    entry: Entry
+    conditions: str
     fallback: str
-    prediction: str
     versions: tuple[Version, ...]
     metrics: tuple[Metric, ...]
     compared: tuple[int, ...]
@@ -129,9 +129,10 @@ class Model:
         return tuple(version for version in self.versions if version.stage == stage)
 
 
-def models(record: Record) -> tuple[Model, ...]:
-    """Return every model, by name."""
-    return tuple(_model(record, row) for row in record.state.select(ModelRow))
+def models(record: Record, now: datetime | None = None) -> tuple[Model, ...]:
+    """Return every model, by name. ``now`` tells whose next review is overdue."""
+    entries = {entry.model: entry for entry in inventory(record.state, now)}
+    return tuple(_model(record, row, entries[row.name]) for row in record.state.select(ModelRow))
 
 
 def refused_elsewhere(record: Record) -> tuple[Denied, ...]:
@@ -139,32 +140,19 @@ def refused_elsewhere(record: Record) -> tuple[Denied, ...]:
     return tuple(_denied(record, event) for event in record.of(EventType.ACTION_REFUSED) if not _about(event))
 
 
-def _model(record: Record, row: ModelRow) -> Model:
+def _model(record: Record, row: ModelRow, entry: Entry) -> Model:
     rows = sorted(record.state.select(VersionRow, model=row.name), key=lambda each: -each.number)
     compared = [each for each in rows if each.stage == Stage.PROD or each in rows[:SIDE_BY_SIDE]]
     return Model(
         name=row.name,
-        owner=row.owner,
-        purpose=row.purpose,
-        tier=row.tier,
+        entry=entry,
+        conditions=stated(entry.conditions),
         fallback=row.fallback,
-        versions=tuple(_version(record, each) for each in rows),
-        prediction=str(rows[0].facts.get("prediction", "probability")) if rows else "",
+        versions=tuple(_version(record, each, entry) for each in rows),
         metrics=_metrics(compared),
         compared=tuple(each.number for each in compared),
         canaries=canaries(record, row.name),
     )
-
-
-def _by_break_glass(moved: Sequence[Event], row: VersionRow) -> bool:
-    """Say whether what let a version into prod last was an emergency."""
-    let_in = [
-        event
-        for event in moved
-        if event.type is EventType.PROMOTION_APPLIED
-        and any((each["version"], each["to"]) == (row.number, Stage.PROD) for each in event.payload["moves"])
-    ]
-    return bool(let_in) and let_in[-1].payload["kind"] == "break_glass"
 
 
 def _metrics(compared: Sequence[VersionRow]) -> tuple[Metric, ...]:
@@ -174,7 +162,7 @@ def _metrics(compared: Sequence[VersionRow]) -> tuple[Metric, ...]:
     return side_by_side({each.number: each.facts["metrics"] for each in alike}, kinds[0] if kinds else "")
 
 
-def _version(record: Record, row: VersionRow) -> Version:
+def _version(record: Record, row: VersionRow, entry: Entry) -> Version:
     learned = record.state.get(TrainingSetRow, row.training_set)
     mine = [event for event in record.of(*_MOVED) if event.payload["model"] == row.model]
     return Version(
@@ -195,7 +183,7 @@ def _version(record: Record, row: VersionRow) -> Version:
         uri=str(row.links.get("uri", "")),
         conditions=stated(row.conditions) if row.stage == Stage.PROD else "",
         certified_until=row.certified_until if row.stage == Stage.PROD else "",
-        by_break_glass=row.stage == Stage.PROD and _by_break_glass(mine, row),
+        by_break_glass=row.number == entry.live and entry.by_break_glass,
         moves=tuple(
             Moved(move["from"], move["to"], record.note(event))
             for event in mine

@@ -92,7 +92,7 @@ def build(
         requests=requests(record, Reading(policies, expressions, record), now),
         proposals=proposals(record),
         reviews=reviews(record, ran, now),
-        models=models(record),
+        models=models(record, now),
         refusals=refused_elsewhere(record),
         datasets=datasets(record),
         views=views(record),
