@@ -77,3 +77,13 @@ def test_a_number_the_ledger_gave_to_another_version_is_never_answered_with_that
     assert failed.value.code == "registry-number-taken"
     written = [event.type for event in world.ledger.events(after=before)]
     assert EventType.VERSION_REGISTERED not in written
+
+
+def test_who_acts_on_it_is_kept_with_a_version_and_is_no_part_of_its_identity(world: FakePlatform) -> None:
+    other, _ = world._trained({})
+    world.trainer = SimpleNamespace(train=lambda *_: other)
+    world.models.put(replace(world.models.spec(MODEL), consumers=("the depot",)))
+    first = trained(world)
+    assert first.facts["consumers"] == ["the depot"]
+    world.models.put(replace(world.models.spec(MODEL), consumers=("the depot", "drivers on call")))
+    assert trained(world) == first
