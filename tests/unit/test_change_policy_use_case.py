@@ -363,10 +363,10 @@ def test_what_counts_is_where_a_version_could_go_now(world: FakePlatform) -> Non
     climb(world, world.acting("p-2"), MODEL, 1, Stage.PROD)
     resolve(world, world.acting("p-3"), MODEL, 1, Action.APPROVE, WHY)
     state, easy = world.ledger.state(), a_policy("2", standard=0)
-    assert gains(state, world.expressions, a_policy(), easy, NOW) == {}
+    assert gains(state, world.expressions, a_policy(), easy) == {}
     world.register(on_behalf_of="p-4")
     climb(world, world.acting("p-2"), MODEL, 2, Stage.PROD)
-    found = gains(world.ledger.state(), world.expressions, a_policy(), easy, NOW)
+    found = gains(world.ledger.state(), world.expressions, a_policy(), easy)
     told = (f"{MODEL} version 2",)
     assert found == {"p-2": told, "p-4": told, "s-1": told}  # it waits for a person, and would not any more
 
@@ -403,6 +403,62 @@ def test_who_could_break_the_glass_under_it_gains(world: FakePlatform) -> None:
     wide = replace(glass, approvals=())
     proposed(world, replace(a_policy("2"), break_glass=wide, body="wide", digest="sha256:wide"), who="p-3")
     assert denied(world, lambda: approve(world, who="p-4")) == [("P6", "benefits")]
+
+
+def fewer_people(gate: str, counts: tuple[int, int]) -> tuple[Policy, Policy]:
+    """Return two policies that ask for so many approvers at one place."""
+    glass = a_policy().break_glass
+    assert glass is not None
+    made = []
+    for version, count in zip(("1b", "2"), counts, strict=True):
+        needs, policy = (Need("approver", count),) if count else (), a_policy(version)
+        if gate == "changes":
+            policy = replace(policy, changes=needs)
+        elif gate == "break_glass":
+            policy = replace(policy, break_glass=replace(glass, approvals=needs))
+        else:
+            for tier in Tier:
+                there = policy.gates[tier][Stage(gate)]
+                policy = with_gate(policy, replace(there, approvals=needs), tier)
+        made.append(replace(policy, body=f"{gate} {count}", digest=f"sha256:{gate}-{count}"))
+    return made[0], made[1]
+
+
+@pytest.mark.parametrize(
+    ("place", "counts"),
+    [
+        *((place, counts) for place in ("staging", "prod", "break_glass") for counts in ((2, 1), (1, 0))),
+        ("changes", (2, 1)),
+    ],
+)
+def test_fewer_people_at_a_later_gate_let_a_version_further_too(
+    world: FakePlatform, place: str, counts: tuple[int, int]
+) -> None:
+    """`p-4` had a part in a candidate: what will be asked of it in prod is theirs to gain already."""
+    for extra in ("p-8", "p-9"):
+        world.add_actor(extra, "approver")
+    world.with_tokens()
+    world.register(on_behalf_of="p-4")
+    before, after = fewer_people(place, counts)
+    world.adopt(world.knows(before))
+    forged = unlawful(world)  # the fake's word for a policy that was there before
+    proposed(world, after, who="p-3")
+    assert denied(world, lambda: approve(world, who="p-4")) == [("P6", "benefits")]
+    approve(world, who="p-8")
+    if place == "changes":
+        approve(world, who="p-9")
+    assert in_force(world) == "2"
+    assert unlawful(world) == forged
+
+
+def test_more_people_at_a_later_gate_help_nobody(world: FakePlatform) -> None:
+    world.register(on_behalf_of="p-4")
+    before, after = fewer_people("prod", (2, 1))
+    world.adopt(world.knows(replace(after, version="1b")))
+    stricter = replace(before, version="2")
+    assert gains(world.ledger.state(), world.expressions, after, stricter) == {}
+    proposed(world, stricter, who="p-3")
+    assert approve(world, who="p-4").proposal.status == "adopted"
 
 
 # ── what follows for promotions ───────────────────────────────────────────────────────────────────

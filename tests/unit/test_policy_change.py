@@ -100,7 +100,7 @@ def test_who_benefits_may_not_approve_under_any_account() -> None:
         assert (reason.rule, reason.code) == ("P6", "benefits")
         assert reason.sentence == (
             f"{name} cannot approve C-1: trams version 2, trams version 3, in which they had a part, "
-            "would get further under it"
+            "may get further under it"
         )
     assert may(gaining, "p-3") == []
 

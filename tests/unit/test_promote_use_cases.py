@@ -12,6 +12,7 @@ import pytest
 from tidegate.application import promote
 from tidegate.application import resolve as resolving
 from tidegate.application.lower import lower
+from tidegate.application.lawfulness import unlawful
 from tidegate.application.packet import gather, packet_digest
 from tidegate.application.platform import Acting
 from tidegate.application.promote import climb, preview, request
@@ -345,6 +346,23 @@ def test_the_person_it_was_trained_for_does_not_approve(world: FakePlatform) -> 
     with pytest.raises(Refused) as error:
         approve(world, who="p-2")
     assert codes(error) == ["own-work"]
+
+
+@pytest.mark.parametrize("closed", ["rejected", "asked for less"])
+def test_an_earlier_request_is_not_laundered_by_closing_it(world: FakePlatform, closed: str) -> None:
+    """Who asked for it once had a part in it, whoever asks next."""
+    world.change_roles("p-3", "data_scientist", "approver")
+    if closed == "rejected":
+        climb(world, world.acting("p-3"), MODEL, 1, Stage.PROD)
+        resolve(world, world.acting("p-3"), MODEL, 1, Action.REJECT, "It can wait for more days.")
+    else:
+        climb(world, world.acting("p-3"), MODEL, 1, Stage.STAGING)
+    climb(world, world.acting("p-2"), MODEL, 1, Stage.PROD)
+    with pytest.raises(Refused) as error:
+        approve(world)
+    assert codes(error) == ["own-work"]
+    assert approve(world, who="p-4").stage == "prod"
+    assert unlawful(world) == ()
 
 
 # ── deciding ──────────────────────────────────────────────────────────────────────────────────────

@@ -369,6 +369,11 @@ def test_p4_the_person_a_service_requested_for_does_not_approve(asked: Case) -> 
     assert refused(case.decide(Action.APPROVE)) == own("p-3", "requested")
 
 
+def test_p4_who_requested_it_before_does_not_approve_the_next_request(asked: Case) -> None:
+    case = asked.but(requesters=frozenset({"p-2", "p-3"}))
+    assert refused(case.decide(Action.APPROVE)) == own("p-3", "requested")
+
+
 @pytest.mark.parametrize("part", ["trainer", "registrar", "on_behalf_of"])
 def test_p4_a_second_account_of_the_same_person_does_not_approve(asked: Case, part: str) -> None:
     case = asked.with_person(an_actor("p-9", "approver", subject="p-2")).but_version(**{part: "p-2"})

@@ -29,8 +29,6 @@ from tidegate.domain.promotion import decide
 from tidegate.domain.state import ActorRow, ApprovalRow, PacketRow
 
 PASSED, WAITED, REFUSED = "passed", "waited", "refused"
-#: From what holds a version back most to what holds it back not at all.
-ORDER = (REFUSED, WAITED, PASSED)
 
 #: A way back that somebody tried, where the record does not say which.
 TRIED = WayBack("version", "the way back", verified=True)

@@ -126,7 +126,7 @@ def _told(platform: Platform, tx: Transaction, name: str) -> Changed:
 
 def _change(platform: Platform, state: StateReader, row: ProposalRow) -> Change:
     in_force = policy_in_force(platform, state)
-    return change_of(state, platform.policies, platform.expressions, row, in_force, platform.clock.now())
+    return change_of(state, platform.policies, platform.expressions, row, in_force)
 
 
 def _role(change: Change, actor: ActorRow) -> str:

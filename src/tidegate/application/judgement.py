@@ -45,7 +45,7 @@ def findings(gate: Gate, facts: Mapping[str, object], expressions: Expressions) 
     ``facts`` are the names that expressions may use: ``{"packet": {…}}``.
     """
     packet = facts.get("packet")
-    found = [_finding(demand, facts, expressions) for demand in gate.demands]
+    found = [finding(demand, facts, expressions) for demand in gate.demands]
     return (*found, *(_section(name, packet) for name in gate.requires))
 
 
@@ -94,7 +94,8 @@ def _section(name: str, packet: object) -> Finding:
     return Finding(f"section {name}", Verdict.ERROR, f"nobody supplied the packet's {told}")
 
 
-def _finding(demand: Demand, facts: Mapping[str, object], expressions: Expressions) -> Finding:
+def finding(demand: Demand, facts: Mapping[str, object], expressions: Expressions) -> Finding:
+    """Return what one demand finds in the facts."""
     try:
         if expressions.holds(demand.passes, facts):
             verdict = Verdict.PASSED
@@ -140,18 +141,16 @@ def _differences(policy: Policy, test: PolicyTest, expressions: Expressions) -> 
     gate = policy.gate(test.tier, test.to)
     if gate is None:
         return [f"got a test for a gate into {test.to} in tier {test.tier}, which the policy does not have"]
-    found = {finding.demand: finding for finding in findings(gate, test.facts, expressions)}
+    found = {each.demand: each for each in findings(gate, test.facts, expressions)}
     sentences = [
         f"got a verdict expected for {demand!r}, which this gate does not demand"
         for demand in test.expect
         if demand not in found
     ]
-    for demand, finding in found.items():
+    for demand, each in found.items():
         expected = test.expect.get(demand, Verdict.PASSED)
-        if finding.verdict is not expected:
-            sentences.append(
-                f"got {finding.verdict} for {demand!r}, expected {expected} ({finding.sentence})"
-            )
+        if each.verdict is not expected:
+            sentences.append(f"got {each.verdict} for {demand!r}, expected {expected} ({each.sentence})")
     return sentences
 
 

@@ -65,7 +65,7 @@ def _decided(ground: Ground, event: Event) -> Breaches:
     if proposal is None or actor is None:
         yield "P6", f"{event.type} of {said['proposal']}, which nobody proposed"
         return
-    change = _change(ground, proposal, event)
+    change = _change(ground, proposal)
     yield from _told(event, may_decide(change, actor, said["role"], approves=approves))
 
 
@@ -78,13 +78,12 @@ def _adopted(ground: Ground, event: Event) -> Breaches:
     row = proposals[0]
     if (said["name"], said["version"], said["body"]) != (row.name, row.version, row.body):
         yield "P6", f"policy {said['name']} {said['version']} is adopted with another text than {row.id} has"
-    change = _change(ground, row, event)
+    change = _change(ground, row)
     yield from _told(event, [*unadoptable(change), *short_of(change)])
 
 
-def _change(ground: Ground, proposal: ProposalRow, event: Event) -> Change:
-    now = utc_time(event.occurred_at)
-    return change_of(ground.view, ground.policies, ground.expressions, proposal, ground.in_force, now)
+def _change(ground: Ground, proposal: ProposalRow) -> Change:
+    return change_of(ground.view, ground.policies, ground.expressions, proposal, ground.in_force)
 
 
 def _told(event: Event, reasons: list[Reason]) -> Breaches:

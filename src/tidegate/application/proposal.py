@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 
-from tidegate.application.as_if import ORDER, as_if, outcome
+from tidegate.application.judgement import finding
 from tidegate.application.ports import Expressions, Policies, StateReader
 from tidegate.application.standing import lifecycle
-from tidegate.application.weighing import next_stage
+from tidegate.domain.easing import eased_beyond_gates, easier, gates_ahead, reworded
 from tidegate.domain.errors import BadInput
-from tidegate.domain.lifecycle import Act, Action, Lifecycle
-from tidegate.domain.policy import Policy, Stage
+from tidegate.domain.evidence import Verdict
+from tidegate.domain.lifecycle import Lifecycle
+from tidegate.domain.policy import Demand, Policy, Stage, Tier
 from tidegate.domain.policy_change import Change, Staff, eligible
 from tidegate.domain.policy_diff import differences
 from tidegate.domain.state import (
@@ -25,10 +25,8 @@ from tidegate.domain.state import (
     VersionRow,
 )
 
-#: How a version rises.
-_UP = (Action.PROMOTE, Action.BREAK_GLASS)
-#: Parts of a policy whose effect on a version its packet does not show.
-_NOT_IN_A_PACKET = frozenset({"preconditions", "rollout", "certification", "deny"})
+#: What lets a version on, from least to most.
+_LETS_ON = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.PASSED)
 
 
 def staff(state: StateReader) -> Staff:
@@ -43,7 +41,6 @@ def change_of(
     expressions: Expressions,
     proposal: ProposalRow,
     in_force: Policy,
-    now: datetime,
 ) -> Change:
     """Return a proposal with all that rule P6 asks about it."""
     try:
@@ -56,39 +53,44 @@ def change_of(
         in_force,
         {row.id: row for row in state.select(ActorRow)},
         staff(state),
-        gains(state, expressions, in_force, proposed, now) if proposed else {},
+        gains(state, expressions, in_force, proposed) if proposed else {},
         state.select(ProposalDecisionRow, proposal=proposal.id),
     )
 
 
 def gains(
-    state: StateReader, expressions: Expressions, in_force: Policy, proposed: Policy, now: datetime
+    state: StateReader, expressions: Expressions, in_force: Policy, proposed: Policy
 ) -> Mapping[str, tuple[str, ...]]:
-    """Return, per person, the versions they had a part in that would get further under a proposed policy.
+    """Return, per person, the versions they had a part in that could get further under a proposed policy.
 
-    Each version's last sealed packet is read under both policies, for the stage above the one it stands in, the
-    regular way and by break-glass, without anybody's approval. What changes by the hour, what a canary must show, how
-    long an approval holds and who is denied what cannot be read from a packet: whoever has a version under way may gain
-    by any change of these, and is taken to.
+    Every gate between a version and prod is compared, break-glass too: fewer people, a demand or a section less, another
+    deadline, or a demand in other words that its last sealed packet meets better, or that no packet can be asked yet.
+    What no gate shows (see `easing`) helps whoever has a version that is not retired.
     """
     found: dict[str, tuple[str, ...]] = {}
-    moved = {each.part.split(".")[0] for each in differences(in_force, proposed)} & _NOT_IN_A_PACKET
+    everybody = eased_beyond_gates(in_force, proposed)
     for model in state.select(ModelRow):
         life = lifecycle(state, model.name)
         for version in life.versions.values():
             packet = state.get(PacketRow, version.packet) if version.packet else None
-            ways = [each for each in _UP if packet and next_stage(life, version.number, each)]
-            further = bool(moved) and version.stage != Stage.RETIRED
-            for act in (Act(way, version.number) for way in ways):
-                assert packet is not None  # or there were no ways
-                then, soon = (
-                    ORDER.index(outcome(as_if(expressions, policy, life, act, packet, now)))
-                    for policy in (in_force, proposed)
+            facts = {"packet": dict(packet.body)} if packet else {}
+            further = everybody and version.stage != Stage.RETIRED
+            for then, now in gates_ahead(in_force, proposed, Tier(model.tier), Stage(version.stage)):
+                further = further or easier(then, now)
+                further = further or any(
+                    _meets_better(expressions, facts, *pair) for pair in reworded(then, now)
                 )
-                further = further or soon > then
             for person in _parts(state, life, version) if further else ():
                 found[person] = (*found.get(person, ()), f"{model.name} version {version.number}")
     return found
+
+
+def _meets_better(expressions: Expressions, facts: Mapping[str, object], then: Demand, now: Demand) -> bool:
+    """Say whether facts meet a demand better in its new words, or whether nobody can tell."""
+    before, after = (finding(each, facts, expressions).verdict for each in (then, now))
+    if after not in _LETS_ON:
+        return True
+    return before not in _LETS_ON or _LETS_ON.index(after) > _LETS_ON.index(before)
 
 
 def _parts(state: StateReader, life: Lifecycle, version: VersionRow) -> set[str]:

@@ -51,7 +51,7 @@ def lifecycle(state: StateReader, model: str, version: int | None = None) -> Lif
             f"got version {version} of `{model}`, expected one of: {known}",
             f"see `tidegate versions {model}`",
         )
-    open_now = state.select(PromotionRow, model=model, version=version, status="open") if version else ()
+    requests = state.select(PromotionRow, model=model, version=version) if version else ()
     people = {actor.id: actor for actor in state.select(ActorRow)}
     reached = state.select(PromotionRow, model=model, target=str(Stage.PROD), status="applied")
     left = {
@@ -60,8 +60,11 @@ def lifecycle(state: StateReader, model: str, version: int | None = None) -> Lif
     delegations = state.select(DelegationRow, ended=False)
     waiting = state.select(ReviewRow, model=model, status="open")
     mandatory = tuple(each for each in waiting if each.kind in MANDATORY)
-    promotion = open_now[0] if open_now else None
-    return Lifecycle(row, versions, promotion, people, frozenset(left), delegations, mandatory)
+    promotion = next((each for each in requests if each.status == "open"), None)
+    requesters = frozenset(who for each in requests for who in (each.requester, each.on_behalf_of) if who)
+    return Lifecycle(
+        row, versions, promotion, people, frozenset(left), delegations, mandatory, requesters=requesters
+    )
 
 
 def itself(state: StateReader, acting: Acting) -> tuple[ActorRow, list[Reason]]:

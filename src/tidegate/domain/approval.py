@@ -206,10 +206,14 @@ def _subject(state: Lifecycle, actor: str) -> str:
 
 
 def _part_in(state: Lifecycle, version: VersionRow, actor: ActorRow) -> list[str]:
-    """Name the parts that this person, under any account, had in the version."""
+    """Name the parts that this person, under any account, had in the version.
+
+    Who requested it once had a part for good: a request that was closed, or asked for less, launders nobody.
+    """
     promotion = state.promotion
+    asked = {promotion.requester, promotion.on_behalf_of} if promotion else set()
     parts = {
-        "requested": {promotion.requester, promotion.on_behalf_of} if promotion else set(),
+        "requested": state.requesters | asked,
         "trained": {version.trainer, version.on_behalf_of},
         "registered": {version.registrar, version.on_behalf_of},
     }

@@ -93,7 +93,7 @@ class Lifecycle:
     ``promotion`` is the version's open request (where an approval is taken back: the one it was given on),
     ``people`` holds all actors by id, ``taken_out`` the numbers of the versions that a rollback or a stop took
     out of prod, ``delegations`` those that have not been ended, and ``mandatory`` the open reviews that must
-    not be missed.
+    not be missed. ``requesters`` holds who ever requested a promotion of the version in question, and for whom.
     """
 
     model: ModelRow
@@ -103,6 +103,7 @@ class Lifecycle:
     taken_out: frozenset[int] = frozenset()
     delegations: tuple[DelegationRow, ...] = ()
     mandatory: tuple[ReviewRow, ...] = ()
+    requesters: frozenset[str] = frozenset()
 
     def in_prod(self) -> VersionRow | None:
         """Return the version in prod, if there is one."""

@@ -4,7 +4,7 @@ Pure, like `promotion`. A policy changes as a version rises: somebody proposes i
 and the policy in force says how many. What they decide on is one text and the policy it would replace.
 
     P6  who approves a proposed policy is a person in a role that may, who did not propose it under any account, had
-        no part in a version that would get further under it, and counts once; another policy in force meanwhile
+        no part in a version that may get further under it, and counts once; another policy in force meanwhile
         makes the proposal stale; nobody may require more approvals than eligible people hold the role
 
 Eligible are people with a token that works, each once whatever accounts they hold. Roles are counted together as
@@ -34,7 +34,7 @@ class Change:
     """A proposed policy, what it would replace, and who is there to decide on it.
 
     ``proposed`` is None where its text cannot be read any more. ``gains`` names, per person, the versions they had a
-    part in that would get further under it. ``decisions`` are those recorded on it.
+    part in that may get further under it. ``decisions`` are those recorded on it.
     """
 
     proposal: ProposalRow
@@ -158,7 +158,7 @@ def _unfit(change: Change, actor: ActorRow, decided: Sequence[ProposalDecisionRo
         sentence = f"{actor.id} cannot approve {proposal.id}: it was proposed by them"
         reasons.append(Reason("own-proposal", "P6", sentence, "ask somebody who did not propose it"))
     if gained := change.gains.get(actor.subject, ()):
-        told = f"{', '.join(gained)}, in which they had a part, would get further under it"
+        told = f"{', '.join(gained)}, in which they had a part, may get further under it"
         sentence = f"{actor.id} cannot approve {proposal.id}: {told}"
         reasons.append(Reason("benefits", "P6", sentence, "ask somebody who does not benefit"))
     subjects = {change.people[row.actor].subject: row.actor for row in decided if row.actor in change.people}

@@ -169,6 +169,7 @@ class Case:
     taken_out: frozenset[int] = frozenset()
     delegations: tuple[DelegationRow, ...] = ()
     mandatory: tuple[ReviewRow, ...] = ()
+    requesters: frozenset[str] = frozenset()
 
     @property
     def state(self) -> Lifecycle:
@@ -181,6 +182,7 @@ class Case:
             self.taken_out,
             self.delegations,
             self.mandatory,
+            self.requesters,
         )
 
     def but(self, **changes: Any) -> Case:
