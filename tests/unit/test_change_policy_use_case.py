@@ -23,7 +23,7 @@ from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Certification, Gate, Need, Policy, Preconditions, Stage, Tier
 from tidegate.domain.rollout import CanaryRule
 from tidegate.domain.state import PromotionRow, ProposalDecisionRow, ProposalRow, VersionRow
-from tidegate.testing.cases import MODEL, NOW, a_policy, with_gate
+from tidegate.testing.cases import MODEL, a_policy, with_gate
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.policies import FakePolicies
 

@@ -11,8 +11,8 @@ import pytest
 
 from tidegate.application import promote
 from tidegate.application import resolve as resolving
-from tidegate.application.lower import lower
 from tidegate.application.lawfulness import unlawful
+from tidegate.application.lower import lower
 from tidegate.application.packet import gather, packet_digest
 from tidegate.application.platform import Acting
 from tidegate.application.promote import climb, preview, request

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from tidegate.application.ports import Expressions, Policies
 from tidegate.application.proposal import change_of, staff
-from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.fold import StateView

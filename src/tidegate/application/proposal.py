@@ -13,7 +13,6 @@ from tidegate.domain.evidence import Verdict
 from tidegate.domain.lifecycle import Lifecycle
 from tidegate.domain.policy import Demand, Policy, Stage, Tier
 from tidegate.domain.policy_change import Change, Staff, eligible
-from tidegate.domain.policy_diff import differences
 from tidegate.domain.state import (
     ActorRow,
     CredentialRow,
@@ -63,9 +62,9 @@ def gains(
 ) -> Mapping[str, tuple[str, ...]]:
     """Return, per person, the versions they had a part in that could get further under a proposed policy.
 
-    Every gate between a version and prod is compared, break-glass too: fewer people, a demand or a section less, another
-    deadline, or a demand in other words that its last sealed packet meets better, or that no packet can be asked yet.
-    What no gate shows (see `easing`) helps whoever has a version that is not retired.
+    Every gate between a version and prod is compared, break-glass too: fewer people, a demand or a section
+    less, another deadline, or a demand in other words that its last sealed packet meets better, or cannot be
+    asked. What no gate shows (see `easing`) helps whoever has a version that is not retired.
     """
     found: dict[str, tuple[str, ...]] = {}
     everybody = eased_beyond_gates(in_force, proposed)
