@@ -207,7 +207,7 @@ THIRD_CUT = """
     DROP TABLE delegations; DROP TABLE incidents; DROP TABLE erasures; DROP TABLE commitments;
     ALTER TABLE credentials DROP COLUMN revoked_at;
     ALTER TABLE cursors DROP COLUMN failures; ALTER TABLE cursors DROP COLUMN error;
-    ALTER TABLE cursors DROP COLUMN retry_at; ALTER TABLE scorings DROP COLUMN "of";
+    ALTER TABLE cursors DROP COLUMN retry_at; ALTER TABLE scorings DROP COLUMN "of"; DROP INDEX events_by_time;
     UPDATE alembic_version SET version_num = '0003'
 """
 FIRST_CUT = """

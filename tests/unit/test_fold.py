@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from tidegate.domain.events import EventType
-from tidegate.domain.fold import StateView, changes, fingerprint, replay
+from tidegate.domain.fold import StateView, changes, fingerprint, replay, take
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import (
     ROWS,
@@ -91,8 +91,7 @@ def test_folding_in_two_halves_is_folding_at_once(events):
     state = replay(events[:50])
     view = StateView(state)
     for event in events[50:]:
-        for row in changes(view, event):
-            state.put(row)
+        take(state, view, event)
     assert state == replay(events)
 
 
@@ -148,6 +147,26 @@ def test_the_order_in_which_rows_were_written_changes_nothing(events):
 
 
 # ── what events do ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("times", "marks"),
+    [
+        ("", []),
+        ("1", [1]),
+        ("1234", [4]),
+        ("1133", [4]),
+        ("1912", [2, 4]),
+        ("9531", [1, 2, 3, 4]),
+        ("95319", [5]),
+        ("9131", [1, 3, 4]),
+    ],
+)
+def test_the_record_knows_after_which_events_all_occurred_earlier(times, marks):
+    state = State()
+    for sequence, hour in enumerate(times, 1):
+        state.mark(sequence, f"2020-01-01T0{hour}:00:00Z")
+    assert [sequence for sequence, _ in state.marks] == marks
 
 
 def test_roles_are_replaced_and_tokens_revoked(story):

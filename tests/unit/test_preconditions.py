@@ -62,3 +62,11 @@ def test_the_oldest_of_the_datasets_speaks_and_one_that_is_missing_cannot_be_tol
     assert "batch of ticks is 46 days old" in fresh(world, 46, "trips", "ticks").sentence
     found = fresh(world, 1, "trips", "tides")
     assert (found.holds, found.sentence) == (None, "no batch of tides was accepted, expected a fresh one")
+
+
+def test_a_clock_that_is_set_back_makes_nothing_fresh_again(world: FakePlatform) -> None:
+    world.accept("2019-12")
+    world.clock.moment = START + timedelta(days=60)
+    world.accept("2019-12", dataset="ticks")
+    assert fresh(world, 10).sentence == "the newest batch of trips is 60 days old, expected at most 45"
+    assert fresh(world, 10, "ticks").holds is True

@@ -15,15 +15,16 @@ from tidegate.application.identity import revoke as revoke_tokens
 from tidegate.application.lawfulness import unlawful
 from tidegate.application.lower import lower
 from tidegate.application.platform import Acting
-from tidegate.application.promote import climb, request
+from tidegate.application.promote import climb, preview, request, void_approvals
 from tidegate.application.resolve import Say, resolve, revoke
 from tidegate.application.review import ReviewOutcome, decide_review
+from tidegate.application.status import status
 from tidegate.application.tend import overdue, recertify, tend
 from tidegate.application.weighing import Outcome
 from tidegate.domain.canonical import utc_text
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
-from tidegate.domain.lifecycle import Action
+from tidegate.domain.lifecycle import Action, Allowed
 from tidegate.domain.policy import Certification, Deadline, Need, Policy, Preconditions, Stage, Tier
 from tidegate.domain.state import ApprovalRow, DelegationRow, PromotionRow, ReviewRow, VersionRow
 from tidegate.testing.cases import MODEL, a_policy, with_gate
@@ -393,6 +394,16 @@ def test_a_delegate_takes_back_the_approval_they_gave(live: FakePlatform) -> Non
     barred(live, "p-3")  # who has left cannot take it back themselves
     (event,) = new(live, lambda: revoke(live, live.acting("p-6"), MODEL, 2, "I misread a slice."))
     assert (event.type, event.actor) == (EventType.APPROVAL_REVOKED, "p-6")
+    assert (version(live, 1).stage, version(live, 2).stage) == ("prod", "candidate")
+    assert unlawful(live) == ()
+
+
+def test_who_lost_the_role_takes_back_the_approval_they_gave(live: FakePlatform) -> None:
+    ask(live, 2)
+    approve(live, 2)
+    live.change_roles("p-3", "auditor")
+    (event,) = new(live, lambda: revoke(live, live.acting("p-3"), MODEL, 2, "I misread a slice."))
+    assert (event.type, event.actor) == (EventType.APPROVAL_REVOKED, "p-3")
     assert (version(live, 1).stage, version(live, 2).stage) == ("prod", "candidate")
     assert unlawful(live) == ()
 
@@ -862,6 +873,110 @@ def test_a_finding_is_reviewed_by_whoever_holds_the_role(termed: FakePlatform) -
     termed.write(EventType.REVIEW_OPENED, {**about, **due}, "s-2", f"model/{MODEL}")
     termed.change_roles("p-3", "approver", "reviewer")
     assert looked_at(termed, "p-3").outcome == "benign"
+
+
+# ── a clock that is set back, or was ahead ────────────────────────────────────────────────────────
+
+
+def told_at(world: FakePlatform, days: float) -> None:
+    """Let time pass, have something told then, and set the clock back."""
+    later(world, days)
+    with pytest.raises(Refused):
+        request(world, world.acting("p-6"), MODEL, 1)
+    later(world, -days)
+
+
+def test_a_delegation_that_has_ended_stays_ended_whatever_is_written_on_a_clock_set_back(
+    asked: FakePlatform,
+) -> None:
+    lend(asked, days=7)
+    told_at(asked, 8)
+    for _ in range(3):  # each refusal is an event on the clock set back
+        with pytest.raises(Refused) as error:
+            approve(asked, who="p-6", say=Say("approver", "p-3"))
+        assert codes(error) == ["no-delegation"]
+    assert unlawful(asked) == ()
+    (row,) = asked.ledger.state().select(PromotionRow, status="open")
+    said = {name: getattr(row, name) for name in ("model", "version", "artifact", "packet", "policy")}
+    given = {"promotion": row.id, "role": "approver", "outcome": "approve", "for_whom": "p-3"}
+    asked.write(EventType.PROMOTION_APPROVED, {**said, **given, "conditions": {}}, "p-6", f"model/{MODEL}")
+    (breach,) = unlawful(asked)
+    assert "p-3 has not delegated `approver` to p-6 for this, or no longer, rule P4" in breach
+
+
+def test_what_is_delegated_once_a_clock_is_right_again_holds_until_its_end(asked: FakePlatform) -> None:
+    """A clock that was ahead by mistake ends what stood then; it does not stop what comes after."""
+    told_at(asked, 400)
+    lend(asked, days=7)
+    later(asked, 6)
+    assert approve(asked, who="p-6", say=Say("approver", "p-3")).stage == "prod"
+    assert unlawful(asked) == ()
+
+
+@pytest.mark.parametrize(("days", "stage"), [(13, "prod"), (15, "canary")])
+def test_an_approval_that_has_grown_old_is_not_young_again_on_a_clock_set_back(
+    under: World, days: float, stage: str
+) -> None:
+    two = gate_into_prod(approvals=(Need("approver", 2),))
+    world = under(replace(two, preconditions=Preconditions(approved_days=14)))
+    ask(world)
+    approve(world)
+    told_at(world, days)
+    decision, dossier, policy = preview(world, MODEL, 1)
+    shown = [each.code for each in void_approvals(world, MODEL, 1, dossier, policy)]
+    assert not isinstance(decision, Allowed)
+    outcome = approve(world, who="p-4")
+    assert outcome.stage == stage
+    expired = ["approval-expired"] if stage == "canary" else []
+    assert shown == expired
+    assert [each.code for each in outcome.waits] == [*expired, *(["approval-missing"] if expired else [])]
+    assert unlawful(world) == ()
+
+
+def test_approvals_given_once_a_clock_is_right_again_count(under: World) -> None:
+    two = gate_into_prod(approvals=(Need("approver", 2),))
+    world = under(replace(two, preconditions=Preconditions(approved_days=14)))
+    ask(world)
+    told_at(world, 400)
+    approve(world)
+    assert approve(world, who="p-4").stage == "prod"
+    assert unlawful(world) == ()
+
+
+def test_an_overdue_review_holds_the_model_on_a_clock_set_back_too(live: FakePlatform) -> None:
+    smash(live, 2)
+    approve(live, 2)
+    live.register(on_behalf_of="p-2")
+    climb(live, live.acting("p-2"), MODEL, 3, Stage.CANARY)
+    told_at(live, 4)
+    assert [row.kind for row in overdue(live.ledger.state(), live.clock.now())] == ["break_glass"]
+    told = status(live)
+    assert told["held"] == [MODEL]
+    assert [row["overdue"] for row in told["waiting"]["reviews"]] == [True]
+    with pytest.raises(Refused) as error:
+        ask(live, 3)
+    assert "review-overdue" in codes(error)
+
+
+@pytest.mark.parametrize(
+    ("days", "kind"),
+    [(3, "promotion.reminded"), (7, "promotion.escalated"), (30, "promotion.lapsed")],
+)
+def test_a_deadline_that_has_passed_is_past_on_a_clock_set_back(
+    dated: FakePlatform, days: float, kind: str
+) -> None:
+    told_at(dated, days + 1)
+    assert [row["overdue"] for row in status(dated)["waiting"]["approvals"]] == [days >= 7]
+    assert [str(event.type) for event in tend(dated, dated.acting("s-4"))] == [kind]
+    assert unlawful(dated) == ()
+
+
+def test_a_term_that_is_over_is_over_on_a_clock_set_back(termed: FakePlatform) -> None:
+    told_at(termed, 90)
+    (event,) = tend(termed, termed.acting("s-4"))
+    assert (event.type, event.payload["because"]) == (EventType.CERTIFICATION_LAPSED, "age")
+    recertify(termed, termed.acting("p-3"), MODEL, 1, "It still holds.")
+    assert tend(termed, termed.acting("s-4")) == (), "certified since, by the clock as it is now"
 
 
 # ── what must hold at the moment ──────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tidegate.domain.canonical import NO_DIGEST, canonical, parse
 from tidegate.domain.errors import UNFIT, TidegateError
 from tidegate.domain.events import Event, open_body
-from tidegate.domain.fold import StateView, changes
+from tidegate.domain.fold import StateView, take
 from tidegate.domain.state import State
 
 
@@ -69,8 +69,7 @@ def first_line(error: Exception) -> str:
 def _fold(chain: Chain) -> None:
     for event in chain.events:
         try:
-            for row in changes(chain.view, event):
-                chain.state.put(row)
+            take(chain.state, chain.view, event)
         except UNFIT as error:
             chain.unfit.append(f"event {event.sequence}: it cannot be folded ({first_line(error)})")
             return

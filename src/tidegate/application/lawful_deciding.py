@@ -32,7 +32,7 @@ from tidegate.domain.approval import gave, unfit
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.fold import StateView
-from tidegate.domain.lifecycle import Act, Action, Allowed, Dossier
+from tidegate.domain.lifecycle import Act, Action, Allowed, Dossier, time_for
 from tidegate.domain.policy import Policy, Stage
 from tidegate.domain.promotion import decide
 from tidegate.domain.state import ActorRow, ApprovalRow, DelegationRow, ModelRow, PromotionRow, VersionRow
@@ -167,7 +167,8 @@ def _chased(view: StateView, event: Event, policy: Policy) -> Breaches:
     if asked.chased in done:
         yield "P3", f"{name} {verb} again"
     opened = utc_time(asked.due_at) - timedelta(days=deadline.due)
-    if not days or utc_time(event.occurred_at) < opened + timedelta(days=days):
+    time = time_for(view.marks(), asked.sequence, utc_time(event.occurred_at))
+    if not days or time < opened + timedelta(days=days):
         yield "P3", f"{name} {verb} before its time"
 
 

@@ -47,7 +47,7 @@ from tidegate.domain.canonical import utc_text
 from tidegate.domain.errors import UNFIT, BadInput, DependencyFailed, TidegateError
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Verdict
-from tidegate.domain.fold import StateView, changes
+from tidegate.domain.fold import StateView, take
 from tidegate.domain.lifecycle import (
     Act,
     Action,
@@ -234,8 +234,7 @@ class _Judge:
             self._administrator = str(event.payload.get("administrator", ""))
         if self._view.select(PolicyRow, in_force=True):
             self._debts.incur(owed_after(self._view, event, self._policy()))
-        for row in changes(self._view, event):
-            self._state.put(row)
+        take(self._state, self._view, event)
 
     def owing(self) -> tuple[Breach, ...]:
         """Return what the record owes at its end."""

@@ -10,7 +10,7 @@ from tidegate.application.revisions import in_force, period_window
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import Event, EventType
-from tidegate.domain.lifecycle import Precondition, WayBack
+from tidegate.domain.lifecycle import Precondition, WayBack, time_for
 from tidegate.domain.policy import Policy, Stage
 from tidegate.domain.state import BatchRow
 
@@ -66,18 +66,19 @@ def _asked(
 
 
 def _fresh(state: StateReader, datasets: Sequence[str], days: int, now: datetime) -> Precondition:
-    newest: dict[str, datetime] = {}
+    marks, ages = state.marks(), dict[str, timedelta]()
     for row in in_force(state):
-        moment = _speaks_until(row, now)
-        newest[row.dataset] = max(moment, newest.get(row.dataset, moment))
-    missing = [name for name in datasets if name not in newest]
-    oldest = min(((newest[name], name) for name in datasets if name in newest), default=None)
+        time = time_for(marks, row.sequence, now)
+        age = time - _speaks_until(row, time)
+        ages[row.dataset] = min(age, ages.get(row.dataset, age))
+    missing = [name for name in datasets if name not in ages]
+    oldest = max(((ages[name], name) for name in datasets if name in ages), default=None)
     step = "ingest what is late"
     if missing or oldest is None:
         sentence = f"no batch of {', '.join(missing) or 'any dataset'} was accepted, expected a fresh one"
         return Precondition("fresh", "P8", None, sentence, step)
-    age = now - oldest[0]
-    sentence = f"the newest batch of {oldest[1]} is {age.days} days old, expected at most {days}"
+    age, dataset = oldest
+    sentence = f"the newest batch of {dataset} is {age.days} days old, expected at most {days}"
     return Precondition("fresh", "P8", age <= timedelta(days=days), sentence, step)
 
 

@@ -16,7 +16,7 @@ from tidegate.application.promote import ASKED_AS
 from tidegate.application.standing import lifecycle
 from tidegate.application.weighing import next_stage
 from tidegate.domain.events import Event, EventType
-from tidegate.domain.fold import StateView, changes
+from tidegate.domain.fold import StateView, take
 from tidegate.domain.lifecycle import Act, Lifecycle, WayBack
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import ApprovalRow, PacketRow, PromotionRow, State
@@ -56,8 +56,7 @@ class Decisions:
             if event is None:
                 continue
             yield event, self._decision(event, after)
-            for row in changes(self.view, event):
-                self._state.put(row)
+            take(self._state, self.view, event)
 
     def _decision(self, event: Event, after: Event | None) -> Recorded | None:
         if event.type is EventType.PROMOTION_APPLIED:

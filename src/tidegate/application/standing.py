@@ -63,7 +63,15 @@ def lifecycle(state: StateReader, model: str, version: int | None = None) -> Lif
     promotion = next((each for each in requests if each.status == "open"), None)
     requesters = frozenset(who for each in requests for who in (each.requester, each.on_behalf_of) if who)
     return Lifecycle(
-        row, versions, promotion, people, frozenset(left), delegations, mandatory, requesters=requesters
+        row,
+        versions,
+        promotion,
+        people,
+        frozenset(left),
+        delegations,
+        mandatory,
+        requesters,
+        state.marks(),
     )
 
 

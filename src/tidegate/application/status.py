@@ -16,6 +16,7 @@ from tidegate.application.standing import MANDATORY
 from tidegate.application.tend import overdue
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
+from tidegate.domain.lifecycle import time_for
 from tidegate.domain.state import (
     BatchRow,
     ModelRow,
@@ -36,6 +37,7 @@ def status(platform: Platform) -> dict[str, Any]:
     ``gaps`` and ``gaps_fault`` likewise.
     """
     state, now = platform.ledger.state(), platform.clock.now()
+    late, marks = overdue(state, now), state.marks()
     schedules, fault = _read(lambda: schedule_status(platform, now))
     missing, gaps_fault = _read(lambda: gaps(platform, now))
     policy = state.select(PolicyRow, in_force=True)
@@ -58,7 +60,7 @@ def status(platform: Platform) -> dict[str, Any]:
             "quarantined": sum(row.quarantined for row in batches),
         },
         "models": models,
-        "held": sorted({row.model for row in overdue(state, now) if row.kind in MANDATORY}),
+        "held": sorted({row.model for row in late if row.kind in MANDATORY}),
         "waiting": {
             "approvals": [
                 {
@@ -68,7 +70,7 @@ def status(platform: Platform) -> dict[str, Any]:
                     "to": row.target,
                     "kind": row.kind,
                     "due_at": row.due_at,
-                    "overdue": bool(row.due_at) and utc_time(row.due_at) < now,
+                    "overdue": bool(row.due_at) and utc_time(row.due_at) < time_for(marks, row.sequence, now),
                     "escalated_to": row.escalated_to,
                 }
                 for row in state.select(PromotionRow, status="open")
@@ -84,7 +86,7 @@ def status(platform: Platform) -> dict[str, Any]:
                     "period": row.period,
                     "kind": row.kind,
                     "due_at": row.due_at,
-                    "overdue": utc_time(row.due_at) < now,
+                    "overdue": row in late,
                 }
                 for row in state.select(ReviewRow, status="open")
             ],

@@ -21,7 +21,7 @@ from tidegate.domain.approval import unfit
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.events import Draft, Event, EventType
 from tidegate.domain.evidence import Verdict
-from tidegate.domain.lifecycle import Reason
+from tidegate.domain.lifecycle import Reason, time_for
 from tidegate.domain.policy import Certification, Deadline, Policy, Stage, Tier
 from tidegate.domain.reviewing import RECERTIFICATION
 from tidegate.domain.state import ModelRow, MonitorRow, PromotionRow, ReviewRow, VersionRow
@@ -41,7 +41,8 @@ def tend(platform: Platform, acting: Acting) -> tuple[Event, ...]:
     with platform.ledger.transaction() as tx:
         policy, now = policy_in_force(platform, tx), platform.clock.now()
         for asked in tx.select(PromotionRow, status="open"):
-            written += [tx.append(each) for each in _chased(tx, acting, policy, asked, now)]
+            time = time_for(tx.marks(), asked.sequence, now)
+            written += [tx.append(each) for each in _chased(tx, acting, policy, asked, time)]
         for version in tx.select(VersionRow, stage=str(Stage.PROD)):
             written += _certificate(tx, acting, policy, version, now)
     return tuple(written)
@@ -100,7 +101,8 @@ def certifying_rule(state: StateReader, policy: Policy, version: VersionRow) -> 
 
 def ended(state: StateReader, rule: Certification | None, version: VersionRow, now: datetime) -> str:
     """Return what ended a certificate: age, drift, or nothing."""
-    if version.certified_until and utc_time(version.certified_until) <= now:
+    time = time_for(state.marks(), version.certified_sequence, now)
+    if version.certified_until and utc_time(version.certified_until) <= time:
         return "age"
     return "drift" if drifted(state, rule, version) else ""
 
@@ -189,5 +191,10 @@ def term_end(term: int | None, now: datetime) -> str:
 
 def overdue(state: StateReader, now: datetime) -> tuple[ReviewRow, ...]:
     """Return the open reviews whose time is over, the oldest first."""
-    late = [row for row in state.select(ReviewRow, status="open") if utc_time(row.due_at) < now]
+    marks = state.marks()
+    late = [
+        row
+        for row in state.select(ReviewRow, status="open")
+        if utc_time(row.due_at) < time_for(marks, row.sequence, now)
+    ]
     return tuple(sorted(late, key=lambda row: row.due_at))

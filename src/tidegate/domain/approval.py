@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from tidegate.domain.actors import Permission, roles_that
 from tidegate.domain.canonical import utc_time
-from tidegate.domain.lifecycle import Act, Action, Dossier, Lifecycle, Reason
+from tidegate.domain.lifecycle import Act, Action, Dossier, Lifecycle, Reason, time_for
 from tidegate.domain.policy import Need, Policy
 from tidegate.domain.state import ActorRow, ApprovalRow, PromotionRow, VersionRow
 
@@ -148,7 +148,8 @@ def _void(
         sentence = f"the approval by {approval.actor} is void: {', '.join(changed)} changed since"
         return [Reason("approval-void", "P3", sentence, "ask for a new approval of what is there now")]
     days = policy.preconditions.approved_days
-    if days is not None and utc_time(approval.occurred_at) + timedelta(days=days) < now:
+    time = time_for(state.marks, approval.sequence, now)
+    if days is not None and utc_time(approval.occurred_at) + timedelta(days=days) < time:
         sentence = f"the approval by {approval.actor} is older than the {days} days that one holds"
         return [Reason("approval-expired", "P3", sentence, "ask for a new approval")]
     speaker = state.people[approval.for_whom or approval.actor]
@@ -180,7 +181,7 @@ def _delegated(state: Lifecycle, act: Act, actor: ActorRow, now: datetime) -> bo
         and row.role == act.role
         and row.model in {"", state.model.name}
         and not row.ended
-        and now < utc_time(row.until)
+        and time_for(state.marks, row.sequence, now) < utc_time(row.until)
         for row in state.delegations
     )
 

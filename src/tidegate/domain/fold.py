@@ -71,6 +71,10 @@ class StateView:
         found = [row for row in rows if all(getattr(row, name) == value for name, value in equal.items())]
         return tuple(sorted(found, key=lambda row: row.key))
 
+    def marks(self) -> tuple[tuple[int, str], ...]:
+        """Return the high-water marks of the record's time (see `State`)."""
+        return tuple(self._state.marks)
+
 
 def changes(view: View, event: Event) -> tuple[Row, ...]:
     """Return the rows that ``event`` writes onto the state ``view``."""
@@ -83,9 +87,17 @@ def replay(events: Iterable[Event]) -> State:
     state = State()
     view = StateView(state)
     for event in events:
-        for row in changes(view, event):
-            state.put(row)
+        take(state, view, event)
     return state
+
+
+def take(state: State, view: View, event: Event) -> tuple[Row, ...]:
+    """Fold one event into ``state``, which ``view`` shows; return the rows it wrote."""
+    rows = changes(view, event)
+    for row in rows:
+        state.put(row)
+    state.mark(event.sequence, event.occurred_at)
+    return rows
 
 
 def fingerprint(state: State) -> str:

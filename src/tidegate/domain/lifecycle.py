@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from tidegate.domain.canonical import utc_time
 from tidegate.domain.policy import Finding, Stage
 from tidegate.domain.rollout import MAX_SHARE
 from tidegate.domain.state import ActorRow, DelegationRow, ModelRow, PromotionRow, ReviewRow, VersionRow
@@ -93,7 +94,8 @@ class Lifecycle:
     ``promotion`` is the version's open request (where an approval is taken back: the one it was given on),
     ``people`` holds all actors by id, ``taken_out`` the numbers of the versions that a rollback or a stop took
     out of prod, ``delegations`` those that have not been ended, and ``mandatory`` the open reviews that must
-    not be missed. ``requesters`` holds who ever requested a promotion of the version in question, and for whom.
+    not be missed. ``requesters`` holds who ever requested a promotion of the version in question, and for whom;
+    ``marks`` the high-water marks of the record's time (see `time_for`).
     """
 
     model: ModelRow
@@ -104,6 +106,7 @@ class Lifecycle:
     delegations: tuple[DelegationRow, ...] = ()
     mandatory: tuple[ReviewRow, ...] = ()
     requesters: frozenset[str] = frozenset()
+    marks: tuple[tuple[int, str], ...] = ()
 
     def in_prod(self) -> VersionRow | None:
         """Return the version in prod, if there is one."""
@@ -118,6 +121,15 @@ class Lifecycle:
         """Return what decides the rows that the live version may not, where a condition allows it a share only."""
         live = self.in_prod()
         return self.previous() if live is not None and live.conditions.get(MAX_SHARE, 1) < 1 else None
+
+
+def time_for(marks: Sequence[tuple[int, str]], sequence: int, now: datetime) -> datetime:
+    """Return what time it is for what was written at an event: the later of ``now`` and any told after it.
+
+    What has ended stays ended when a clock is set back. What is written after that lives by the clock again: one that
+    was ahead by mistake ends what stood then, and nothing that comes once it is right.
+    """
+    return max([now, *(utc_time(occurred_at) for at, occurred_at in marks if at > sequence)])
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ from tidegate.domain.lifecycle import (
     Reason,
     Refused,
     Waiting,
+    time_for,
 )
 from tidegate.domain.policy import Gate, Need, Policy, Stage, Tier
 from tidegate.domain.reviewing import how_decided
@@ -186,7 +187,7 @@ def _illegal(version: VersionRow, act: Act, targets: tuple[Stage, ...] | None) -
 
 def _held(state: Lifecycle, now: datetime) -> list[Reason]:
     """Return the reviews that must not be missed and are overdue: they hold whatever goes up (P9)."""
-    late = [row for row in state.mandatory if utc_time(row.due_at) < now]
+    late = [row for row in state.mandatory if utc_time(row.due_at) < time_for(state.marks, row.sequence, now)]
     return [
         Reason(
             "review-overdue",

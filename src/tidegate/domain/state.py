@@ -496,11 +496,22 @@ ROWS: tuple[type[Row], ...] = (
 
 @dataclass
 class State:
-    """Folded state in memory: what the SQL tables hold, as dictionaries."""
+    """Folded state in memory: what the SQL tables hold, as dictionaries.
+
+    ``marks`` are the high-water marks of the record's time: (sequence, occurred_at) of each event after which all
+    occurred earlier. The last is the newest event's; there are others only where a clock went back.
+    """
 
     tables: dict[str, dict[tuple[str | int, ...], Row]] = field(
         default_factory=lambda: {row.TABLE: {} for row in ROWS}
     )
+    marks: list[tuple[int, str]] = field(default_factory=list)
+
+    def mark(self, sequence: int, occurred_at: str) -> None:
+        """Note when the newest event occurred. Times compare as their texts do, as in a database: to the second."""
+        while self.marks and self.marks[-1][1] <= occurred_at:
+            self.marks.pop()
+        self.marks.append((sequence, occurred_at))
 
     def put(self, row: Row) -> None:
         """Insert or replace a row."""

@@ -42,6 +42,14 @@ _LATEST = sa.select(sa.func.max(tables.events.c.stream_sequence)).where(
     tables.events.c.stream == sa.bindparam("stream")
 )
 
+_NEWEST = sa.select(sa.func.max(tables.events.c.sequence))
+_HIGHEST = (
+    sa.select(tables.events.c.sequence, tables.events.c.occurred_at)
+    .where(tables.events.c.sequence > sa.bindparam("after"))
+    .order_by(tables.events.c.occurred_at.desc(), tables.events.c.sequence.desc())
+    .limit(1)
+)
+
 
 class SqlState:
     """Folded state as one connection sees it, or, with an engine, as the last commit left it."""
@@ -68,6 +76,23 @@ class SqlState:
                 found = self._bind.execute(query).mappings().all()
         rows = [tables.decode(kind, dict(row)) for row in found]
         return tuple(sorted(rows, key=lambda row: row.key))  # a database has its own collation
+
+    def marks(self) -> tuple[tuple[int, str], ...]:
+        """Return (sequence, occurred_at) of each event after which all occurred earlier, in order of sequence."""
+        with explained("read the state"):
+            if isinstance(self._bind, sa.Engine):
+                with self._bind.connect() as connection:
+                    return _marks(connection)
+            return _marks(self._bind)
+
+
+def _marks(connection: sa.Connection) -> tuple[tuple[int, str], ...]:
+    newest, found = connection.execute(_NEWEST).scalar() or 0, list[tuple[int, str]]()
+    # Asked of the newest event as well, the latest after it would be looked for through the whole index.
+    while (after := found[-1][0] if found else 0) < newest:
+        sequence, occurred_at = connection.execute(_HIGHEST, {"after": after}).one()
+        found.append((sequence, occurred_at))
+    return tuple(found)
 
 
 class SqlTransaction(SqlState):

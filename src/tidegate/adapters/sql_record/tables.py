@@ -111,6 +111,7 @@ sa.Index(
     sqlite_where=sa.text("status = 'open'"),
 )
 sa.Index("events_by_stream", events.c.stream, events.c.sequence)
+sa.Index("events_by_time", events.c.occurred_at, events.c.sequence)
 
 
 def _shape(kind: type[Row]) -> Mapping[str, Any]:

@@ -40,6 +40,14 @@ class StateReader(Protocol):
         """Return the rows whose fields equal the given values, in key order."""
         ...
 
+    def marks(self) -> tuple[tuple[int, str], ...]:
+        """Return (sequence, occurred_at) of each event after which all occurred earlier, in order of sequence.
+
+        These are the high-water marks of the record's time: the newest event's, and older ones only where a clock
+        went back since. What had ended by then is not revived by that (see `lifecycle.time_for`).
+        """
+        ...
+
 
 class Transaction(StateReader, Protocol):
     """One unit of work on the record: what is appended is folded at once, and commits whole or not at all."""

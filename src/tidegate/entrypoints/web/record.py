@@ -13,7 +13,7 @@ from tidegate.application.revisions import in_force
 from tidegate.application.timeline import sentence
 from tidegate.domain.canonical import NO_DIGEST
 from tidegate.domain.events import Event, EventType
-from tidegate.domain.fold import StateView, changes
+from tidegate.domain.fold import StateView, take
 from tidegate.domain.state import ActorRow, BatchRow, State
 
 #: What is shown of a reason whose text was erased: that there was one stays on the record.
@@ -57,8 +57,7 @@ class Record:
         view = StateView(state)
         for event in self.events:
             self._of_type[event.type].append(event)
-            for row in changes(view, event):
-                state.put(row)
+            take(state, view, event)
         self.state: StateReader = view
         self._places = {event.sequence: event for event in self.events}
 

@@ -19,7 +19,17 @@ from tidegate.domain.approval import counted
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.evidence import Verdict
-from tidegate.domain.lifecycle import Act, Action, Allowed, Dossier, Lifecycle, Reason, Refused, Waiting
+from tidegate.domain.lifecycle import (
+    Act,
+    Action,
+    Allowed,
+    Dossier,
+    Lifecycle,
+    Reason,
+    Refused,
+    Waiting,
+    time_for,
+)
 from tidegate.domain.policy import Finding, Policy, Stage, Tier
 from tidegate.domain.promotion import DOUBT, decide
 from tidegate.domain.state import ActorRow, ApprovalRow, PacketRow, PolicyRow, PromotionRow
@@ -108,6 +118,12 @@ def requests(record: Record, reading: Reading, now: datetime | None) -> tuple[Re
     return tuple(_request(record, reading, row, now) for row in rows)
 
 
+def _overdue(record: Record, row: PromotionRow, now: datetime | None) -> bool:
+    if not row.due_at or now is None:
+        return False
+    return utc_time(row.due_at) < time_for(record.state.marks(), row.sequence, now)
+
+
 def _request(record: Record, reading: Reading, row: PromotionRow, now: datetime | None) -> Request:
     in_force = record.state.select(PolicyRow, in_force=True)
     packet = record.state.get(PacketRow, row.packet)
@@ -119,7 +135,7 @@ def _request(record: Record, reading: Reading, row: PromotionRow, now: datetime 
         target=row.target,
         kind=row.kind,
         due_at=row.due_at,
-        overdue=bool(row.due_at) and now is not None and utc_time(row.due_at) < now,
+        overdue=_overdue(record, row, now),
         escalated_to=row.escalated_to,
         asked=record.note(record.at(row.sequence)),
         artifact=row.artifact,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tidegate.application.follow import DOING
-from tidegate.domain.canonical import utc_time
+from tidegate.application.tend import overdue
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.state import CanaryRow, ReviewRow
@@ -106,7 +106,7 @@ def _review(record: Record, run: Run | None, row: ReviewRow, now: datetime | Non
         role=row.role,
         holders=record.holders(row.role),
         due_at=row.due_at,
-        overdue=now is not None and utc_time(row.due_at) < now,
+        overdue=now is not None and row in overdue(record.state, now),
         opened=record.note(record.at(row.sequence)),
         report=run.report if run else "",
         canary=bool(record.state.select(CanaryRow, review=row.id)),

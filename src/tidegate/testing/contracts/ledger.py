@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Event as Signal
 
 import pytest
@@ -120,6 +121,27 @@ class LedgerContract:
         assert (
             story.refused().last.policy == subject.state().select(PolicyRow, in_force=True)[0].digest != first
         )
+
+    def test_it_knows_after_which_events_all_occurred_earlier(self, opener: Opener) -> None:
+        clock = FixedClock()
+        subject, noon = opener(clock, 30.0), clock.moment
+        assert subject.state().marks() == ()
+        for hours, marks in (
+            (0, [1]),
+            (9, [2]),
+            (1, [2, 3]),
+            (1, [2, 4]),
+            (5, [2, 5]),
+            (2, [2, 5, 6]),
+            (9, [7]),
+        ):
+            clock.moment = noon + timedelta(hours=hours)
+            with subject.transaction() as tx:
+                event = tx.append(note("a"))
+                inside = tx.marks()
+            assert [sequence for sequence, _ in inside] == marks
+            assert inside[-1] == (event.sequence, event.occurred_at)
+            assert subject.state().marks() == inside
 
     def test_an_event_that_starts_a_story_is_its_own_correlation(self, subject: Ledger) -> None:
         with subject.transaction() as tx:

@@ -11,7 +11,7 @@ from threading import Lock
 from tidegate.application.ports import Clock, Delivery, Entropy
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import Draft, Event, Head, commitment, open_body, seal
-from tidegate.domain.fold import StateView, changes, replay
+from tidegate.domain.fold import StateView, replay, take
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import ErasureRow, PolicyRow, PromotionRow, State, VersionRow
 
@@ -28,7 +28,8 @@ class Contents:
     def copy(self) -> Contents:
         """Return contents to work on: rows and events never change, so one level is enough."""
         tables = {name: dict(rows) for name, rows in self.state.tables.items()}
-        return Contents(list(self.events), State(tables), dict(self.texts), dict(self.cursors))
+        state = State(tables, list(self.state.marks))
+        return Contents(list(self.events), state, dict(self.texts), dict(self.cursors))
 
 
 class Store:
@@ -81,8 +82,7 @@ class MemoryTransaction(StateView):
             raise _unusable(f"the key {event.idempotency_key} was used before")
         events.append(event)
         self._contents.texts |= {commitments[name]: kept for name, kept in salted.items()}
-        for row in changes(self, event):
-            self._contents.state.put(row)
+        for row in take(self._contents.state, self, event):
             if isinstance(row, ErasureRow):
                 self._contents.texts.pop(row.commitment, None)
         _hold(self)

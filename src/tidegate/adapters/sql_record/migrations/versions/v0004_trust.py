@@ -52,6 +52,7 @@ _FLAGS = {"ended"}
 def upgrade() -> None:
     """Add what trusted promotion needs."""
     gain(GAINED)
+    op.create_index("events_by_time", "events", ["occurred_at", "sequence"])
     scorings = sa.table("scorings", sa.column("rows"), sa.column("of"))
     op.execute(sa.update(scorings).values(of=scorings.c.rows))  # until now each decided all rows
     for table, (keys, others) in MADE.items():
