@@ -15,6 +15,7 @@ from tidegate.adapters.sql_record import tables
 from tidegate.adapters.sql_record.cipher import opened
 from tidegate.adapters.sql_record.engine import connect
 from tidegate.adapters.sql_record.ledger import PAGE, SqlState, copies, put
+from tidegate.adapters.sql_record.structure import structure_faults
 from tidegate.domain.canonical import NO_DIGEST, canonical, parse
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.events import Event, commitment, open_body
@@ -24,18 +25,6 @@ from tidegate.domain.state import ErasureRow, Row, TextRow
 #: What a body that no writer of ours wrote may raise while it is read or folded.
 _UNFIT = (TidegateError, sa.exc.SQLAlchemyError, LookupError, ValueError, TypeError, AttributeError)
 
-#: How each database names the triggers that refuse to change or remove events.
-_GUARDS = {
-    "sqlite": (
-        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'events'",
-        {"events_refuse_update", "events_refuse_delete", "events_refuse_replace"},
-    ),
-    "postgresql": (
-        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'events'::regclass AND tgenabled <> 'D'",
-        {"events_refuse_change", "events_refuse_truncate"},
-    ),
-}
-
 
 def faults(engine: sa.Engine) -> Iterator[str]:
     """Yield one sentence per fault."""
@@ -43,7 +32,7 @@ def faults(engine: sa.Engine) -> Iterator[str]:
     try:
         tables.metadata.create_all(fresh)
         with _snapshot(engine) as stored, fresh.connect() as folded:
-            yield from _guard_faults(stored)
+            yield from structure_faults(stored)
             yield from _faults(stored, folded)
     finally:
         fresh.dispose()
@@ -103,12 +92,6 @@ def _event_faults(row: Mapping[str, Any], event: Event, last: Event | None) -> I
     for name, value in copies(event).items():
         if name != "hash" and row[name] != value:
             yield f"event {event.sequence}: column {name} says {row[name]!r}, the hashed body says {value!r}"
-
-
-def _guard_faults(stored: sa.Connection) -> Iterator[str]:
-    query, expected = _GUARDS[stored.dialect.name]
-    for missing in sorted(expected - set(stored.scalars(sa.text(query)))):
-        yield f"guard {missing}: the database no longer refuses to change events; the trigger is gone or off"
 
 
 def _head_faults(stored: sa.Connection, last: Event | None) -> Iterator[str]:
