@@ -51,6 +51,10 @@ def read(path):
             raise ValueError("its members are not stored as they are, or larger than a bundle's may be")
         if len(set(names)) != len(names) or not all(map(NAME.fullmatch, names)):
             raise ValueError("its members do not have plain names, each once")
+        # Headers of 30 bytes, entries of the directory of 46, its end of 22, and no byte that is nobody's.
+        lengths = [(30 + len(each.filename) + each.file_size, 46 + len(each.filename)) for each in entries]
+        if size != sum(map(sum, lengths)) + 22 or min((each.header_offset for each in entries), default=0):
+            raise ValueError("it holds bytes that belong to none of its members")
         return {each.filename: archive.read(each) for each in entries}
 
 
@@ -98,7 +102,8 @@ def chain_holds(lines):
         previous = sha256(line)
 
 
-def head_holds(name, head, lines, key, last=False):
+def head_holds(name, data, lines, key, last=False):
+    head = load(data)
     said = head["statement"]
     # RFC 8785, which for an object of texts and one integer is this.
     canonical = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -113,9 +118,10 @@ def head_holds(name, head, lines, key, last=False):
         yield f"{name}: {len(lines) - at} event(s) lie behind it: nobody signed for them"
 
 
-def packets_hold(members, events, key, about):
+def packets_hold(members, lines, key):
+    about = load(members["manifest.json"])["predicate"]
     artifacts, due, attested = {}, {}, 0
-    for event in events:
+    for event in map(load, lines):
         said = event["payload"]
         if event["type"] == "version.registered":
             artifacts[said["model"], said["number"]] = said["artifact"]
@@ -137,6 +143,15 @@ def packets_hold(members, events, key, about):
     found = {name: load(data) for name, data in members.items() if name.startswith("packets/")}
     wrong = sorted(name for name in {**due, **found} if due.get(name) != found.get(name))
     yield from (f"{name} is not what the chain sealed for this version" for name in wrong)
+    print(f"read: {len(lines)} events, {about['model']!a} version {about['version']}")
+
+
+def plainly(name, faults):
+    """Yield the faults of one member; what cannot be read as what it should be is one more."""
+    try:
+        yield from faults
+    except UNREADABLE:
+        yield f"{name} cannot be read further: it does not hold what a bundle holds there"
 
 
 def verify(members, key, anchors):
@@ -144,16 +159,14 @@ def verify(members, key, anchors):
     if missing := sorted(NEEDED - set(members)):
         yield f"{' and '.join(missing)} is missing"
         return
-    yield from members_hold(members, key)
+    yield from plainly("manifest.json", members_hold(members, key))
     lines = members["chain.jsonl"].split(b"\n")[:-1]
-    yield from chain_holds(lines)
-    yield from head_holds("head.json", load(members["head.json"]), lines, key, last=True)
+    yield from plainly("chain.jsonl", chain_holds(lines))
+    yield from plainly("head.json", head_holds("head.json", members["head.json"], lines, key, last=True))
     kept = {name: data for name, data in members.items() if name.startswith("anchors/")}
     for name, data in {**kept, **{path: Path(path).read_bytes() for path in anchors}}.items():
-        yield from head_holds(name, load(data), lines, key)
-    about = load(members["manifest.json"])["predicate"]
-    yield from packets_hold(members, map(load, lines), key, about)
-    print(f"read: {len(lines)} events, {about['model']!a} version {about['version']}")
+        yield from plainly(name, head_holds(name, data, lines, key))
+    yield from plainly("chain.jsonl or a packet", packets_hold(members, lines, key))
 
 
 def main():
@@ -172,7 +185,8 @@ def main():
             print(f"FAILED  {ascii(fault)[1:-1]}")
             faults += 1
     except (*UNREADABLE, subprocess.CalledProcessError) as error:
-        print(f"cannot be read further: {type(error).__name__}: {str(error)!a}")
+        why = str(error) if isinstance(error, (OSError, ValueError)) else "it is not what it should be"
+        print(f"this is no bundle, no key or no anchor that can be read: {why!a}")
         return 1 if faults else 2
     print("unsound" if faults else "sound: members, chain, heads, packets and signatures hold")
     return 1 if faults else 0

@@ -90,7 +90,7 @@ def load(start: Path | None = None, environment: Mapping[str, str] | None = None
     """
     env = os.environ if environment is None else environment
     project = _project(Path(env.get("TIDEGATE_PROJECT") or start or Path.cwd()))
-    table = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["tidegate"]
+    table = _toml(project / "pyproject.toml")["tool"]["tidegate"]
     unknown = sorted(set(table) - {"folders", "profile"})
     unknown += [f"folders.{name}" for name in sorted(set(table.get("folders", {})) - set(FOLDERS))]
     if unknown:
@@ -110,7 +110,7 @@ def load(start: Path | None = None, environment: Mapping[str, str] | None = None
 def _project(start: Path) -> Path:
     for folder in (start.absolute(), *start.absolute().parents):
         file = folder / "pyproject.toml"
-        if file.is_file() and "tidegate" in tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}):
+        if file.is_file() and "tidegate" in _toml(file).get("tool", {}):
             return folder
     raise BadInput(
         "no-project",
@@ -126,7 +126,7 @@ def _profile(folder: Path, name: str, home: Path, env: Mapping[str, str]) -> Pro
         raise BadInput(
             "no-profile", f"got the profile `{name}`, expected one of: {known}", "set TIDEGATE_PROFILE"
         )
-    table = tomllib.loads(file.read_text(encoding="utf-8"))
+    table = _toml(file)
     expected = {field.name for field in fields(Profile)}
     if off := sorted(set(table) ^ expected - ({"sinks"} - set(table))):
         raise BadInput(
@@ -134,13 +134,43 @@ def _profile(folder: Path, name: str, home: Path, env: Mapping[str, str]) -> Pro
             f"got unknown or missing {', '.join(off)} in {file.name}, expected exactly {', '.join(sorted(expected))}",
             "mend the profile",
         )
-    accounts = tuple(
-        LocalAccount(row["name"], row["kind"], tuple(row["roles"])) for row in table.pop("accounts")
-    )
+    accounts = _accounts(table.pop("accounts"), file.name)
     sinks = _sinks(table.pop("sinks", []), file.name, home, env)
     return Profile(
         accounts=accounts, sinks=sinks, **{key: _expand(value, home, env) for key, value in table.items()}
     )
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # also what is no UTF-8
+        why = str(error).splitlines()[0]
+        raise BadInput(
+            "bad-toml", f"got {file.name}, which cannot be read ({why}), expected TOML in UTF-8", "mend it"
+        ) from error
+
+
+def _accounts(given: object, file: str) -> tuple[LocalAccount, ...]:
+    rows: list[Any] = given if isinstance(given, list) else [given]
+    faults = [
+        f"account {number} as {row!r}"
+        for number, row in enumerate(rows, 1)
+        if not isinstance(row, dict)
+        or row.keys() != {"name", "kind", "roles"}
+        or not isinstance(row["name"], str)
+        or not isinstance(row["kind"], str)
+        or not isinstance(row["roles"], list)
+        or not all(isinstance(role, str) for role in row["roles"])
+    ]
+    if faults:
+        raise BadInput(
+            "bad-profile",
+            f"got {'; '.join(faults)} in {file}, "
+            'expected tables like { name = "ada", kind = "person", roles = ["auditor"] }',
+            "mend the profile",
+        )
+    return tuple(LocalAccount(row["name"], row["kind"], tuple(row["roles"])) for row in rows)
 
 
 def _sinks(given: object, file: str, home: Path, env: Mapping[str, str]) -> tuple[SinkSettings, ...]:

@@ -25,6 +25,8 @@ MAX_MEMBERS = 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}(/[a-z0-9][a-z0-9._-]{0,99})?")
 #: The first moment that the format can tell.
 _MOMENT = (1980, 1, 1, 0, 0, 0)
+#: How long a member's own header is, its entry in the directory, and the end of that (APPNOTE 4.3), without names.
+_HEADER, _LISTED, _END = 30, 46, 22
 _UNIX, _PLAIN_FILE, _ENCRYPTED = 3, stat.S_IFREG | 0o644, 0x1
 _BROKEN = (
     zipfile.BadZipFile,
@@ -67,8 +69,8 @@ def read(path: Path) -> dict[str, bytes]:
     """Return the members of an archive.
 
     Raises:
-        BadInput: it is no archive, or one whose members are not plain files, stored, named once and plainly, and
-            together no larger than the file they lie in.
+        BadInput: it is no archive, or one whose members are not plain files, stored, named once and plainly,
+            together no larger than the file they lie in, or in which anything else lies.
     """
     with _opened(path) as (archive, size):
         entries = archive.infolist()
@@ -82,6 +84,7 @@ def read(path: Path) -> dict[str, bytes]:
         total = sum(entry.file_size for entry in entries)
         if total > size:
             raise _hostile(f"members of {total:,} bytes in a file of {size:,}", "members that do not overlap")
+        _no_more(archive, entries, size)
         return {entry.filename: archive.read(entry) for entry in entries}
 
 
@@ -107,6 +110,22 @@ def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, int]]:
             f"got {path.name}, which is no whole ZIP archive ({error}), expected a bundle",
             "make one with `tidegate audit export`, or fetch it again",
         ) from error
+
+
+def _no_more(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], size: int) -> None:
+    """Refuse bytes that belong to no member: before the first, between two, in their headers, or behind the last."""
+    reached, file = 0, archive.fp
+    assert file is not None  # it is open
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        file.seek(entry.header_offset)
+        header = file.read(_HEADER)
+        name, more = struct.unpack("<HH", header[-4:])
+        if entry.header_offset != reached or more or entry.extra or entry.comment:
+            raise _hostile(f"bytes that are no member's before the end of {entry.filename}", "members alone")
+        reached += _HEADER + name + entry.compress_size
+    listed = sum(_LISTED + len(entry.orig_filename.encode()) for entry in entries)
+    if archive.start_dir != reached or archive.comment or size != reached + listed + _END:
+        raise _hostile("bytes that are no member's behind the last one", "members alone")
 
 
 def _plain(entry: zipfile.ZipInfo) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -102,7 +103,7 @@ def reason_text(text: str) -> str:
         BadInput: it is empty, longer than 2,000 characters, or holds control characters.
     """
     cleaned = text.strip()
-    if not cleaned:
+    if not any(_seen(char) for char in unicodedata.normalize("NFKC", cleaned)):
         raise BadInput("no-reason", "got no reason, expected one in a sentence", "add --reason '…'")
     if len(cleaned) > MAX_REASON or not all(char.isprintable() or char == "\n" for char in cleaned):
         raise BadInput(
@@ -112,6 +113,15 @@ def reason_text(text: str) -> str:
             "shorten it",
         )
     return cleaned
+
+
+#: Letters by their category that show as nothing (Unicode, Default_Ignorable_Code_Point).
+_UNSEEN = {"\u115f", "\u1160", "\u3164", "\uffa0"}
+
+
+def _seen(char: str) -> bool:
+    """Say whether a character is a letter or digit that a reader sees: dots alone are no reason."""
+    return char.isalnum() and char not in _UNSEEN
 
 
 MAX_REASON = 2000

@@ -95,4 +95,9 @@ def utc_time(text: str) -> datetime:
             f"got {text!r} without a zone, expected a time like 2013-02-01T06:00:00Z",
             "add the Z",
         )
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:  # at the edge of the calendar it has no time in UTC
+        raise BadInput(
+            "not-a-time", f"got {text!r}, expected a time of the years 1 to 9999 in UTC", "write it in UTC"
+        ) from error

@@ -14,7 +14,7 @@ from tidegate.adapters.policy_files.terms import (
     read_review,
     read_rollout,
 )
-from tidegate.adapters.shared.yaml_reader import Reader
+from tidegate.adapters.shared.yaml_reader import Node, Reader
 from tidegate.application.ports import Expressions
 from tidegate.domain.canonical import sha256
 from tidegate.domain.policy import Policy
@@ -32,8 +32,8 @@ def read_policy(reader: Reader, expressions: Expressions, body: str) -> Policy:
     glass = read_break_glass(top["break_glass"], demands) if "break_glass" in top else None
     gates = read_gates(top["gates"], demands) if "gates" in top else {}
     return Policy(
-        name=top["policy"].text("the policy's name", _NAME) if "policy" in top else "",
-        version=top["version"].word("the policy's version") if "version" in top else "",
+        name=top["policy"].one_line("the policy's name", _NAME) if "policy" in top else "",
+        version=_version(top["version"]) if "version" in top else "",
         digest=sha256(body.encode()),
         body=body,
         gates=gates,
@@ -46,3 +46,11 @@ def read_policy(reader: Reader, expressions: Expressions, body: str) -> Policy:
         changes=read_changes(top.get("changes")),
         deny=read_deny(top.get("deny"), expressions),
     )
+
+
+def _version(node: Node) -> str:
+    version = node.word("the policy's version")
+    if len(version) > _NAME or not version.isprintable():
+        node.fault("a version that is long or has control characters", f"at most {_NAME} plain characters")
+        return ""
+    return version

@@ -200,6 +200,14 @@ class Node:
             return ""
         return self.value.strip()
 
+    def one_line(self, what: str, most: int) -> str:
+        """Return a text that shows on one line as what it is: nothing in it that a terminal or reader obeys."""
+        text = self.text(what, most)
+        if not text.isprintable():
+            self.fault("characters that are not printed", f"{what} in plain ones")
+            return ""
+        return text
+
     def word(self, what: str) -> str:
         """Return a scalar as it is written, such as the version in ``version: 1``."""
         if isinstance(self.value, (list, dict)) or self.value is None or not self.raw.strip():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from enum import StrEnum
 from typing import Any, TypeVar, get_origin, get_type_hints
 
 import sqlalchemy as sa
 
 from tidegate.domain.canonical import canonical, parse
-from tidegate.domain.state import ROWS, Row
+from tidegate.domain.errors import DependencyFailed, TidegateError
+from tidegate.domain.policy import Stage, Tier
+from tidegate.domain.state import ROWS, ModelRow, PromotionRow, Row, VersionRow
 
 R = TypeVar("R", bound=Row)
 
@@ -123,6 +126,14 @@ def _shape(kind: type[Row]) -> Mapping[str, Any]:
 _SHAPES: Mapping[type[Row], Mapping[str, Any]] = {kind: _shape(kind) for kind in ROWS}
 
 
+#: Columns that name one of a few things.
+_NAMED: Mapping[tuple[type[Row], str], type[StrEnum]] = {
+    (VersionRow, "stage"): Stage,
+    (ModelRow, "tier"): Tier,
+    (PromotionRow, "target"): Stage,
+}
+
+
 def stored(kind: type[Row], name: str, value: object) -> Any:
     """Return how a field's value is kept: containers as canonical JSON text, an enumeration as plain text."""
     origin = _SHAPES[kind][name]
@@ -137,9 +148,25 @@ def encode(row: Row) -> dict[str, Any]:
 
 
 def decode(kind: type[R], stored: Mapping[str, Any]) -> R:
-    """Return the row that ``stored`` column values spell."""
+    """Return the row that ``stored`` column values spell.
+
+    Raises:
+        DependencyFailed: a column spells nothing that an event could have written.
+    """
     values = {}
     for name, origin in _SHAPES[kind].items():
-        value = parse(stored[name]) if origin else stored[name]
+        value = stored[name]
+        try:
+            value = parse(value) if origin else value
+            if origin and not isinstance(value, list if origin is tuple else dict):
+                raise TypeError(name)
+            if (kind, name) in _NAMED:
+                value = str(_NAMED[kind, name](value))
+        except (ValueError, TypeError, TidegateError) as error:
+            raise DependencyFailed(
+                "state-unreadable",
+                f"got {str(stored[name])[:40]!r} in the column {name} of {kind.TABLE}, expected what an event wrote",
+                "somebody altered the database: `tidegate audit verify` names what differs",
+            ) from error
         values[name] = tuple(value) if origin is tuple else value
     return kind(**values)

@@ -30,7 +30,7 @@ from tidegate.entrypoints.cli import (
     texts,
     work,
 )
-from tidegate.entrypoints.cli.common import err, out, tell_sinks
+from tidegate.entrypoints.cli.common import err, out, printable, tell_sinks
 
 app = typer.Typer(
     name="tidegate",
@@ -166,9 +166,9 @@ def _explain(error: TidegateError) -> None:
     if isinstance(reasons, list) and reasons:
         err.print(f"{word}:")
         for reason in reasons:
-            err.print(f"  {reason['rule']}  {reason['sentence']}", markup=False)
-            err.print(f"      next: {reason['next_step']}", markup=False)
+            err.print(printable(f"  {reason['rule']}  {reason['sentence']}"), markup=False)
+            err.print(printable(f"      next: {reason['next_step']}"), markup=False)
         return
-    err.print(f"{word}: {error.sentence}", markup=False)
+    err.print(printable(f"{word}: {error.sentence}"), markup=False)
     if error.hint:
-        err.print(f"  next: {error.hint}", markup=False)
+        err.print(printable(f"  next: {error.hint}"), markup=False)
