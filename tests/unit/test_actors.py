@@ -106,3 +106,7 @@ def test_of_a_token_only_its_digest_is_kept():
     assert not token_matches("tg_Secret", kept)
     assert not token_matches(kept, kept), "who reads the digest holds no token"
     assert not token_matches("", kept)
+
+
+def test_a_token_of_bytes_that_are_no_text_is_nobodys() -> None:
+    assert not token_matches("tg_\udcff", token_digest("tg_"))

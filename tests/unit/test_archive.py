@@ -226,3 +226,30 @@ def by_script(file):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
     return done.returncode
+
+
+# ── bytes that are nobody's ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("where", ["before", "between", "behind", "in a comment", "in a header"])
+def test_bytes_that_belong_to_no_member_are_refused(file, where):
+    """Two readers of such a file may read two things."""
+    archive.write(file, MEMBERS)
+    whole = file.read_bytes()
+    if where == "before":
+        file.write_bytes(b"#!/bin/sh\n" + whole)
+    elif where == "behind":
+        file.write_bytes(whole + b"more")
+    elif where == "in a comment":
+        with zipfile.ZipFile(file, "a") as opened:
+            opened.comment = b"more"
+    elif where == "in a header":
+        with_entry(file, "zz.json", extra=b"\x99\x99\x04\x00more")
+    else:
+        with zipfile.ZipFile(file, "a") as opened:
+            opened.fp.seek(opened.start_dir)
+            opened.fp.write(b"more")
+            opened.start_dir += 4
+            opened.writestr(zipfile.ZipInfo("zz.json", (1980, 1, 1, 0, 0, 0)), b"{}")
+    assert "bytes that are no member's" in refusal(file).sentence
+    assert by_script(file) == 2

@@ -127,3 +127,9 @@ def test_what_is_no_time_is_refused(text):
     with pytest.raises(BadInput) as caught:
         utc_time(text)
     assert caught.value.code == "not-a-time"
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_that_has_no_time_in_utc_is_no_time(text: str) -> None:
+    with pytest.raises(BadInput, match="expected a time of the years 1 to 9999 in UTC"):
+        utc_time(text)

@@ -142,3 +142,28 @@ def test_the_root_makes_the_sinks_that_the_profile_names(project, monkeypatch):
         (WebhookSink, "pager"),
         (PrefectSink, "flows"),
     ]
+
+
+@pytest.mark.parametrize("text", [b"ledger = \n", b"ledger = '\xff'\n", b"[[["])
+def test_a_profile_that_is_no_toml_is_told_in_a_sentence(project, text):
+    folder = project("")
+    (folder / "profiles" / "embedded.toml").write_bytes(text)
+    with pytest.raises(BadInput, match=r"got embedded\.toml, which cannot be read .* expected TOML in UTF-8"):
+        load(folder, {})
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        '{ kind = "person", roles = ["auditor"] }',
+        '{ name = "x", kind = "person", roles = 5 }',
+        '{ name = "x", kind = "person", roles = [5] }',
+        '{ name = "x", kind = "person", roles = ["auditor"], more = 1 }',
+        '"x"',
+    ],
+)
+def test_an_account_that_is_none_is_told_with_its_place(project, account):
+    folder = project("")
+    first = '{ name = "ada", kind = "person", roles = ["administrator"] }'
+    (folder / "profiles" / "embedded.toml").write_text(PROFILE.replace(first, f"{first}, {account}"))
+    assert "got account 2 as " in fault(folder)

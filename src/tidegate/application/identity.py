@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tidegate.application.people import names
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader, Transaction
 from tidegate.application.recording import again, draft, permit, record_refusal, refused
@@ -93,10 +92,8 @@ def open_ledger(
         first = "p-1"
         opening = {"clock": platform.clock.kind, "assurance": platform.assurance, "administrator": first}
         tx.append(Draft(EventType.LEDGER_OPENED, "ledger", first, opening))
-        called: dict[str, str] = {}
         for account in accounts:
-            by = Acting(tx.get(ActorRow, first) or _first(first))
-            called[_add(tx, by, account, platform, keep_token, called).id] = account.name
+            _add(tx, Acting(tx.get(ActorRow, first) or _first(first)), account, platform, keep_token)
         adopted = {
             "digest": policy.digest,
             "name": policy.name,
@@ -117,7 +114,6 @@ def add_account(platform: Platform, acting: Acting, account: Account) -> tuple[A
     permit(platform, acting, Permission.MANAGE_ACTORS, "actors")
     tokens: list[str] = []
     denied: list[Reason] = []
-    called = names(platform.ledger)
     with platform.ledger.transaction() as tx:
         actor, denied = _manages(tx, acting)
         if account.same_as:
@@ -126,7 +122,7 @@ def add_account(platform: Platform, acting: Acting, account: Account) -> tuple[A
             subject = {"same_person_as": account.same_as}
             record_refusal(tx, acting, "actors", "add_account", subject, denied)
         else:
-            actor = _add(tx, acting, account, platform, lambda _, token: tokens.append(token), called)
+            actor = _add(tx, acting, account, platform, lambda _, token: tokens.append(token))
     if denied:
         raise refused("add_account", denied)
     return actor, tokens[0]
@@ -221,24 +217,13 @@ def _first(actor: str) -> ActorRow:
     return ActorRow(actor, "person", actor, ("administrator",), 0)
 
 
-def _folded(name: str) -> str:
-    """Return a name as a hasty reader takes it: without case, width or repeated spaces."""
-    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())
-
-
 def _add(
     tx: Transaction,
     acting: Acting,
     account: Account,
     platform: Platform,
     keep_token: Callable[[str, str], None],
-    called: Mapping[str, str],
 ) -> ActorRow:
-    """Make an account; ``called`` are the names of those there are, by id.
-
-    Raises:
-        BadInput: a malformed name, or one that a reader could take for another's; a kind or roles nobody may hold.
-    """
     check_roles(account.kind, account.roles)
     if not _NAME.fullmatch(account.name):
         raise BadInput(
@@ -253,13 +238,6 @@ def _add(
             "mixed-name",
             f"got a name that mixes letters of {' and '.join(sorted(scripts)).lower()}, expected letters of one script",
             "write it in one script: letters that look alike are not the same",
-        )
-    alike = [each for each, name in called.items() if _folded(name) == _folded(account.name)]
-    if alike and not account.same_as:
-        raise BadInput(
-            "name-taken",
-            f"got a name that reads like that of {alike[0]}, expected one that tells two people apart",
-            "name it otherwise, or `--same-person-as` makes another account of one person",
         )
     number = len(tx.select(ActorRow, kind=account.kind)) + 1
     actor = f"{account.kind[0]}-{number}"
