@@ -476,8 +476,12 @@ def test_a_name_that_could_be_a_path_or_an_option_is_refused(platform, tokens, n
 
 def test_a_name_of_letters_that_only_look_alike_is_refused(platform, tokens):
     with pytest.raises(BadInput, match="mixes letters of cyrillic and latin"):
-        add_account(platform, acting(platform, tokens["p-1"]), Account("\u0430mir", "person", ("auditor",)))
+        add_account(
+            platform, acting(platform, tokens["Ada Winter"]), Account("\u0430mir", "person", ("auditor",))
+        )
     made, _ = add_account(
-        platform, acting(platform, tokens["p-1"]), Account("\u0430\u043c\u0438\u0440", "person", ("auditor",))
+        platform,
+        acting(platform, tokens["Ada Winter"]),
+        Account("\u0430\u043c\u0438\u0440", "person", ("auditor",)),
     )
     assert made.kind == "person"

@@ -918,7 +918,9 @@ def test_changing_a_threshold_changes_the_outcome(world: FakePlatform) -> None:
 # ── reasons ───────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("text", ["", "   ", "\n\t ", "\u00a0", "\u2003", "\u3164", "\u115f\u1160", "...", "-"])
+@pytest.mark.parametrize(
+    "text", ["", "   ", "\n\t ", "\u00a0", "\u2003", "\u3164", "\u115f\u1160", "...", "-"]
+)
 def test_an_empty_reason_is_none(world: FakePlatform, text: str) -> None:
     with pytest.raises(BadInput) as error:
         lower(world, world.acting("p-5"), MODEL, Action.RETIRE, text, 1)
