@@ -65,8 +65,8 @@ def answers(history: History, span: tuple[datetime, datetime]) -> str:
     """Return the query for those of a history's rows that are the answer at some moment within ``span``."""
     event, since, until = quoted(history.event), span[0], span[1]
     created = quoted(history.created) if history.created else event
-    within = [f"greatest({event}, {created}) <= {moment(until)}"]
-    within += [f"{quoted(name)} IS NOT NULL" for name in (*history.keys, *_times(history))]
+    within = [known_by(history.event, history.created, until)]
+    within += [f"{quoted(key)} IS NOT NULL" for key in history.keys]
     if history.ttl:
         within.append(f"{event} >= {moment(since)} - {_interval(history.ttl)}")
     keys = ", ".join(quoted(key) for key in history.keys)
@@ -87,9 +87,15 @@ def latest(history: History, since: datetime, until: datetime) -> str:
     keys = ", ".join(quoted(key) for key in history.keys)
     return f"""
         SELECT * FROM {history.relation}
-        WHERE {event} >= {moment(since)} AND greatest({event}, {created}) <= {moment(until)}
+        WHERE {event} >= {moment(since)} AND {known_by(history.event, history.created, until)}
         QUALIFY row_number() OVER ({_partition(keys)} ORDER BY {event} DESC, {created} DESC) = 1
     """
+
+
+def known_by(event: str, created: str | None, until: datetime) -> str:
+    """Return the condition that a row was known at ``until``; one of which nobody knows when never was."""
+    times = [event, *([created] if created else [])]
+    return " AND ".join(f"{quoted(time)} <= {moment(until)}" for time in times)
 
 
 def read(path: str, columns: Mapping[str, str], times: Sequence[str]) -> str:
@@ -118,10 +124,6 @@ def quoted(name: str) -> str:
 def text(value: str) -> str:
     """Return a text as a literal."""
     return "'" + value.replace("'", "''") + "'"
-
-
-def _times(history: History) -> list[str]:
-    return [history.event, *([history.created] if history.created else [])]
 
 
 def _partition(keys: str) -> str:

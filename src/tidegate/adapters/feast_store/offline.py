@@ -37,6 +37,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from tidegate.adapters.feast_store.as_of import (
     PLACE,
     History,
+    known_by,
     latest,
     moment,
     point_in_time,
@@ -138,7 +139,7 @@ class PointInTimeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> RetrievalJob:
-        """Return all rows that happened from ``start_date`` to ``end_date``, both included.
+        """Return all rows that happened from ``start_date`` on, of those known at ``end_date``.
 
         Raises:
             BadInput: the source is no Parquet file.
@@ -146,7 +147,7 @@ class PointInTimeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast
         times = (timestamp_field, created_timestamp_column)
         rows = _source(config, data_source, (*join_key_columns, *feature_name_columns), times)
         within = [f"{quoted(timestamp_field)} >= {moment(start_date)}"] if start_date else []
-        within += [f"{quoted(timestamp_field)} <= {moment(end_date)}"] if end_date else []
+        within += [known_by(timestamp_field, created_timestamp_column, end_date)] if end_date else []
         return PointInTimeJob(
             config, lambda _: f"SELECT * FROM {rows} WHERE {' AND '.join(within) or 'TRUE'}"
         )
@@ -163,7 +164,7 @@ class PointInTimeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast
         path = _path(config, feature_view.batch_source)
         with _database(config) as database:
             there = f"read_parquet({text(str(path))})"
-            expected = database.sql(f"SELECT * FROM {there} LIMIT 0").columns
+            expected = _types(database, there)
             if sorted(table.column_names) != sorted(expected):
                 raise BadInput(
                     "batch-columns",
@@ -260,6 +261,7 @@ def _database(config: Any) -> Iterator[duckdb.DuckDBPyConnection]:
         }
         with duckdb.connect(":memory:", config=options) as database:
             database.execute("SET TimeZone = 'UTC'")  # known to DuckDB only once connected
+            database.execute("SET enable_progress_bar = false")
             yield database
 
 
@@ -285,8 +287,7 @@ def _joined(database: duckdb.DuckDBPyConnection, entity_df: Any, views: Sequence
             "column-twice", f"got {', '.join(twice)} both as a column and as a feature, expected one", ""
         )
     for view in views:
-        there = database.sql(f"SELECT * FROM {view.relation} LIMIT 0")
-        types = dict(zip(there.columns, map(str, there.types), strict=True))
+        types = _types(database, view.relation)
         for key, name in view.keys.items():
             if _UNKNOWN not in (kinds := (_kind(asked[name]), _kind(types[key]))) and kinds[0] != kinds[1]:
                 raise BadInput(
@@ -299,20 +300,23 @@ def _joined(database: duckdb.DuckDBPyConnection, entity_df: Any, views: Sequence
 
 
 def _asked(database: duckdb.DuckDBPyConnection, entity_df: Any) -> tuple[Mapping[str, str], str]:
-    """Make the entity rows ``asked``, numbered, their times in UTC; return types by column, and the time's column."""
+    """Make the entity rows ``asked``, numbered, their times in UTC; return types by column, and the time's column.
+
+    Raises:
+        BadInput: a column has the name of the number.
+    """
     if isinstance(entity_df, str):
-        database.execute(
-            f"CREATE TEMP TABLE given AS SELECT *, row_number() OVER () AS {PLACE} FROM ({entity_df})"
-        )
+        columns = database.sql(f"SELECT * FROM ({entity_df}) LIMIT 0").columns
+        given = f"SELECT *, row_number() OVER () AS {PLACE} FROM ({entity_df})"
+        database.execute(f"CREATE TEMP TABLE given AS {given}")
     else:
-        rows = (
-            entity_df
-            if isinstance(entity_df, pa.Table)
-            else pa.Table.from_pandas(entity_df, preserve_index=False)
-        )
+        of_frame = not isinstance(entity_df, pa.Table)
+        rows = pa.Table.from_pandas(entity_df, preserve_index=False) if of_frame else entity_df
+        columns = rows.column_names
         database.register("given", rows.append_column(PLACE, pa.array(range(rows.num_rows), pa.int64())))
-    given = database.sql("SELECT * FROM given LIMIT 0")
-    types = dict(zip(given.columns, map(str, given.types), strict=True))
+    if PLACE in columns:
+        raise BadInput("column-twice", f"got entity rows with a column {PLACE}, expected none", "rename it")
+    types = _types(database, "given")
     times = [name for name, kind in types.items() if kind.startswith("TIMESTAMP")]
     if _AT not in types and len(times) != 1:
         raise EntityTimestampInferenceException(_AT)
@@ -381,6 +385,12 @@ def _write(database: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
         database.execute(f"COPY ({query}) TO {text(str(part))} (FORMAT parquet, COMPRESSION zstd)")
         part.chmod(0o644)
         part.replace(path)
+
+
+def _types(database: duckdb.DuckDBPyConnection, relation: str) -> Mapping[str, str]:
+    """Return a relation's types by column."""
+    asked = database.sql(f"SELECT * FROM {relation} LIMIT 0")
+    return dict(zip(asked.columns, map(str, asked.types), strict=True))
 
 
 def _kind(name: str) -> str:
