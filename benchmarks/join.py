@@ -150,11 +150,11 @@ def resident(pid: int) -> float:
 
 
 def generate(folder: Path, count: int) -> None:
-    """Write a year of entity rows and of three histories: 30 rows a customer, 60 a merchant, about 8 a pair."""
+    """Write a year of entity rows and of three histories: 75 rows a customer, 150 a merchant, 15 a pair."""
     import duckdb
 
     folder.mkdir(parents=True)
-    customers, merchants = max(count // 30, 1), max(count // 60, 1)
+    customers, merchants = max(count // 75, 1), max(count // 150, 1)
     year = 365 * 86_400_000_000
     who = f"(random() * {customers})::BIGINT AS customer, (random() * 4)::BIGINT AS favourite, i"
     keys = f"customer, 'm' || (customer * 7 + favourite) % {merchants} AS merchant"

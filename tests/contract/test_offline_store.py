@@ -194,10 +194,16 @@ def histories(draw):
     return made
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
+@pytest.fixture(scope="module", params=["swept in memory", "joined by DuckDB"])
+def place(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
-    return folder, opened(folder)
+    store = opened(folder)
+    from tidegate.adapters.feast_store import joining
+
+    with pytest.MonkeyPatch.context() as patch:
+        swept = request.param == "swept in memory"
+        patch.setattr(joining, "_fits", lambda *_: swept)
+        yield folder, store
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -273,6 +279,10 @@ def test_what_was_not_known_is_not_joined_whether_feast_is_asked_for_that_or_not
     hours = [-1, 0, 3, 3.5, 4, 5, 6, 7, 7.001]
     wanted = [None, 1, 1, None, 2, 2, 4, 4, None]
     assert numbers(store, hours) == numbers(store, hours, filter_by_created_timestamp=True) == wanted
+    assert [numbers(store, [hour]) for hour in (3, 7)] == [
+        [1],
+        [4],
+    ]  # nothing older is read, and nothing younger left
 
 
 @pytest.mark.filterwarnings("ignore:.* is an experimental feature:RuntimeWarning")

@@ -61,18 +61,23 @@ def point_in_time(
     return f"SELECT {selected} FROM {asked} AS asked {' '.join(joins)} ORDER BY asked.{PLACE}"
 
 
-def answers(history: History, span: tuple[datetime, datetime]) -> str:
-    """Return the query for those of a history's rows that are the answer at some moment within ``span``."""
-    event, since, until = quoted(history.event), span[0], span[1]
-    created = quoted(history.created) if history.created else event
-    within = [known_by(history.event, history.created, until)]
+def candidates(history: History, span: tuple[datetime, datetime]) -> str:
+    """Return the query for those of a history's rows that were known, and had not expired, within ``span``."""
+    within = [known_by(history.event, history.created, span[1])]
     within += [f"{quoted(key)} IS NOT NULL" for key in history.keys]
     if history.ttl:
-        within.append(f"{event} >= {moment(since)} - {_interval(history.ttl)}")
+        within.append(f"{quoted(history.event)} >= {moment(span[0])} - {_interval(history.ttl)}")
+    return f"SELECT * FROM {history.relation} WHERE {' AND '.join(within)}"
+
+
+def answers(history: History, span: tuple[datetime, datetime]) -> str:
+    """Return the query for those of a history's rows that are the answer at some moment within ``span``."""
+    event = quoted(history.event)
+    created = quoted(history.created) if history.created else event
     keys = ", ".join(quoted(key) for key in history.keys)
     return f"""
         SELECT * FROM (
-            SELECT *, greatest({event}, {created}) AS {KNOWN} FROM {history.relation} WHERE {" AND ".join(within)}
+            SELECT *, greatest({event}, {created}) AS {KNOWN} FROM ({candidates(history, span)})
         )
         WINDOW known AS ({_partition(keys)} ORDER BY {KNOWN}, {event} DESC, {created} DESC)
         QUALIFY {event} = max({event}) OVER (known ROWS UNBOUNDED PRECEDING)

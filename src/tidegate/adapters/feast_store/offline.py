@@ -16,42 +16,25 @@ Materialization, saved datasets and writing batches follow; feature logs and sta
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 from feast.data_format import ParquetFormat
-from feast.errors import EntityTimestampInferenceException, SavedDatasetLocationAlreadyExists
+from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.feature_view import DUMMY_ENTITY_ID
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
 from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.on_demand_feature_view import OnDemandFeatureView
 
-from tidegate.adapters.feast_store.as_of import (
-    PLACE,
-    History,
-    known_by,
-    latest,
-    moment,
-    point_in_time,
-    quoted,
-    read,
-    text,
-)
+from tidegate.adapters.feast_store.as_of import History, known_by, latest, moment, quoted, read, text
+from tidegate.adapters.feast_store.joining import Described, database_for, described, joined
 from tidegate.adapters.shared.files import partial
 from tidegate.domain.errors import BadInput
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_AT = "event_timestamp"
-_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
-_UNKNOWN = "unknown"
 
 
 class PointInTimeOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc] # Feast has no types
@@ -93,10 +76,10 @@ class PointInTimeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast
         views = [_history(config, view, feature_refs, full_feature_names) for view in feature_views]
         return PointInTimeJob(
             config,
-            lambda database: _joined(database, entity_df, views),
+            lambda database: joined(database, entity_df, views),
             on_demand=OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
             full_feature_names=full_feature_names,
-            described=lambda database: _described(database, entity_df, feature_refs),
+            described=lambda database: described(database, entity_df, feature_refs),
         )
 
     @staticmethod
@@ -162,9 +145,9 @@ class PointInTimeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast
             BadInput: the source is no Parquet file, or ``table`` has other columns than it.
         """
         path = _path(config, feature_view.batch_source)
-        with _database(config) as database:
+        with database_for(config) as database:
             there = f"read_parquet({text(str(path))})"
-            expected = _types(database, there)
+            expected = database.sql(f"SELECT * FROM {there} LIMIT 0").columns
             if sorted(table.column_names) != sorted(expected):
                 raise BadInput(
                     "batch-columns",
@@ -176,15 +159,6 @@ class PointInTimeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast
             _write(database, f"SELECT * FROM {there} UNION ALL BY NAME SELECT * FROM added", path)
         if progress:
             progress(table.num_rows)
-
-
-@dataclass(frozen=True)
-class Described:
-    """What Feast keeps of a job beside a saved dataset."""
-
-    features: Sequence[str]
-    keys: Sequence[str]
-    span: tuple[datetime, datetime]
 
 
 class PointInTimeJob(RetrievalJob):  # type: ignore[misc] # Feast has no types
@@ -217,7 +191,7 @@ class PointInTimeJob(RetrievalJob):  # type: ignore[misc] # Feast has no types
         """Return the features and keys asked for, and the first and the last moment."""
         if self._described is None:
             return None
-        with _database(self._config) as database:
+        with database_for(self._config) as database:
             told = self._described(database)
         return RetrievalMetadata(list(told.features), list(told.keys), *told.span)
 
@@ -231,7 +205,7 @@ class PointInTimeJob(RetrievalJob):  # type: ignore[misc] # Feast has no types
         path = _path(self._config, storage.to_data_source())
         if path.exists() and not allow_overwrite:
             raise SavedDatasetLocationAlreadyExists(location=str(path))
-        with _database(self._config) as database:
+        with database_for(self._config) as database:
             if self._on_demand:
                 database.register("computed", self.to_arrow())
                 _write(database, "SELECT * FROM computed", path)
@@ -239,103 +213,11 @@ class PointInTimeJob(RetrievalJob):  # type: ignore[misc] # Feast has no types
                 _write(database, self._query(database), path)
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002 - Feast's
-        with _database(self._config) as database:
+        with database_for(self._config) as database:
             return database.sql(self._query(database)).to_arrow_table()
 
     def _to_df_internal(self, timeout: int | None = None) -> Any:
         return self._to_arrow_internal(timeout).to_pandas()
-
-
-@contextmanager
-def _database(config: Any) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB of its own, whose overflow lies in a folder that goes with it."""
-    settings = config.offline_store
-    with tempfile.TemporaryDirectory(prefix="tidegate-join-", dir=settings.temp_directory) as overflow:
-        options = {
-            "memory_limit": settings.memory_limit,
-            "temp_directory": overflow,
-            "python_enable_replacements": "false",  # a name in a query never reaches a Python variable
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            **({"threads": str(settings.threads)} if settings.threads else {}),
-        }
-        with duckdb.connect(":memory:", config=options) as database:
-            database.execute("SET TimeZone = 'UTC'")  # known to DuckDB only once connected
-            database.execute("SET enable_progress_bar = false")
-            yield database
-
-
-def _joined(database: duckdb.DuckDBPyConnection, entity_df: Any, views: Sequence[History]) -> str:
-    """Put the entity rows into the database; return the query that joins the views onto them.
-
-    Raises:
-        BadInput: a key is missing or of another type than the view's, or a name would be there twice.
-    """
-    asked, at = _asked(database, entity_df)
-    columns = [name for name in asked if name != PLACE]
-    wanted = dict.fromkeys(name for view in views for name in view.keys.values())
-    missing = [name for name in wanted if name not in columns]
-    if missing:
-        raise BadInput(
-            "missing-column",
-            f"got entity rows with {', '.join(columns)}, expected also {', '.join(missing)}",
-            "",
-        )
-    twice = [name for view in views for name in view.features.values() if name in columns]
-    if twice:
-        raise BadInput(
-            "column-twice", f"got {', '.join(twice)} both as a column and as a feature, expected one", ""
-        )
-    for view in views:
-        types = _types(database, view.relation)
-        for key, name in view.keys.items():
-            if _UNKNOWN not in (kinds := (_kind(asked[name]), _kind(types[key]))) and kinds[0] != kinds[1]:
-                raise BadInput(
-                    "key-type",
-                    f"got {name} as {asked[name]} in the entity rows, expected {types[key]}",
-                    "cast it: keys of different types are never equal",
-                )
-    database.execute("SET preserve_insertion_order = false")  # the query states its order
-    return point_in_time("asked", at, columns, views, _span(database, at))
-
-
-def _asked(database: duckdb.DuckDBPyConnection, entity_df: Any) -> tuple[Mapping[str, str], str]:
-    """Make the entity rows ``asked``, numbered, their times in UTC; return types by column, and the time's column.
-
-    Raises:
-        BadInput: a column has the name of the number.
-    """
-    if isinstance(entity_df, str):
-        columns = database.sql(f"SELECT * FROM ({entity_df}) LIMIT 0").columns
-        given = f"SELECT *, row_number() OVER () AS {PLACE} FROM ({entity_df})"
-        database.execute(f"CREATE TEMP TABLE given AS {given}")
-    else:
-        of_frame = not isinstance(entity_df, pa.Table)
-        rows = pa.Table.from_pandas(entity_df, preserve_index=False) if of_frame else entity_df
-        columns = rows.column_names
-        database.register("given", rows.append_column(PLACE, pa.array(range(rows.num_rows), pa.int64())))
-    if PLACE in columns:
-        raise BadInput("column-twice", f"got entity rows with a column {PLACE}, expected none", "rename it")
-    types = _types(database, "given")
-    times = [name for name, kind in types.items() if kind.startswith("TIMESTAMP")]
-    if _AT not in types and len(times) != 1:
-        raise EntityTimestampInferenceException(_AT)
-    at = _AT if _AT in types else times[0]
-    in_utc = f"{quoted(at)}::TIMESTAMPTZ AS {quoted(at)}"
-    database.execute(f"CREATE TEMP VIEW asked AS SELECT * REPLACE ({in_utc}) FROM given")
-    return types, at
-
-
-def _described(database: duckdb.DuckDBPyConnection, entity_df: Any, features: Sequence[str]) -> Described:
-    asked, at = _asked(database, entity_df)
-    return Described(features, [name for name in asked if name not in (at, PLACE)], _span(database, at))
-
-
-def _span(database: duckdb.DuckDBPyConnection, at: str) -> tuple[datetime, datetime]:
-    """Return the first and the last moment asked for; without any, no row is known."""
-    query = f"SELECT epoch_us(min({quoted(at)})), epoch_us(max({quoted(at)})) FROM asked"
-    ((first, last),) = database.execute(query).fetchall()
-    return _EPOCH + timedelta(microseconds=first or 0), _EPOCH + timedelta(microseconds=last or 0)
 
 
 def _history(config: Any, view: Any, feature_refs: Sequence[str], full_names: bool) -> History:
@@ -382,22 +264,6 @@ def _path(config: Any, source: Any) -> Path:
 
 def _write(database: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     with partial(path) as part:
-        database.execute(f"COPY ({query}) TO {text(str(part))} (FORMAT parquet, COMPRESSION zstd)")
+        database.execute(f"COPY ({query}) TO {text(str(part))} (FORMAT parquet)")
         part.chmod(0o644)
         part.replace(path)
-
-
-def _types(database: duckdb.DuckDBPyConnection, relation: str) -> Mapping[str, str]:
-    """Return a relation's types by column."""
-    asked = database.sql(f"SELECT * FROM {relation} LIMIT 0")
-    return dict(zip(asked.columns, map(str, asked.types), strict=True))
-
-
-def _kind(name: str) -> str:
-    """Return what a key's type is compared as."""
-    kind = name.removeprefix("U")
-    if kind.startswith(_NUMBERS):
-        return "number"
-    if kind.startswith(("VARCHAR", "ENUM")):
-        return "text"
-    return _UNKNOWN if kind.strip('"') == "NULL" else name
