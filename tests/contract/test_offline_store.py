@@ -455,15 +455,15 @@ def grown(folder, count, limit):
 
 @pytest.mark.slow
 def test_what_does_not_fit_the_memory_of_a_call_goes_to_disk_and_the_rows_are_the_same(tmp_path):
-    roomy = grown(tmp_path / "a", 300_000, "2GB")
-    tight = grown(tmp_path / "a", 300_000, "100MB")
+    roomy = grown(tmp_path / "a", 400_000, "2GB")
+    tight = grown(tmp_path / "a", 400_000, "100MB")
     assert roomy["spilled"] == 0
     assert tight["spilled"] > 0
     assert tight["grown"] < 0.6 * roomy["grown"]
     found = [pq.ParquetFile(tmp_path / "a" / f"out-{limit}.parquet").read() for limit in ("2GB", "100MB")]
     assert found[0].equals(found[1])
-    assert found[0].column("note").to_pylist() == list(range(300_000))
-    assert found[0].column("price_number").null_count < 150_000
-    larger = grown(tmp_path / "b", 900_000, "100MB")
+    assert found[0].column("note").to_pylist() == list(range(400_000))
+    assert found[0].column("price_number").null_count < 200_000
+    larger = grown(tmp_path / "b", 1_200_000, "100MB")
     assert larger["spilled"] > 0
     assert larger["grown"] < 1.5 * tight["grown"]

@@ -5,7 +5,6 @@ What fits the memory of a call is swept; the rest is joined by DuckDB, which put
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +29,7 @@ _KINDS |= dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"),
 _SWEPT = {"VARCHAR": "VARCHAR", **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT"), "BIGINT")}
 _UNKNOWN = "unknown"
 #: Bytes that a sweep holds for each row, beside those of its columns: numbers of keys, times and places.
-_BYTES_A_ROW, _BYTES_A_COLUMN = 64, 8
+_BYTES_A_ROW, _BYTES_A_COLUMN = 96, 8
 
 
 @dataclass(frozen=True)
@@ -133,15 +132,20 @@ def _swept(
     types: Sequence[Mapping[str, str]],
     span: tuple[datetime, datetime],
 ) -> pa.Table:
-    """Read what was known of each view, and sweep it."""
-    rows = []
-    for view, of in zip(views, types, strict=True):
+    """Read what was known of each view, and sweep it; all views at once, for a core has several turns."""
+
+    def known(view: History, of: Mapping[str, str]) -> pa.Table:
         cast = ", ".join(f"{quoted(key)}::{_SWEPT[of[key]]} AS {quoted(key)}" for key in view.keys)
         replaced = f" REPLACE ({cast})" if cast else ""
-        rows.append(database.sql(f"SELECT *{replaced} FROM ({candidates(view, span)})").to_arrow_table())
-    asked = database.sql(f"SELECT {', '.join(map(quoted, columns))} FROM asked").to_arrow_table()
-    with ThreadPoolExecutor(os.cpu_count()) as workers:
-        return swept(asked, at, views, rows, workers)
+        query = f"SELECT *{replaced} FROM ({candidates(view, span)})"
+        with database.cursor() as cursor:
+            cursor.execute("SET TimeZone = 'UTC'")
+            return cursor.sql(query).to_arrow_table()
+
+    with ThreadPoolExecutor(len(views) + 1) as workers:
+        rows = workers.map(known, views, types)
+        asked = database.sql(f"SELECT {', '.join(map(quoted, columns))} FROM asked").to_arrow_table()
+        return swept(asked, at, views, list(rows), workers)
 
 
 def _asked(database: duckdb.DuckDBPyConnection, entity_df: Any) -> tuple[Mapping[str, str], str]:
