@@ -461,7 +461,8 @@ def test_what_does_not_fit_the_memory_of_a_call_goes_to_disk_and_the_rows_are_th
     assert tight["spilled"] > 0
     assert tight["grown"] < 0.6 * roomy["grown"]
     found = [pq.ParquetFile(tmp_path / "a" / f"out-{limit}.parquet").read() for limit in ("2GB", "100MB")]
-    assert found[0].equals(found[1])
+    assert found[0].column_names == found[1].column_names
+    assert all(one.equals(other) for one, other in zip(*(each.columns for each in found), strict=True))
     assert found[0].column("note").to_pylist() == list(range(400_000))
     assert found[0].column("price_number").null_count < 200_000
     larger = grown(tmp_path / "b", 1_200_000, "100MB")
