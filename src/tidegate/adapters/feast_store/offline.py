@@ -264,6 +264,6 @@ def _path(config: Any, source: Any) -> Path:
 
 def _write(database: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     with partial(path) as part:
-        database.execute(f"COPY ({query}) TO {text(str(part))} (FORMAT parquet)")
+        database.execute(f"COPY ({query}) TO {text(str(part))} (FORMAT parquet, USE_TMP_FILE false)")
         part.chmod(0o644)
         part.replace(path)
