@@ -102,7 +102,10 @@ class Contract:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found. ``failing`` holds zero-based positions of rows in the drop's own order."""
+    """What one check found. ``failing`` holds zero-based positions of rows in the drop's own order.
+
+    ``executor`` names who evaluated it, where there is a choice; it is empty where nobody could.
+    """
 
     check: Check
     verdict: Verdict
@@ -110,6 +113,7 @@ class CheckResult:
     failing: tuple[int, ...] = ()
     observed: str = ""
     sentence: str = ""
+    executor: str = ""
 
 
 @dataclass(frozen=True)
