@@ -37,11 +37,16 @@ class Arguments:
             column_of(table, name)
         return names
 
-    def bounds(self) -> Bounds:
-        """Take ``min_value``, ``max_value``, ``strict_min`` and ``strict_max``: numbers, at least one of them."""
+    def bounds(self, *, whole: bool = False) -> Bounds:
+        """Take ``min_value``, ``max_value``, ``strict_min`` and ``strict_max``: numbers, at least one of them.
+
+        ``whole`` is for what is counted: GX cuts the fraction off such a bound.
+        """
         least, most = (self._number(name) for name in ("min_value", "max_value"))
         strict = (self.flag("strict_min"), self.flag("strict_max"))
         if (least is None and most is None) or (least is not None and most is not None and least > most):
+            raise NotOurs
+        if whole and (isinstance(least, float) or isinstance(most, float)):
             raise NotOurs
         return Bounds(least, most, *strict)
 

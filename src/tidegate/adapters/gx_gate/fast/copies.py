@@ -40,7 +40,7 @@ def copies(columns: list[pa.ChunkedArray], nulls: str) -> list[int]:
         session.register("rows", drop)
         repeated = f"select {keys} from rows {where} group by {keys} having count(*) > 1"  # noqa: S608  # our names
         session.execute(f"create temp table repeated as {repeated}")
-        if session.execute("select count(*) from repeated").fetchone() == (0,):
+        if session.execute("select count(*) from repeated").fetchall() == [(0,)]:
             return []
         session.register("placed", drop.append_column("place", pa.array(np.arange(len(drop)))))
         same = " and ".join(f"p.{name} is not distinct from r.{name}" for name in names)

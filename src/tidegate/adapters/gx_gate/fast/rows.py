@@ -109,8 +109,8 @@ def _lengths(table: pa.Table, arguments: Arguments) -> dict[str, Any]:
     import pyarrow.compute as pc
 
     column = arguments.column(table)
-    bounds = arguments.bounds()
-    if column.type != pa.string() or any(isinstance(one, float) for one in (bounds.least, bounds.most)):
+    bounds = arguments.bounds(whole=True)
+    if column.type != pa.string():
         raise NotOurs
     return _values(table, arguments, column, lambda: _inverse(bounds.holds(pc.utf8_length(column))))
 
