@@ -166,7 +166,7 @@ def query(home: Path, file: str) -> Callable[[], Mapping[int, Any]]:
             for name, values in references.items():
                 session.execute(f"create temp table {_named(name)} as select unnest($1) as value", [values])
             for part in kept:
-                session.execute(f"select file_row_number from {flights} where {_sql(part)}").fetch_arrow_table()
+                session.execute(f"select file_row_number from {flights} where {_sql(part)}").to_arrow_table()
             return {place: tuple(found) for place, found in session.execute(text).fetchall()}
 
     return run
