@@ -134,7 +134,9 @@ def _by_gate(home: Path, file: str, *, quick: bool) -> Callable[[], Mapping[int,
 
     contract = ContractFiles(ROOT / "expectations").load("flights")
     checks = tuple(check for check in contract.checks if check.id != VOLUME)
-    contract = replace(contract, checks=checks, max_rows=2**40, min_rows=0, quarantine_limit=1.0, max_age=None)
+    contract = replace(
+        contract, checks=checks, max_rows=2**40, min_rows=0, quarantine_limit=1.0, max_age=None
+    )
     references = json.loads((home / "references.json").read_text())
 
     def run() -> Mapping[int, Any]:
@@ -185,13 +187,19 @@ def _sql(part: dict[str, Any]) -> str:
         when = f"{condition['column']['name']} is {'' if condition['is_null'] else 'not '}null and "
     if "between" in kind:
         bounds = (("<", given.get("min_value")), (">", given.get("max_value")))
-        return f"{when}({' or '.join(f'{name} {sign} {bound}' for sign, bound in bounds if bound is not None)})"
+        return (
+            f"{when}({' or '.join(f'{name} {sign} {bound}' for sign, bound in bounds if bound is not None)})"
+        )
     if "in_set" in kind:
         values = given["value_set"]
         some = f"from {values['$PARAMETER']}" if isinstance(values, dict) else ", ".join(map(repr, values))
         return f"{name} {'in' if 'not_be' in kind else 'not in'} ({some})"
     if "regex" in kind:
-        text = f"strftime({name} at time zone 'UTC', '%Y-%m-%d %H:%M:%S+00:00')" if name == "time_hour" else f"{name}::varchar"
+        text = (
+            f"strftime({name} at time zone 'UTC', '%Y-%m-%d %H:%M:%S+00:00')"
+            if name == "time_hour"
+            else f"{name}::varchar"
+        )
         return f"not regexp_matches({text}, '{given['regex']}')"
     if "compound" in kind:
         return "copies > 1"
@@ -201,7 +209,11 @@ def _sql(part: dict[str, Any]) -> str:
 def _parts(home: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the checks that hold rows back, and the others that judge row by row."""
     parts = json.loads((home / "flights.json").read_text())["expectations"]
-    rows = [part for part in parts if "values" in part["type"] and "distinct" not in part["type"] or "compound" in part["type"]]
+    rows = [
+        part
+        for part in parts
+        if ("values" in part["type"] and "distinct" not in part["type"]) or "compound" in part["type"]
+    ]
     return tuple([part for part in rows if part["meta"]["on_row"] == each] for each in ("quarantine", "keep"))  # type: ignore[return-value]
 
 
@@ -249,7 +261,11 @@ def _native(pl: Any, part: dict[str, Any], references: dict[str, list[str]]) -> 
         sound = column.is_in(values)
         sound = ~sound if "not_be" in kind else sound
     elif "regex" in kind:
-        text = column.dt.strftime("%Y-%m-%d %H:%M:%S+00:00") if given["column"] == "time_hour" else column.cast(pl.String)
+        text = (
+            column.dt.strftime("%Y-%m-%d %H:%M:%S+00:00")
+            if given["column"] == "time_hour"
+            else column.cast(pl.String)
+        )
         sound = text.str.contains(given["regex"])
     elif "compound" in kind:
         sound = ~pl.struct(given["column_list"]).is_duplicated()
@@ -303,7 +319,13 @@ def _main(name: str, home: str, file: str) -> None:
     found = run()
     seconds, peak = time.perf_counter() - started, _peak()
     named = sorted((place, sorted(reasons)) for place, reasons in found.items())
-    told = {"seconds": seconds, "peak": peak, "before": before, "held": len(found), "reasons": sha256(json.dumps(named).encode())}
+    told = {
+        "seconds": seconds,
+        "peak": peak,
+        "before": before,
+        "held": len(found),
+        "reasons": sha256(json.dumps(named).encode()),
+    }
     print(json.dumps({**told, "named": sum(len(reasons) for _, reasons in named)}))
 
 

@@ -22,7 +22,24 @@ from tidegate.domain.contract import Check, CheckResult, OnRow, Severity
 from tidegate.domain.evidence import Verdict
 from tidegate.testing.tides import TIDES
 
-WORDS = ("", "a", "A", "ab", "EWR", "ewr", "JFK\n", " ", "Föhn", "日本", "é", "e\u0301", "x" * 40, "007", "nan", "None")
+WORDS = (
+    "",
+    "a",
+    "A",
+    "ab",
+    "EWR",
+    "ewr",
+    "JFK\n",
+    " ",
+    "Föhn",
+    "日本",
+    "é",
+    "e\u0301",
+    "x" * 40,
+    "007",
+    "nan",
+    "None",
+)
 NUMBERS = (0.0, -0.0, 1.0, 2.5, -3.0, 1e300, float("inf"), float("-inf"), float("nan"), 0.1)
 WHOLE = (0, 1, 2, -3, 7, 2359, 2**53, 2**53 + 1, -(2**63), 2**63 - 1)
 TIMES = (
@@ -69,13 +86,23 @@ def tables(draw: st.DrawFn) -> pa.Table:
 
 
 NAMES = st.sampled_from(sorted(KINDS))
-NUMBER = st.one_of(st.integers(-4, 4), st.sampled_from([0.5, -2.5, 1.0, 2.0, 2.5, 1e15, 2**53 - 1, 2**53, 9007199254740990.0]))
-OPTIONAL = {"min_value": NUMBER, "max_value": NUMBER, "strict_min": st.booleans(), "strict_max": st.booleans()}
+NUMBER = st.one_of(
+    st.integers(-4, 4),
+    st.sampled_from([0.5, -2.5, 1.0, 2.0, 2.5, 1e15, 2**53 - 1, 2**53, 9007199254740990.0]),
+)
+OPTIONAL = {
+    "min_value": NUMBER,
+    "max_value": NUMBER,
+    "strict_min": st.booleans(),
+    "strict_max": st.booleans(),
+}
 COUNTS = {**OPTIONAL, "min_value": st.sampled_from([0, 1, 2, 2.5]), "max_value": st.integers(0, 12)}
 MOSTLY = {"mostly": st.sampled_from([1, 1.0, 0.0, 0.5, 0.9, 2 / 3])}
 NULLITY = {
     "row_condition": st.builds(
-        lambda name, null: {"type": "nullity", "column": {"name": name}, "is_null": null}, NAMES, st.booleans()
+        lambda name, null: {"type": "nullity", "column": {"name": name}, "is_null": null},
+        NAMES,
+        st.booleans(),
     )
 }
 SETS = st.one_of(
@@ -151,7 +178,9 @@ ARGUMENTS = {
 }  # fmt: skip
 
 
-def found(folder: Path, kind: str, many: list[dict[str, Any]], table: pa.Table, *, quick: bool) -> list[CheckResult]:
+def found(
+    folder: Path, kind: str, many: list[dict[str, Any]], table: pa.Table, *, quick: bool
+) -> list[CheckResult]:
     """Run one expectation with many arguments."""
     parts = [{"type": kind, "kwargs": kwargs, "meta": {"rule": f"X{n}"}} for n, kwargs in enumerate(many)]
     folder.mkdir(exist_ok=True)
@@ -173,7 +202,9 @@ def test_every_type_on_the_list_is_generated() -> None:
     assert set(ARGUMENTS) == set(fast.KINDS)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning", "ignore::FutureWarning")  # of pandas
+@pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::RuntimeWarning", "ignore::FutureWarning"
+)  # of pandas
 @pytest.mark.parametrize("kind", sorted(ARGUMENTS))
 def test_verdicts_and_failing_rows_are_great_expectations_own(
     kind: str, tmp_path_factory: pytest.TempPathFactory
@@ -196,7 +227,9 @@ def test_verdicts_and_failing_rows_are_great_expectations_own(
     assert len(ours) >= 20, "most of what was generated went to GX, so nothing was compared"
 
 
-def test_what_is_not_on_the_list_goes_to_great_expectations_and_each_result_says_who_gave_it(tmp_path: Path) -> None:
+def test_what_is_not_on_the_list_goes_to_great_expectations_and_each_result_says_who_gave_it(
+    tmp_path: Path,
+) -> None:
     table = pa.table({"level": [1.0, 2.0, 3.0], "code": [1, 2, 2]})
     results = [
         found(tmp_path, kind, [kwargs], table, quick=True)[0]

@@ -76,9 +76,7 @@ class GxGate:
             if missing := sorted({*parameters_in(part["kwargs"])} - given.keys()):
                 # One missing parameter makes GX give up on the whole suite, so it is kept from seeing it.
                 names = ", ".join(missing)
-                outcomes[rule] = (
-                    f"got no value for the parameter {names}, expected values of another dataset"
-                )
+                outcomes[rule] = f"got no value for the parameter {names}, expected values of another dataset"
         asked = {rule: part for rule, part in configurations.items() if rule not in outcomes}
         ours = fast.evaluate(asked, arrow, given) if self._quick else {}
         outcomes |= ours

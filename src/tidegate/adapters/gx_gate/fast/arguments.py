@@ -95,7 +95,12 @@ class Arguments:
         if condition is None:
             return None
         match condition:
-            case {"type": "nullity", "column": {"name": str() as name, **more}, "is_null": bool() as null, **rest}:
+            case {
+                "type": "nullity",
+                "column": {"name": str() as name, **more},
+                "is_null": bool() as null,
+                **rest,
+            }:
                 if more or rest:
                     raise NotOurs
                 column = column_of(table, name)

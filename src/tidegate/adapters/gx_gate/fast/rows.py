@@ -63,7 +63,9 @@ def _listed(table: pa.Table, arguments: Arguments, wanted: bool) -> dict[str, An
 
     def failing() -> Any:
         found = pc.is_in(column, value_set=values)
-        return _among(_inverse(found) if wanted else found, pc.is_valid(column) if column.null_count else None)
+        return _among(
+            _inverse(found) if wanted else found, pc.is_valid(column) if column.null_count else None
+        )
 
     return _values(table, arguments, column, failing)
 
@@ -74,7 +76,9 @@ def members(column: pa.ChunkedArray, values: list[Any]) -> list[Any]:
 
     if column.type == pa.string() and all(isinstance(value, str) for value in values):
         return values
-    whole = all(isinstance(value, int) and not isinstance(value, bool) and abs(value) < EXACT for value in values)
+    whole = all(
+        isinstance(value, int) and not isinstance(value, bool) and abs(value) < EXACT for value in values
+    )
     if column.type == pa.int64() and values and whole:
         return values
     raise NotOurs
@@ -147,7 +151,11 @@ def _greater(table: pa.Table, arguments: Arguments) -> dict[str, Any]:
     mostly = arguments.mostly()
     arguments.done()
     nulls = first.null_count or second.null_count
-    if first.type != second.type or first.type == pa.bool_() or (nulls and ignored != "either_value_is_missing"):
+    if (
+        first.type != second.type
+        or first.type == pa.bool_()
+        or (nulls and ignored != "either_value_is_missing")
+    ):
         raise NotOurs
     if ignored not in {"either_value_is_missing", "both_values_are_missing", "neither"}:
         raise NotOurs
@@ -194,11 +202,11 @@ def _result(failing: Any, rows: int, missing: int | None, mostly: float) -> dict
     if failing is not None and not isinstance(failing, list):
         failing = pc.indices_nonzero(failing) if failing.type == pa.bool_() else failing
         failing = failing.to_pylist()
-    positions = failing or []
+    positions: list[int] = failing or []
     evaluated = rows - (missing or 0)
     # As GX computes it, so that a share just at `mostly` falls on the same side.
     holds = not evaluated or (float(evaluated) - float(len(positions))) / float(evaluated) >= mostly
-    found = {"holds": holds, "element_count": rows, "unexpected_count": len(positions)}
+    found: dict[str, Any] = {"holds": holds, "element_count": rows, "unexpected_count": len(positions)}
     found |= {"unexpected_index_list": positions}
     return found if missing is None else {**found, "missing_count": missing}
 
