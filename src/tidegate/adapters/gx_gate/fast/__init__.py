@@ -5,9 +5,9 @@ over generated tables and arguments. Whatever is not exactly as expected here (a
 another type than its column, a column that is missing) is left to GX: nothing is guessed, and GX's own
 complaint is what people read.
 
-Nothing of this grows with the number of rows but one bit a row and the positions that fail: Arrow works
-batch by batch, texts are judged by their distinct values within a slice, and DuckDB spills to disk where
-copies are sought.
+Beside the drop itself, which is in memory, this needs a few bits a row and the positions that fail: texts are
+judged by their distinct values within a slice, and DuckDB spills to disk where copies are sought (eight bytes a
+row more where it finds some).
 """
 
 from __future__ import annotations
