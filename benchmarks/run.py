@@ -1,8 +1,9 @@
 """Print what Tidegate costs: seconds, peak memory, and ratios against the peer in the same run.
 
     make bench            everything
-    make bench ONLY=demo  one part: demo, status, scoring, decide, ledger or join
+    make bench ONLY=demo  one part: demo, status, scoring, decide, ledger, gate or join
     make bench ONLY=ledger N=1000000    the record with as many events (default: 20,000)
+    make bench ONLY=gate N=3000000      the data gate on as many flights (default: 300,000)
     make bench ONLY=join N=3000000      a training set of as many rows (default: 300,000), beside its peers
 
 Every figure is measured now, on this machine; nothing is compared with a figure from another run.
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gate
 import join
 import ledger
 from rich.console import Console
@@ -48,6 +50,7 @@ def main(only: str, count: int) -> None:
         "scoring": scoring,
         "decide": lambda _: ledger.decisions(out),
         "ledger": lambda _: ledger.measure(out, count or EVENTS),
+        "gate": lambda _: gate.measure(out, count or gate.ROWS),
         "join": lambda _: join.measure(out, count or ROWS),
     }
     with tempfile.TemporaryDirectory() as folder:
