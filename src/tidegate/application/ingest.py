@@ -36,7 +36,8 @@ from tidegate.domain.contract import Contract, GateReport, judge
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
-from tidegate.domain.state import BatchRow
+from tidegate.domain.state import BatchRow, WaiverRow
+from tidegate.domain.waiver import in_force
 
 __all__ = ["decided", "ingest", "period_of", "period_window", "report_facts", "revision_of"]
 
@@ -58,7 +59,7 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
     found = listings(platform, state, contract)
     against = listing_facts(found)
     known = state.get(BatchRow, dataset, name)
-    if known is not None and _stands(known, contract, against):
+    if known is not None and _stands(known, contract, against, _waived(platform, state, dataset, known.period)):
         return known
     about = {"dataset": dataset, "drop": name, "period": ""}
     try:
@@ -77,7 +78,8 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
     # Freshness is promised of a period's first delivery: what restates it is late by its nature.
     restates = standing(state, dataset, period) is not None
     promised = replace(contract, max_age=None) if restates else contract
-    report = judge(promised, table.num_rows, results, end, platform.clock.now())
+    waived = _waived(platform, state, dataset, period)
+    report = judge(promised, table.num_rows, results, end, platform.clock.now(), waived)
     segment = platform.batches.quarantine(contract, table, report)
     batch = ""
     if not report.stops:
@@ -91,14 +93,15 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
         "quarantined": report.quarantined,
         "quarantine_root": segment.root,
         "contract": contract.digest,
-        "report": report_facts(contract, report, platform.gate.tool, against),
+        "report": report_facts(contract, report, platform.gate.tool, against, waived),
     }
     kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
     fault = None
     with platform.ledger.transaction() as tx:
         before = tx.get(BatchRow, dataset, name)
         # Two ingests at once: the first one counts, and what it changed decides again here.
-        if before is None or not _stands(before, contract, against):
+        again = report.waived and waived != _waived(platform, tx, dataset, period)
+        if not again and (before is None or not _stands(before, contract, against, waived)):
             fault = taken(tx, dataset, period, revision, drop)
             payload |= succession(tx, dataset, period, revision, batch)
             if fault is not None:
@@ -106,6 +109,8 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
             elif before is None or not _same(before, payload):
                 tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
         row = tx.get(BatchRow, dataset, name)
+    if again:  # what let rows through has ended while they were looked at
+        return ingest(platform, acting, dataset, drop)
     if fault is not None:
         raise fault
     assert row is not None  # the fold of the event just appended
@@ -116,18 +121,31 @@ def decided(platform: Platform, state: StateReader, contract: Contract) -> froze
     """Return the drops of a dataset whose recorded outcome is final: gating them again would change nothing."""
     against = listing_facts(listings(platform, state, contract))
     rows = state.select(BatchRow, dataset=contract.dataset)
-    return frozenset(row.drop for row in rows if _stands(row, contract, against))
+    return frozenset(
+        row.drop
+        for row in rows
+        if _stands(row, contract, against, _waived(platform, state, row.dataset, row.period))
+    )
 
 
-def _stands(row: BatchRow, contract: Contract, against: Mapping[str, Any]) -> bool:
-    """Say whether a drop's recorded outcome is final: accepted, or held back by this very contract and these lists.
+def _stands(
+    row: BatchRow, contract: Contract, against: Mapping[str, Any], waivers: Mapping[str, str]
+) -> bool:
+    """Say whether a drop's recorded outcome is final: accepted, or held back by this contract, these lists and waivers.
 
-    A gate that could not measure, or a contract that has been mended since, gates the drop again.
+    A gate that could not measure, a contract that has been mended or a waiver given since gates the drop again.
     """
     if row.batch:
         return True
     same = row.contract == contract.digest and row.report.get("references", {}) == against
-    return same and row.verdict != Verdict.ERROR
+    return same and row.report.get("waivers", {}) == dict(waivers) and row.verdict != Verdict.ERROR
+
+
+def _waived(platform: Platform, state: StateReader, dataset: str, period: str) -> Mapping[str, str]:
+    """Return the waivers in force for one period of a dataset, by check or limit."""
+    return in_force(
+        state.select(WaiverRow, dataset=dataset), dataset, period, state.marks(), platform.clock.now()
+    )
 
 
 def _same(row: BatchRow, payload: Mapping[str, Any]) -> bool:
@@ -146,9 +164,13 @@ def _turn_away(tx: Transaction, acting: Acting, about: Mapping[str, str], fault:
 
 
 def report_facts(
-    contract: Contract, report: GateReport, tool: str, against: Mapping[str, Any]
+    contract: Contract,
+    report: GateReport,
+    tool: str,
+    against: Mapping[str, Any],
+    waivers: Mapping[str, str],
 ) -> Mapping[str, Any]:
-    """Return what the ledger keeps of a gate run; ``against`` names the lists of other datasets it used."""
+    """Return what the ledger keeps of a gate run: also the lists of other datasets it used, and waivers in force."""
     checks = [
         {
             "id": result.check.id,
@@ -168,4 +190,6 @@ def report_facts(
         "references": against,
         "checks": checks,
         "stops": stops,
+        "waivers": dict(waivers),
+        "waived": [use.as_dict() for use in report.waived],
     }

@@ -109,6 +109,34 @@ def _measure(shown: Mapping[str, Any] | None) -> Measure | None:
     return Measure(value, shown["n"], shown["low"], shown["high"], shown["method"])
 
 
+def _accepted(view: StateView, event: Event, _: Policy) -> Breaches:
+    """What was let through was waived then, for this dataset, check and period (what was measured is not on record)."""
+    said = event.payload
+    rows, now = view.select(WaiverRow, dataset=said["dataset"]), utc_time(event.occurred_at)
+    waived = in_force(rows, said["dataset"], said["period"], view.marks(), now)
+    for use in said["report"].get("waived", ()):
+        if waived.get(use["check"]) != use["waiver"]:
+            told = f"{use['check']} of {said['dataset']} {said['period']} was let through by {use['waiver']}"
+            yield "G6", f"{told}, which was not in force for it"
+
+
+def _waived(view: StateView, event: Event, _: Policy) -> Breaches:
+    said, now = event.payload, utc_time(event.occurred_at)
+    actor = view.get(ActorRow, event.actor)
+    if view.get(WaiverRow, said["id"]):
+        yield "G6", f"{said['id']} is given again under the same name"
+    if actor is not None and actor.kind != "person":
+        yield "G6", f"{said['id']} is given by {actor.id}, who is no person"
+    if not now - APART < utc_time(said["until"]) <= now + timedelta(days=MOST_DAYS) + APART:
+        yield "G6", f"{said['id']} is given until {said['until']}, expected an end within {MOST_DAYS} days"
+
+
+def _waiver_ended(view: StateView, event: Event, _: Policy) -> Breaches:
+    row = view.get(WaiverRow, event.payload["id"])
+    if row is None or row.ended:
+        yield "G6", f"{event.payload['id']} is ended, which is not there or was ended before"
+
+
 def _opened(view: StateView, event: Event, _: Policy) -> Breaches:
     if view.get(ReviewRow, event.payload["id"]):
         yield "R1", f"{event.payload['id']} is opened again, which takes back what was decided"
@@ -155,6 +183,9 @@ def _repaired(view: StateView, event: Event, _: Policy) -> Breaches:
 
 
 JUDGES: Mapping[EventType, Callable[[StateView, Event, Policy], Breaches]] = {
+    EventType.BATCH_ACCEPTED: _accepted,
+    EventType.WAIVER_GIVEN: _waived,
+    EventType.WAIVER_ENDED: _waiver_ended,
     EventType.DECISIONS_SCORED: _scored,
     EventType.CANARY_ANALYSED: _analysed,
     EventType.REVIEW_OPENED: _opened,

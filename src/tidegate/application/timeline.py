@@ -128,6 +128,11 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.APPROVAL_DELEGATED: lambda p: (
         f"let {p['delegate']} decide as {p['role']} on {p['model'] or 'every model'} until {p['until'][:10]}"
     ),
+    EventType.WAIVER_GIVEN: lambda p: (
+        f"let {p['check']} of {p['dataset']} not count{f' for {p['period']}' if p['period'] else ''} "
+        f"until {p['until']} ({p['id']})"
+    ),
+    EventType.WAIVER_ENDED: lambda p: f"ended the waiver {p['id']}",
     EventType.DELEGATION_ENDED: lambda p: f"ended the delegation {p['id']}",
     EventType.CERTIFICATION_LAPSED: lambda p: (
         f"found the approval of {p['model']} version {p['version']} lapsed, by {p['because']}"
