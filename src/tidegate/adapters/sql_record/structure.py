@@ -23,13 +23,15 @@ from tidegate.adapters.sql_record.engine import connect, migrate
 #: Per relation and part of it (``""`` for itself; ``column …``, ``index …``, ``trigger …``) how it is defined.
 Structure = Mapping[str, Mapping[str, str]]
 
-_RECORD = Path(__file__).with_name("structure.json")
+RECORD = Path(__file__).with_name("structure.json")
 #: How much of a definition is repeated to whoever reads a fault.
 _SHOWN = 200
 
-#: SQLite's planner keeps its own figures in ``sqlite_stat…``: whoever runs ANALYZE alters nothing.
+#: SQLite's planner keeps its own figures in ``sqlite_stat…``: whoever runs ANALYZE alters nothing. An index
+#: without words is a constraint's, and told with that.
 _SQLITE = """
-    SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\'
+    SELECT type, name, tbl_name, sql FROM sqlite_master
+    WHERE name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\' AND sql IS NOT NULL
 """
 #: Literals and quoted names whole; comments, which say nothing to a database; words; any other character.
 _TOKEN = re.compile(
@@ -100,7 +102,7 @@ def structure_faults(stored: sa.Connection) -> Iterator[str]:
 
 def recorded(database: str) -> Structure:
     """Return what the migrations make of an empty database: ``sqlite`` or ``postgresql``."""
-    described: Mapping[str, Structure] = json.loads(_RECORD.read_text(encoding="utf-8"))
+    described: Mapping[str, Structure] = json.loads(RECORD.read_text(encoding="utf-8"))
     return described[database]
 
 
@@ -124,7 +126,7 @@ def _faults(owner: str, right: Mapping[str, str], found: Mapping[str, str]) -> I
         kind, _, name = (part or f"{_kind(right) or _kind(found)} {owner}").partition(" ")
         label = f"{kind} {owner}.{name}" if part and owner else f"{kind} {name}"
         if got is None:
-            yield f"{label}: it is gone, expected {_shown(expected)}"
+            yield f"{label}: it is gone" + (f", expected {_shown(expected)}" if part else "")
         elif expected is None:
             yield f"{label}: no migration made it, got {_shown(got)}"
         else:
@@ -146,10 +148,10 @@ def _shown(definition: str | None) -> str:
 
 
 def _sqlite_parts(
-    objects: Iterable[sa.Row[tuple[str, str, str, str | None]]],
+    objects: Iterable[sa.Row[tuple[str, str, str, str]]],
 ) -> Iterator[tuple[str, str, str]]:
     for kind, name, owner, sql in objects:
-        tokens = _tokens(sql or "")  # an index that a constraint brought has no words of its own
+        tokens = _tokens(sql)
         if kind == "table" and tokens[:2] == ["CREATE", "TABLE"]:
             columns, rest = _listed(tokens)
             yield owner, "", " ".join(["table", *rest])
