@@ -2,11 +2,13 @@
 
 Nothing in it is compressed, so that its bytes depend on its members alone (never on a compressor's version),
 and so that nothing can unpack to more than it is. It is read into memory and never onto the disk, and only
-after every member's name, kind and size were looked at.
+after every member's name, kind and size were looked at. What is read must be, byte for byte, what its members make
+when they are written again: a ZIP has room for foreign bytes before, between and behind, which nobody signed for.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import stat
 import struct
@@ -15,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from tidegate.domain.errors import BadInput
 
@@ -50,11 +53,8 @@ def write(path: Path, members: Mapping[str, bytes]) -> None:
         )
     part = path.with_name(f".{path.name}.part")
     try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            for name in sorted(members):
-                entry = zipfile.ZipInfo(name, _MOMENT)
-                entry.create_system, entry.external_attr = _UNIX, _PLAIN_FILE << 16
-                archive.writestr(entry, members[name])
+        with part.open("wb") as file:
+            _pack(file, members)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
@@ -68,9 +68,9 @@ def read(path: Path) -> dict[str, bytes]:
 
     Raises:
         BadInput: it is no archive, or one whose members are not plain files, stored, named once and plainly, and
-            together no larger than the file they lie in.
+            together no larger than the file they lie in; or it holds a byte that `write` would not have written.
     """
-    with _opened(path) as (archive, size):
+    with _opened(path) as (archive, data):
         entries = archive.infolist()
         if len(entries) > MAX_MEMBERS:
             raise _hostile(f"{len(entries)} members", f"at most {MAX_MEMBERS}")
@@ -80,21 +80,40 @@ def read(path: Path) -> dict[str, bytes]:
         if twice := sorted(name for name, count in names.items() if count > 1):
             raise _hostile(f"the member {twice[0]} twice", "each member once")
         total = sum(entry.file_size for entry in entries)
-        if total > size:
-            raise _hostile(f"members of {total:,} bytes in a file of {size:,}", "members that do not overlap")
-        return {entry.filename: archive.read(entry) for entry in entries}
+        if total > len(data):
+            raise _hostile(
+                f"members of {total:,} bytes in a file of {len(data):,}", "members that do not overlap"
+            )
+        members = {entry.filename: archive.read(entry) for entry in entries}
+        _pack(again := io.BytesIO(), members)
+        if again.getbuffer() != data:
+            raise _hostile(
+                f"an archive of {len(data):,} bytes with foreign ones before, between or behind its members, or "
+                "with members that are described or ordered differently",
+                f"the very bytes that its members make, {again.getbuffer().nbytes:,}",
+            )
+        return members
+
+
+def _pack(file: IO[bytes], members: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(members):
+            entry = zipfile.ZipInfo(name, _MOMENT)
+            entry.create_system, entry.external_attr = _UNIX, _PLAIN_FILE << 16
+            archive.writestr(entry, members[name])
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, int]]:
+def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, bytes]]:
     try:
         size = path.stat().st_size
         if not path.is_file():  # a pipe would be waited for
             raise _hostile(f"{path.name}, which is no plain file", "a bundle")
         if size > MAX_BYTES:
             raise _hostile(f"a file of {size:,} bytes", f"at most {MAX_BYTES:,}")
-        with zipfile.ZipFile(path) as archive:
-            yield archive, size
+        data = path.read_bytes()  # once: what is looked at is what is read
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            yield archive, data
     except OSError as error:
         raise BadInput(
             "no-such-file",
