@@ -11,8 +11,10 @@ not; 2: this is no bundle, no key, or no anchor.
 import argparse
 import base64
 import hashlib
+import io
 import json
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -23,7 +25,17 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}(/[a-z0-9][a-z0-9._-]{0,99})?")
 MANIFESTS = {"manifest.json", "manifest.dsse.json"}
 NEEDED = MANIFESTS | {"chain.jsonl", "head.json"}
 MOST_BYTES = 512 * 1024 * 1024
-UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile)
+ODD = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    EOFError,
+    MemoryError,
+)
+UNREADABLE = (*ODD, OSError, struct.error, zipfile.BadZipFile)
 
 
 def sha256(data):
@@ -41,27 +53,39 @@ def load(data):
     return json.loads(data, object_pairs_hook=once)
 
 
+def canonical(said):
+    """Write JSON as RFC 8785 does, which for texts and whole numbers is this."""
+    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
 def read(path):
     """Return the members, in memory; none is compressed, so nothing can unpack to more than the file."""
-    with zipfile.ZipFile(path) as archive:
+    if not Path(path).is_file() or Path(path).stat().st_size > MOST_BYTES:
+        raise ValueError("it is no plain file, or larger than a bundle may be")
+    data, again = Path(path).read_bytes(), io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
         names = [each.orig_filename for each in entries]
-        total, size = sum(each.file_size for each in entries), Path(path).stat().st_size
-        if total > size or size > MOST_BYTES or any(each.compress_type for each in entries):
-            raise ValueError("its members are not stored as they are, or larger than a bundle's may be")
+        if sum(each.file_size for each in entries) > len(data) or any(each.compress_type for each in entries):
+            raise ValueError("its members are not stored as they are, or larger than the file they lie in")
         if len(set(names)) != len(names) or not all(map(NAME.fullmatch, names)):
             raise ValueError("its members do not have plain names, each once")
-        # Headers of 30 bytes, entries of the directory of 46, its end of 22, and no byte that is nobody's.
-        if size != sum(76 + 2 * len(each.filename) + each.file_size for each in entries) + 22:
-            raise ValueError("it holds bytes that belong to none of its members")
-        return {each.filename: archive.read(each) for each in entries}
+        members = {each.filename: archive.read(each) for each in entries}
+    with zipfile.ZipFile(again, "w") as archive:
+        for name in sorted(members):
+            entry = zipfile.ZipInfo(name)
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16
+            archive.writestr(entry, members[name])
+    if again.getbuffer() != data:
+        raise ValueError("it holds bytes that are none of its members', or members in another order")
+    return members
 
 
 def signed(key, data, signature):
-    """Say whether the key made this signature, in base64, over these bytes (Ed25519, RFC 8032)."""
+    """Say whether the key made this signature over these bytes (Ed25519, RFC 8032)."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "data").write_bytes(data)
-        Path(folder, "signature").write_bytes(base64.b64decode(signature))
+        Path(folder, "signature").write_bytes(signature)
         files = ("-in", f"{folder}/data", "-sigfile", f"{folder}/signature")
         command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", key, "-rawin", *files]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -71,17 +95,37 @@ def carried(key, envelope):
     """Return what a DSSE envelope carries, if the key signed it; what is signed is `DSSEv1 LEN type LEN payload`."""
     kind, payload = envelope["payloadType"].encode(), base64.b64decode(envelope["payload"])
     data = b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
-    return payload if any(signed(key, data, each["sig"]) for each in envelope["signatures"]) else None
+    return payload if any(signed(key, data, each) for each in signatures(envelope)) else None
+
+
+def signatures(envelope):
+    return [base64.b64decode(each["sig"]) for each in envelope["signatures"]]
 
 
 def subjects(statement):
     return {each["name"]: "sha256:" + each["digest"]["sha256"] for each in statement["subject"]}
 
 
+def whole(name, faults):
+    """Pass faults on; that a member cannot be read is one."""
+    try:
+        yield from faults
+    except ODD as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        yield f"{name} does not hold what a bundle's does: {why}"
+
+
 def members_hold(members, key):
-    if carried(key, load(members["manifest.dsse.json"])) != members["manifest.json"]:
+    envelope, manifest = load(members["manifest.dsse.json"]), load(members["manifest.json"])
+    if carried(key, envelope) != members["manifest.json"]:
         yield "manifest.json is not what the key signed"
-    due = subjects(load(members["manifest.json"]))
+    payload, made = (
+        base64.b64encode(each).decode() for each in (members["manifest.json"], signatures(envelope)[0])
+    )
+    exact = {"payload": payload, "signatures": [{"keyid": manifest["predicate"]["key"], "sig": made}]}
+    if canonical({**exact, "payloadType": envelope["payloadType"]}) != members["manifest.dsse.json"]:
+        yield "manifest.dsse.json holds more than the manifest and one signature"
+    due = subjects(manifest)
     yield from (f"{name} is missing" for name in sorted(set(due) - set(members)))
     yield from (f"{name} is one too many" for name in sorted(set(members) - set(due) - MANIFESTS))
     both = sorted(set(due) & set(members))
@@ -104,10 +148,8 @@ def chain_holds(lines):
 def head_holds(name, data, lines, key, last=False):
     head = load(data)
     said = head["statement"]
-    # RFC 8785, which for an object of texts and one integer is this.
-    canonical = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     at = said["sequence"]
-    if not signed(key, canonical, head["signature"]):
+    if not signed(key, canonical(said), base64.b64decode(head["signature"])):
         yield f"{name}: its signature does not belong to this key"
     elif at > len(lines):
         yield f"{name}: signed at event {at}; the chain ends at {len(lines)}: its tail was cut"
@@ -119,6 +161,7 @@ def head_holds(name, data, lines, key, last=False):
 
 def packets_hold(members, lines, key):
     about = load(members["manifest.json"])["predicate"]
+    print(f"read: {len(lines)} events, {about['model']!a:.99} version {about['version']!a:.99}")
     artifacts, due, attested = {}, {}, 0
     for event in map(load, lines):
         said = event["payload"]
@@ -139,18 +182,13 @@ def packets_hold(members, lines, key):
             if attested and not envelope:
                 yield f"event {event['sequence']}: its packet is not signed, and earlier ones are"
             attested += bool(envelope)
-    found = {name: load(data) for name, data in members.items() if name.startswith("packets/")}
-    wrong = sorted(name for name in {**due, **found} if due.get(name) != found.get(name))
-    yield from (f"{name} is not what the chain sealed for this version" for name in wrong)
-    print(f"read: {len(lines)} events, {about['model']!a} version {about['version']}")
+    names = sorted({name for name in members if name.startswith("packets/")} | set(due))
+    yield from (fault for name in names for fault in whole(name, same(name, due, members)))
 
 
-def plainly(name, faults):
-    """Yield the faults of one member; what cannot be read as what it should be is one more."""
-    try:
-        yield from faults
-    except UNREADABLE:
-        yield f"{name} cannot be read further: it does not hold what a bundle holds there"
+def same(name, due, members):
+    if name not in due or name not in members or load(members[name]) != due[name]:
+        yield f"{name} is not what the chain sealed for this version"
 
 
 def verify(members, key, anchors):
@@ -158,14 +196,17 @@ def verify(members, key, anchors):
     if missing := sorted(NEEDED - set(members)):
         yield f"{' and '.join(missing)} is missing"
         return
-    yield from plainly("manifest.json", members_hold(members, key))
+    yield from whole("manifest.json or manifest.dsse.json", members_hold(members, key))
     lines = members["chain.jsonl"].split(b"\n")[:-1]
-    yield from plainly("chain.jsonl", chain_holds(lines))
-    yield from plainly("head.json", head_holds("head.json", members["head.json"], lines, key, last=True))
-    kept = {name: data for name, data in members.items() if name.startswith("anchors/")}
-    for name, data in {**kept, **{path: Path(path).read_bytes() for path in anchors}}.items():
-        yield from plainly(name, head_holds(name, data, lines, key))
-    yield from plainly("chain.jsonl or a packet", packets_hold(members, lines, key))
+    yield from whole("chain.jsonl", chain_holds(lines))
+    for name in ("head.json", *sorted(each for each in members if each.startswith("anchors/"))):
+        yield from whole(name, head_holds(name, members[name], lines, key, last=name == "head.json"))
+    for path in anchors:
+        try:
+            yield from head_holds(path, Path(path).read_bytes(), lines, key)
+        except ODD as error:
+            raise ValueError(f"{path} is no anchor") from error
+    yield from whole("manifest.json or chain.jsonl", packets_hold(members, lines, key))
 
 
 def main():
@@ -181,10 +222,10 @@ def main():
             ["openssl", "pkey", "-pubin", "-in", given.key, "-noout"], capture_output=True, check=True
         )
         for fault in verify(read(given.bundle), given.key, given.anchor):
-            print(f"FAILED  {ascii(fault)[1:-1]}")
+            print(f"FAILED  {ascii(fault)[1:-1]:.400}")
             faults += 1
     except (*UNREADABLE, subprocess.CalledProcessError) as error:
-        print(f"this is no bundle, no key or no anchor that can be read: {str(error)!a}")
+        print(f"cannot be read: {str(error) or type(error).__name__!a:.400}")
         return 1 if faults else 2
     print("unsound" if faults else "sound: members, chain, heads, packets and signatures hold")
     return 1 if faults else 0

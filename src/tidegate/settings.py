@@ -22,6 +22,8 @@ from tidegate.domain.errors import BadInput
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+#: Of which years a simulated moment may be. What is reckoned from it, years before and behind, can be told too.
+YEARS = range(1900, 3000)
 FOLDERS = ("pipelines", "features", "models", "expectations", "monitoring", "profiles")
 
 
@@ -86,32 +88,67 @@ def load(start: Path | None = None, environment: Mapping[str, str] | None = None
     """Read the settings of the project around ``start`` (default: the current folder).
 
     Raises:
-        BadInput: no project here, an unknown key, folder or profile, a variable that is not set.
+        BadInput: no project here, a file that is no TOML, an unknown key, folder or profile, a value of another
+            kind, a variable that is not set, a moment that no project is at.
     """
     env = os.environ if environment is None else environment
-    project = _project(Path(env.get("TIDEGATE_PROJECT") or start or Path.cwd()))
-    table = _toml(project / "pyproject.toml")["tool"]["tidegate"]
+    project, table = _project(Path(env.get("TIDEGATE_PROJECT") or start or Path.cwd()))
+    given = table.get("folders", {})
+    named = given if isinstance(given, dict) else {}
     unknown = sorted(set(table) - {"folders", "profile"})
-    unknown += [f"folders.{name}" for name in sorted(set(table.get("folders", {})) - set(FOLDERS))]
+    unknown += [f"folders.{name}" for name in sorted(set(named) - set(FOLDERS))]
+    values = {"profile": table.get("profile", ""), **{f"folders.{name}": named[name] for name in named}}
+    unknown += [f"a {name} that is no text" for name, value in values.items() if not isinstance(value, str)]
+    unknown += [] if given is named else ["folders that are no table"]
     if unknown:
         raise BadInput(
             "bad-settings",
             f"got {', '.join(unknown)} in [tool.tidegate], expected only profile and folders.{{{', '.join(FOLDERS)}}}",
             "mend pyproject.toml",
         )
-    folders = {name: project / table.get("folders", {}).get(name, name) for name in FOLDERS}
+    folders = {name: project / named.get(name, name) for name in FOLDERS}
     home = Path(env.get("TIDEGATE_HOME") or project / ".tidegate").absolute()
     name = env.get("TIDEGATE_PROFILE") or table.get("profile", "embedded")
     profile = _profile(folders["profiles"], name, home, env)
-    moment = env.get("TIDEGATE_NOW")
-    return Settings(project, home, folders, name, profile, utc_time(moment) if moment else None)
+    return Settings(project, home, folders, name, profile, _now(env.get("TIDEGATE_NOW")))
 
 
-def _project(start: Path) -> Path:
+def _now(text: str | None) -> datetime | None:
+    moment = utc_time(text) if text else None
+    if moment and moment.year not in YEARS:
+        raise BadInput(
+            "not-a-time",
+            f"got {text!r}, expected a moment of the years {YEARS[0]} to {YEARS[-1]}: terms and windows reach beyond it",
+            "mend TIDEGATE_NOW",
+        )
+    return moment
+
+
+def _toml(file: Path, code: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        got, hint = f"got no readable {file.name} ({error.strerror})", f"make {file} readable"
+    except RecursionError:
+        got, hint = f"got values nested too deep in {file.name}", f"mend {file}"
+    except ValueError as error:  # of its syntax, and of bytes that are no UTF-8
+        got, hint = f"got {file.name}, which is no TOML ({error})", f"mend {file}"
+    raise BadInput(code, f"{got}, expected TOML in UTF-8", hint)
+
+
+def _project(start: Path) -> tuple[Path, dict[str, Any]]:
+    """Return the folder and what its file says."""
     for folder in (start.absolute(), *start.absolute().parents):
         file = folder / "pyproject.toml"
-        if file.is_file() and "tidegate" in _toml(file).get("tool", {}):
-            return folder
+        tools = _toml(file, "bad-settings").get("tool") if file.is_file() else None
+        if isinstance(tools, dict) and "tidegate" in tools:
+            if not isinstance(tools["tidegate"], dict):
+                raise BadInput(
+                    "bad-settings",
+                    "got a tool.tidegate that is no table, expected [tool.tidegate]",
+                    "mend pyproject.toml",
+                )
+            return folder, tools["tidegate"]
     raise BadInput(
         "no-project",
         "got a folder outside any Tidegate project, expected a pyproject.toml with [tool.tidegate] here or above",
@@ -126,7 +163,7 @@ def _profile(folder: Path, name: str, home: Path, env: Mapping[str, str]) -> Pro
         raise BadInput(
             "no-profile", f"got the profile `{name}`, expected one of: {known}", "set TIDEGATE_PROFILE"
         )
-    table = _toml(file)
+    table = _toml(file, "bad-profile")
     expected = {field.name for field in fields(Profile)}
     if off := sorted(set(table) ^ expected - ({"sinks"} - set(table))):
         raise BadInput(
@@ -136,41 +173,40 @@ def _profile(folder: Path, name: str, home: Path, env: Mapping[str, str]) -> Pro
         )
     accounts = _accounts(table.pop("accounts"), file.name)
     sinks = _sinks(table.pop("sinks", []), file.name, home, env)
+    if off := sorted(key for key, value in table.items() if not isinstance(value, str)):
+        raise BadInput(
+            "bad-profile", f"got no text as {', '.join(off)} in {file.name}, expected a text each", "mend it"
+        )
     return Profile(
         accounts=accounts, sinks=sinks, **{key: _expand(value, home, env) for key, value in table.items()}
     )
 
 
-def _toml(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # also what is no UTF-8
-        why = str(error).splitlines()[0]
-        raise BadInput(
-            "bad-toml", f"got {file.name}, which cannot be read ({why}), expected TOML in UTF-8", "mend it"
-        ) from error
-
-
 def _accounts(given: object, file: str) -> tuple[LocalAccount, ...]:
     rows: list[Any] = given if isinstance(given, list) else [given]
-    faults = [
-        f"account {number} as {row!r}"
-        for number, row in enumerate(rows, 1)
-        if not isinstance(row, dict)
-        or row.keys() != {"name", "kind", "roles"}
-        or not isinstance(row["name"], str)
-        or not isinstance(row["kind"], str)
-        or not isinstance(row["roles"], list)
-        or not all(isinstance(role, str) for role in row["roles"])
-    ]
-    if faults:
+    if faults := [fault for row in rows for fault in _account_faults(row)]:
         raise BadInput(
             "bad-profile",
-            f"got {'; '.join(faults)} in {file}, "
-            'expected tables like { name = "ada", kind = "person", roles = ["auditor"] }',
-            "mend the profile",
+            f"got {'; '.join(faults)} in `accounts` of {file}, "
+            'expected tables like { name = "ada", kind = "person", roles = ["administrator"] }',
+            "mend the profile; see `tidegate user roles`",
         )
     return tuple(LocalAccount(row["name"], row["kind"], tuple(row["roles"])) for row in rows)
+
+
+def _account_faults(row: object) -> Iterator[str]:
+    if not isinstance(row, dict):
+        yield f"{row!r}"
+        return
+    expected = [each.name for each in fields(LocalAccount)]
+    yield from (f"unknown {key} of an account" for key in sorted(set(row) - set(expected)))
+    yield from (f"no {key} of an account" for key in expected if key not in row)
+    for key in ("name", "kind"):
+        if not isinstance(row.get(key, ""), str):
+            yield f"the {key} {row[key]!r}"
+    roles = row.get("roles", [])
+    if not isinstance(roles, list) or not all(isinstance(each, str) for each in roles):
+        yield f"the roles {roles!r}"
 
 
 def _sinks(given: object, file: str, home: Path, env: Mapping[str, str]) -> tuple[SinkSettings, ...]:

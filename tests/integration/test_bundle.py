@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +17,12 @@ import pytest
 from tidegate.adapters.ed25519_signer import Ed25519Signer
 from tidegate.application import archive
 from tidegate.application import bundle as its
+from tidegate.application.attest import signed
 from tidegate.application.examine import examine
 from tidegate.bootstrap import means_of_examination
 from tidegate.domain.attestation import key_fingerprint
-from tidegate.domain.canonical import digest, sha256
-from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.canonical import canonical, digest, sha256
+from tidegate.domain.errors import UNFIT, BadInput, Refused
 from tidegate.domain.events import Draft, EventType
 from tidegate.domain.state import PromotionRow
 from tidegate.entrypoints.cli import main
@@ -180,7 +184,7 @@ def test_the_script_verifies_it_with_no_package_at_all(given):
 
 def test_the_script_is_small_enough_to_be_read():
     code = [line for line in SCRIPT.read_text().splitlines() if line.strip()]
-    assert len(code) <= 160
+    assert len(code) <= 200
     assert "tidegate" not in {line.split()[1] for line in code if line.startswith(("import ", "from "))}
 
 
@@ -582,11 +586,48 @@ def test_every_member_that_was_changed_is_named(given, ask, tmp_path, number):
     assert said.code == 1
     due = {
         "manifest.json": "no manifest of a bundle",
-        "manifest.dsse.json": "it is not written as it is signed",
+        "manifest.dsse.json": "manifest.dsse.json holds more than the manifest and one signature",
     }
     assert due.get(name, f"{name} is not what the manifest states: changed") in said.out
-    if name != "manifest.dsse.json":  # the script asks what it carries, not how it is written
-        assert by_script(given, tmp_path / "forged.zip").code == 1
+    script = by_script(given, tmp_path / "forged.zip")
+    assert (script.code, name in script.out) == (1, True)
+
+
+def another_key_named(envelope):
+    envelope["signatures"][0]["keyid"] = "sha256:" + "0" * 64
+
+
+def a_name_more(envelope):
+    envelope["note"] = "not signed"
+
+
+def a_name_more_inside(envelope):
+    envelope["signatures"][0]["note"] = "not signed"
+
+
+def a_second_signature(envelope):
+    envelope["signatures"].append({"keyid": "k", "sig": "bm90IHNpZ25lZA=="})
+
+
+def the_same_bits_otherwise(envelope):
+    """Base64's last letter has bits that nobody reads."""
+    last = envelope["signatures"][0]["sig"][-3]
+    envelope["signatures"][0]["sig"] = envelope["signatures"][0]["sig"][:-3] + chr(ord(last) + 1) + "=="
+
+
+@pytest.mark.parametrize(
+    "change",
+    [another_key_named, a_name_more, a_name_more_inside, a_second_signature, the_same_bits_otherwise],
+    ids=lambda change: change.__name__,
+)
+def test_nothing_rides_in_the_one_member_that_no_digest_is_over(given, ask, tmp_path, change):
+    members = archive.read(given.bundle)
+    change(envelope := json.loads(members[its.SIGNED_MANIFEST]))
+    archive.write(tmp_path / "forged.zip", {**members, its.SIGNED_MANIFEST: canonical(envelope)})
+    said, script = ask(tmp_path / "forged.zip"), by_script(given, tmp_path / "forged.zip")
+    assert (said.code, failed(said), script.code) == (1, {"manifest"}, 1)
+    for told in (said.out, script.out):
+        assert "manifest.dsse.json holds more than the manifest and one signature" in told
 
 
 def test_a_member_too_many_and_members_swapped_are_named(given, ask, tmp_path):
@@ -639,8 +680,56 @@ def test_a_member_that_is_something_else_is_a_sentence(given, ask, tmp_path, mem
     archive.write(tmp_path / "forged.zip", members)
     assert ask(tmp_path / "forged.zip").code == 1
     script = by_script(given, tmp_path / "forged.zip")
-    assert script.code in {1, 2}
-    assert "sound: " not in script.out.splitlines()[-1]
+    assert (script.code, script.out.splitlines()[-1]) == (1, "unsound")
+    assert f"{member} " in script.out
+    assert "Error" not in script.out
+
+
+@pytest.fixture(scope="module")
+def elsewhere(given):
+    """The bundle of another ledger, in which the same was done."""
+    return exporting_world(given.folder / "elsewhere").bundle().members
+
+
+def test_members_mixed_from_the_bundles_of_two_ledgers_are_named(given, elsewhere, ask, tmp_path):
+    members, mixed = archive.read(given.bundle), tmp_path / "mixed.zip"
+    packets = [name for name in members if name.startswith("packets/")]
+    others = [name for name in elsewhere if name.startswith("packets/")]
+    swaps = [[its.MANIFEST], [its.SIGNED_MANIFEST], [its.CHAIN], [its.HEAD], [its.CHAIN, its.HEAD],
+             [its.MANIFEST, its.SIGNED_MANIFEST], [its.CHAIN, its.HEAD, its.MANIFEST, its.SIGNED_MANIFEST]]  # fmt: skip
+    for names in swaps:
+        assert all(elsewhere[name] != members[name] for name in names)
+        archive.write(mixed, {**members, **{name: elsewhere[name] for name in names}})
+        said, script = ask(mixed), by_script(given, mixed)
+        assert (said.code, script.code) == (1, 1), names
+        assert failed(said) & {"manifest", "members"}, names
+        assert script.out.splitlines()[-1] == "unsound"
+    kept = {name: data for name, data in members.items() if name not in packets}
+    archive.write(mixed, {**kept, **{name: elsewhere[name] for name in others}})
+    assert failed(ask(mixed)) == {"members", "packets"}
+    assert by_script(given, mixed).code == 1
+    archive.write(mixed, elsewhere)
+    assert "manifest" in failed(ask(mixed)), "whole, and signed by another ledger's key"
+    assert "manifest.json is not what the key signed" in by_script(given, mixed).out
+
+
+def test_a_bundle_with_a_bundle_behind_it_is_no_bundle(given, elsewhere, ask, tmp_path):
+    """A reader that begins at the end, and one that begins at the front, would each see another."""
+    archive.write(tmp_path / "other.zip", elsewhere)
+    (tmp_path / "both.zip").write_bytes((tmp_path / "other.zip").read_bytes() + given.bundle.read_bytes())
+    said = ask(tmp_path / "both.zip")
+    assert (said.code, "foreign ones before, between or behind its members" in said.err) == (2, True)
+    script = by_script(given, tmp_path / "both.zip")
+    assert (script.code, "bytes that are none of its members'" in script.out) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"statement": {"sequence": {}}}']
+)
+def test_what_is_no_anchor_is_said_by_the_script_too(given, tmp_path, data):
+    (tmp_path / "kept.json").write_bytes(data)
+    script = by_script(given, given.bundle, "--anchor", tmp_path / "kept.json")
+    assert (script.code, "kept.json is no anchor" in script.out) == (2, True)
 
 
 # ── texts ─────────────────────────────────────────────────────────────────────────────────────────
@@ -722,3 +811,54 @@ def test_no_payload_that_a_forger_with_the_key_can_write_ends_in_anything_but_a_
             assert isinstance(report.timeline, tuple)
             tried += 1
     assert tried > 200
+
+
+def test_nor_does_the_script_end_in_anything_but_a_sentence(given, monkeypatch):
+    """The same with its checks in this process; and every field of the members that are no chain, signed anew."""
+    script = runpy.run_path(str(SCRIPT))
+    verifier, key, signer = means_of_examination().verifier, given.key.read_text(), given.world.signer
+    monkeypatch.setitem(
+        script["verify"].__globals__,
+        "signed",
+        lambda key, data, signature: verifier.verify(data, base64.b64encode(signature).decode(), key),
+    )
+    members = given.world.bundle().members
+    assert list(script["verify"](members, key, [])) == []
+
+    def forged():
+        chain, seen = Forger(members).chain, set()
+        for at, event in enumerate(chain):
+            if event["type"] not in seen:
+                seen.add(event["type"])
+                for number, path in enumerate(places(event)):
+                    forger = Forger(members)
+                    put(forger.chain[at], path, WEIRD[(number + len(path)) % len(WEIRD)])
+                    with contextlib.suppress(*UNFIT):  # it numbers and links what may now have neither
+                        forger.rehash(at + 1)
+                    yield "chain.jsonl", forger.made(signer)
+        for name in (its.MANIFEST, its.SIGNED_MANIFEST, its.HEAD):
+            said = json.loads(members[name])
+            for path in places(said):
+                for weird in WEIRD:
+                    put(changed := json.loads(members[name]), path, weird)
+                    yield name, {**members, name: canonical(changed)}
+                    if name == its.MANIFEST:
+                        signed_anew = canonical(signed(signer, changed))
+                        yield name, {**members, name: canonical(changed), its.SIGNED_MANIFEST: signed_anew}
+
+    tried = 0
+    for name, made in forged():
+        faults = list(script["verify"](made, key, []))
+        assert all("Error" not in fault for fault in faults), (name, faults)
+        assert faults or name in {"chain.jsonl", its.MANIFEST}, (
+            "it judges no act, and not what is said about it"
+        )
+        tried += 1
+    assert tried > 1000
+
+
+def put(value, path, weird):
+    *above, last = path
+    for name in above:
+        value = value[name]
+    value[last] = weird

@@ -158,7 +158,9 @@ def test_of_a_token_only_the_digest_is_kept(platform, tokens):
     assert not any(token in event.body for token in tokens.values() for event in platform.ledger.events())
 
 
-@pytest.mark.parametrize("how", ["", "tg_nobody", "the digest", "shortened", "spaced", "of another case"])
+@pytest.mark.parametrize(
+    "how", ["", "tg_nobody", "\udcff", "\ud800", "the digest", "shortened", "spaced", "of another case"]
+)
 def test_anything_but_a_token_is_refused(platform, tokens, how):
     token = tokens["Ada Winter"]
     tried = {

@@ -144,26 +144,82 @@ def test_the_root_makes_the_sinks_that_the_profile_names(project, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize("text", [b"ledger = \n", b"ledger = '\xff'\n", b"[[["])
-def test_a_profile_that_is_no_toml_is_told_in_a_sentence(project, text):
-    folder = project("")
-    (folder / "profiles" / "embedded.toml").write_bytes(text)
-    with pytest.raises(BadInput, match=r"got embedded\.toml, which cannot be read .* expected TOML in UTF-8"):
-        load(folder, {})
+# ── files that are no settings ────────────────────────────────────────────────────────────────────
+
+ACCOUNT = '{ name = "ada", kind = "person", roles = ["administrator"] }'
 
 
 @pytest.mark.parametrize(
-    "account",
+    ("data", "got"),
     [
-        '{ kind = "person", roles = ["auditor"] }',
-        '{ name = "x", kind = "person", roles = 5 }',
-        '{ name = "x", kind = "person", roles = [5] }',
-        '{ name = "x", kind = "person", roles = ["auditor"], more = 1 }',
-        '"x"',
+        (b"ledger = ", "got embedded.toml, which is no TOML (Invalid value (at end of document)), expected TOML in UTF-8"),
+        (b'ledger = "\xff"', "which is no TOML ('utf-8' codec can't decode byte 0xff"),
+        (b"\xef\xbb\xbfledger = 1", "which is no TOML (Invalid statement (at line 1, column 1))"),
+        (b"\x00", "which is no TOML"),
+        (b"a = " + b"[" * 9999, "got values nested too deep in embedded.toml"),
+        (b"a = " + b"9" * 9999, "which is no TOML"),
+        (b"", "got unknown or missing accounts, artifacts, assurance"),
     ],
-)
-def test_an_account_that_is_none_is_told_with_its_place(project, account):
+    ids=lambda value: repr(value)[:30],
+)  # fmt: skip
+def test_a_profile_that_is_no_toml_is_a_sentence(project, data, got):
     folder = project("")
-    first = '{ name = "ada", kind = "person", roles = ["administrator"] }'
-    (folder / "profiles" / "embedded.toml").write_text(PROFILE.replace(first, f"{first}, {account}"))
-    assert "got account 2 as " in fault(folder)
+    (folder / "profiles" / "embedded.toml").write_bytes(data)
+    assert got in fault(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "got"),
+    [
+        ('name = "ada", ', "", "got no name of an account in `accounts` of embedded.toml"),
+        ('kind = "person", ', "", "got no kind of an account"),
+        ('roles = ["administrator"]', "roles = 5", "got the roles 5 in"),
+        ('roles = ["administrator"]', 'roles = "administrator"', "got the roles 'administrator' in"),
+        ('roles = ["administrator"]', "roles = [5]", "got the roles [5] in"),
+        ('name = "ada"', "name = 5", "got the name 5 in"),
+        ('kind = "person"', "kind = true", "got the kind True in"),
+        ('kind = "person"', 'kind = "person", same = "p-1"', "got unknown same of an account"),
+        (f"[{ACCOUNT}]", "5", "got 5 in `accounts`"),
+        (f"[{ACCOUNT}]", "[[1]]", "got [1] in `accounts`"),
+        (f"[{ACCOUNT}]", '[{ }, "x"]', "got no name of an account; no kind of an account; no roles of an account; 'x'"),
+        ('reader = "aude"', "reader = 5", "got no text as reader in embedded.toml"),
+        ('assurance = "local"', "assurance = 1979-05-27", "got no text as assurance in embedded.toml"),
+    ],
+)  # fmt: skip
+def test_an_account_or_a_value_of_another_kind_is_a_sentence(project, old, new, got):
+    folder = project("")
+    assert old in PROFILE
+    (folder / "profiles" / "embedded.toml").write_text(PROFILE.replace(old, new))
+    assert got in fault(folder)
+
+
+@pytest.mark.parametrize(
+    ("data", "got"),
+    [
+        (b"[tool.tidegate", "got pyproject.toml, which is no TOML"),
+        (b"\xff", "got pyproject.toml, which is no TOML"),
+        (b"tool = 5", "got a folder outside any Tidegate project"),
+        (b"[tool]\ntidegate = 5", "got a tool.tidegate that is no table"),
+        (b"[tool.tidegate]\nprofile = 5", "got a profile that is no text in [tool.tidegate]"),
+        (b"[tool.tidegate]\nfolders = 5", "got folders that are no table in [tool.tidegate]"),
+        (b"[tool.tidegate.folders]\nmodels = 5\nx = 1", "got folders.x, a folders.models that is no text"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_a_project_that_says_something_else_is_a_sentence(project, data, got):
+    folder = project("")
+    (folder / "pyproject.toml").write_bytes(data)
+    with pytest.raises(BadInput) as caught:
+        load(folder, {})
+    assert got in caught.value.sentence
+    assert caught.value.code in {"bad-settings", "no-project"}
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z", "tide"]
+)
+def test_a_moment_from_which_nothing_can_be_reckoned_is_a_sentence(project, moment):
+    with pytest.raises(BadInput) as caught:
+        load(project(""), {"TIDEGATE_NOW": moment})
+    assert caught.value.code == "not-a-time"
+    assert caught.value.sentence.startswith(f"got {moment}" if "4:00" in moment else f"got {moment!r}")

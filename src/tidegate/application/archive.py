@@ -2,11 +2,13 @@
 
 Nothing in it is compressed, so that its bytes depend on its members alone (never on a compressor's version),
 and so that nothing can unpack to more than it is. It is read into memory and never onto the disk, and only
-after every member's name, kind and size were looked at.
+after every member's name, kind and size were looked at. What is read must be, byte for byte, what its members make
+when they are written again: a ZIP has room for foreign bytes before, between and behind, which nobody signed for.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import stat
 import struct
@@ -15,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from tidegate.domain.errors import BadInput
 
@@ -25,8 +28,6 @@ MAX_MEMBERS = 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}(/[a-z0-9][a-z0-9._-]{0,99})?")
 #: The first moment that the format can tell.
 _MOMENT = (1980, 1, 1, 0, 0, 0)
-#: How long a member's own header is, its entry in the directory, and the end of that (APPNOTE 4.3), without names.
-_HEADER, _LISTED, _END = 30, 46, 22
 _UNIX, _PLAIN_FILE, _ENCRYPTED = 3, stat.S_IFREG | 0o644, 0x1
 _BROKEN = (
     zipfile.BadZipFile,
@@ -52,11 +53,8 @@ def write(path: Path, members: Mapping[str, bytes]) -> None:
         )
     part = path.with_name(f".{path.name}.part")
     try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            for name in sorted(members):
-                entry = zipfile.ZipInfo(name, _MOMENT)
-                entry.create_system, entry.external_attr = _UNIX, _PLAIN_FILE << 16
-                archive.writestr(entry, members[name])
+        with part.open("wb") as file:
+            _pack(file, members)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
@@ -69,10 +67,10 @@ def read(path: Path) -> dict[str, bytes]:
     """Return the members of an archive.
 
     Raises:
-        BadInput: it is no archive, or one whose members are not plain files, stored, named once and plainly,
-            together no larger than the file they lie in, or in which anything else lies.
+        BadInput: it is no archive, or one whose members are not plain files, stored, named once and plainly, and
+            together no larger than the file they lie in; or it holds a byte that `write` would not have written.
     """
-    with _opened(path) as (archive, size):
+    with _opened(path) as (archive, data):
         entries = archive.infolist()
         if len(entries) > MAX_MEMBERS:
             raise _hostile(f"{len(entries)} members", f"at most {MAX_MEMBERS}")
@@ -82,22 +80,40 @@ def read(path: Path) -> dict[str, bytes]:
         if twice := sorted(name for name, count in names.items() if count > 1):
             raise _hostile(f"the member {twice[0]} twice", "each member once")
         total = sum(entry.file_size for entry in entries)
-        if total > size:
-            raise _hostile(f"members of {total:,} bytes in a file of {size:,}", "members that do not overlap")
-        _no_more(archive, entries, size)
-        return {entry.filename: archive.read(entry) for entry in entries}
+        if total > len(data):
+            raise _hostile(
+                f"members of {total:,} bytes in a file of {len(data):,}", "members that do not overlap"
+            )
+        members = {entry.filename: archive.read(entry) for entry in entries}
+        _pack(again := io.BytesIO(), members)
+        if again.getbuffer() != data:
+            raise _hostile(
+                f"an archive of {len(data):,} bytes with foreign ones before, between or behind its members, or "
+                "with members that are described or ordered differently",
+                f"the very bytes that its members make, {again.getbuffer().nbytes:,}",
+            )
+        return members
+
+
+def _pack(file: IO[bytes], members: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(members):
+            entry = zipfile.ZipInfo(name, _MOMENT)
+            entry.create_system, entry.external_attr = _UNIX, _PLAIN_FILE << 16
+            archive.writestr(entry, members[name])
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, int]]:
+def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, bytes]]:
     try:
         size = path.stat().st_size
         if not path.is_file():  # a pipe would be waited for
             raise _hostile(f"{path.name}, which is no plain file", "a bundle")
         if size > MAX_BYTES:
             raise _hostile(f"a file of {size:,} bytes", f"at most {MAX_BYTES:,}")
-        with zipfile.ZipFile(path) as archive:
-            yield archive, size
+        data = path.read_bytes()  # once: what is looked at is what is read
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            yield archive, data
     except OSError as error:
         raise BadInput(
             "no-such-file",
@@ -110,22 +126,6 @@ def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, int]]:
             f"got {path.name}, which is no whole ZIP archive ({error}), expected a bundle",
             "make one with `tidegate audit export`, or fetch it again",
         ) from error
-
-
-def _no_more(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], size: int) -> None:
-    """Refuse bytes that belong to no member: before the first, between two, in their headers, or behind the last."""
-    reached, file = 0, archive.fp
-    assert file is not None  # it is open
-    for entry in sorted(entries, key=lambda entry: entry.header_offset):
-        file.seek(entry.header_offset)
-        header = file.read(_HEADER)
-        name, more = struct.unpack("<HH", header[-4:])
-        if entry.header_offset != reached or more or entry.extra or entry.comment:
-            raise _hostile(f"bytes that are no member's before the end of {entry.filename}", "members alone")
-        reached += _HEADER + name + entry.compress_size
-    listed = sum(_LISTED + len(entry.orig_filename.encode()) for entry in entries)
-    if archive.start_dir != reached or archive.comment or size != reached + listed + _END:
-        raise _hostile("bytes that are no member's behind the last one", "members alone")
 
 
 def _plain(entry: zipfile.ZipInfo) -> None:

@@ -10,7 +10,7 @@ from tidegate.application import bundle as its
 from tidegate.application.attest import signature_fault
 from tidegate.application.chain import Chain
 from tidegate.application.ports import Verifier
-from tidegate.domain.attestation import STATEMENT, key_fingerprint
+from tidegate.domain.attestation import STATEMENT, envelope, key_fingerprint, read_envelope
 from tidegate.domain.canonical import canonical, parse, sha256
 from tidegate.domain.errors import UNFIT
 from tidegate.domain.events import Event, commitment
@@ -59,14 +59,20 @@ def manifest(members: Members, said: Mapping[str, Any], key: str, verifier: Veri
     if not said:
         return Check("manifest", holds, (f"{its.MANIFEST} is no manifest of a bundle",))
     try:
-        envelope = parse(members[its.SIGNED_MANIFEST].decode())
-        written = canonical(envelope) == members[its.SIGNED_MANIFEST]
+        carried = parse(members[its.SIGNED_MANIFEST].decode())
     except UNFIT:
-        envelope, written = None, True
-    fault = signature_fault(verifier, envelope, said, key) if written else "it is not written as it is signed"
+        carried = None
+    fault = signature_fault(verifier, carried, said, key)
+    if not fault and not _exact(members[its.SIGNED_MANIFEST], carried, said, given):
+        fault = f"{its.SIGNED_MANIFEST} holds more than the manifest and one signature"
     if fault and (named := said["predicate"].get("key")) != given:
         fault += f": the bundle names the key {named}, the one given is {given}"
     return Check("manifest", holds, (fault,) if fault else ())
+
+
+def _exact(data: bytes, carried: object, said: Mapping[str, Any], fingerprint: str) -> bool:
+    """Say whether an envelope is written as our own writer would: no digest is over it, so nothing may ride in it."""
+    return canonical(envelope(said, read_envelope(carried).signatures[0], fingerprint)) == data
 
 
 def by_digest(members: Members, said: Mapping[str, Any]) -> Check:

@@ -174,8 +174,10 @@ def may_change(
 
 
 def token_digest(token: str) -> str:
-    """Return what is kept of a bearer token. Plain SHA-256 suffices: the token has 256 random bits."""
-    # A token of bytes that are no text reaches us with surrogates: it is nobody's, and no fault.
+    """Return what is kept of a bearer token. Plain SHA-256 suffices: the token has 256 random bits.
+
+    What is no UTF-8 has a digest too, which is nobody's: bytes of the environment come as lone surrogates.
+    """
     return "sha256:" + hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 

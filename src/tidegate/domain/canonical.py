@@ -68,20 +68,20 @@ def utc_text(moment: datetime) -> str:
     """Return an RFC 3339 UTC string; whole seconds stay short.
 
     Raises:
-        BadInput: the time carries no zone, so nobody can say when it was.
+        BadInput: the time carries no zone, so nobody can say when it was; or in UTC it has no year from 1 to 9999.
     """
     if moment.tzinfo is None:
         raise BadInput(
             "naive-time", f"got the time {moment.isoformat()} without a zone, expected UTC", "attach a zone"
         )
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return _in_utc(moment).isoformat().replace("+00:00", "Z")
 
 
 def utc_time(text: str) -> datetime:
     """Read an RFC 3339 string back into an aware time.
 
     Raises:
-        BadInput: the text is no RFC 3339 time with a zone.
+        BadInput: the text is no RFC 3339 time with a zone, or in UTC it has no year from 1 to 9999.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -95,9 +95,15 @@ def utc_time(text: str) -> datetime:
             f"got {text!r} without a zone, expected a time like 2013-02-01T06:00:00Z",
             "add the Z",
         )
+    return _in_utc(moment)
+
+
+def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
-    except OverflowError as error:  # at the edge of the calendar it has no time in UTC
+    except OverflowError as error:
         raise BadInput(
-            "not-a-time", f"got {text!r}, expected a time of the years 1 to 9999 in UTC", "write it in UTC"
+            "not-a-time",
+            f"got {moment.isoformat()}, which in UTC lies outside the years 1 to 9999, expected a time within",
+            "write it in UTC",
         ) from error
