@@ -330,7 +330,8 @@ class Tidegate:
         url = self.settings.profile.ledger
         if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
             return False
-        return bool(self.ledger.state().select(ActorRow))
+        # A chain whose accounts somebody removed is no new one.
+        return bool(self.ledger.state().select(ActorRow)) or self.ledger.head().sequence > 0
 
     def act(
         self,
@@ -339,8 +340,9 @@ class Tidegate:
         key: str | None = None,
         on_behalf_of: str | None = None,
         story: str | None = None,
+        state: ports.StateReader | None = None,
     ) -> Acting:
-        """Authenticate: by a local user's name, or by ``TIDEGATE_TOKEN``.
+        """Authenticate: by a local user's name, or by ``TIDEGATE_TOKEN``, against another state than the ledger's own.
 
         Raises:
             Refused: rule A2. BadInput: nobody said who is acting.
@@ -360,7 +362,7 @@ class Tidegate:
                 "got nobody to act as, expected --as USER or TIDEGATE_TOKEN",
                 "see `tidegate user list`; acting commands never guess who you are",
             )
-        self._who = Acting(authenticate(self.ledger.state(), token), on_behalf_of, story, key)
+        self._who = Acting(authenticate(state or self.ledger.state(), token), on_behalf_of, story, key)
         return self._who
 
     @property

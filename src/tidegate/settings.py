@@ -118,7 +118,8 @@ def _now(text: str | None) -> datetime | None:
     if moment and moment.year not in YEARS:
         raise BadInput(
             "not-a-time",
-            f"got {text!r}, expected a moment of the years {YEARS[0]} to {YEARS[-1]}: terms and windows reach beyond it",
+            f"got {text!r}, expected a moment of the years {YEARS[0]} to {YEARS[-1]}, "
+            "beyond which terms and windows reach",
             "mend TIDEGATE_NOW",
         )
     return moment

@@ -21,7 +21,7 @@ from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.events import Draft
 from tidegate.domain.fold import StateView, replay
-from tidegate.domain.state import ActorRow, TextRow
+from tidegate.domain.state import ROWS, ActorRow, TextRow, VersionRow
 from tidegate.testing.databases import emptied, new_database
 from tidegate.testing.fakes.small import CountingEntropy, TickingClock
 from tidegate.testing.stories import Story, whole_story
@@ -240,7 +240,9 @@ def test_a_repeated_row_is_named_where_the_key_was_dropped(platform):
             "ALTER TABLE actors RENAME TO old", "CREATE TABLE actors AS SELECT * FROM old", "DROP TABLE old"
         )
     platform.attacker.run("INSERT INTO actors SELECT * FROM actors WHERE id = 'p-3'")
-    assert guards(platform.ledger.verify()) == ["actors: 1 rows repeat the key of another"]
+    *structure, repeated = platform.ledger.verify()
+    assert repeated == "actors: 1 rows repeat the key of another"
+    assert any(fault.startswith("constraint actors.") and "it is gone" in fault for fault in structure)
 
 
 # ── bodies that nobody of ours wrote ──────────────────────────────────────────────────────────────
@@ -483,13 +485,13 @@ def cut(platform, keep):
     return kept[-1]
 
 
-def guards(found):
-    return [fault for fault in found if not fault.startswith("structure: ")]
+def besides_structure(found):
+    return [fault for fault in found if not fault.startswith(("trigger ", "constraint "))]
 
 
 def test_a_cut_tail_is_named_by_the_head(platform):
     last = cut(platform, keep=15)
-    found = guards(platform.ledger.verify())
+    found = besides_structure(platform.ledger.verify())
     assert any(fault.endswith("the chain says 15") for fault in found)
     assert all(fault.startswith("head: ") for fault in found), "everything else was tidied away"
     assert last.sequence == 15
@@ -499,10 +501,10 @@ def test_a_cut_tail_with_a_mended_head_is_found_by_the_anchor_alone(platform, an
     length = len(list(platform.ledger.events()))
     last = cut(platform, keep=15)
     platform.attacker.run("UPDATE head SET sequence = 15, hash = :hash", hash=last.hash)
-    assert guards(platform.ledger.verify()) == []
+    assert besides_structure(platform.ledger.verify()) == []
     count, found = audit.verify(platform, *anchored)
     assert count == 15
-    assert guards(found) == [
+    assert besides_structure(found) == [
         f"anchor anchor.json: it was signed at event {length}; the chain ends at 15: its tail was cut"
     ]
 
@@ -710,98 +712,322 @@ def test_sqlite_refuses_to_replace_by_any_unique_key(tmp_path, unique):
     assert ledger.verify() == ()
 
 
-def test_a_guard_that_is_gone_is_named(platform):
-    sound = platform.ledger.verify()
-    platform.attacker.run(UNGUARD[platform.ledger.engine.dialect.name][0])
-    assert sound == ()
-    assert len(platform.ledger.verify()) == 1
-    assert platform.ledger.verify()[0].startswith("structure: the trigger events_refuse_")
-
-
-@pytest.mark.parametrize(
-    ("statements", "told"),
-    [
-        (
-            (
-                "DROP TRIGGER events_refuse_update",
-                "CREATE TRIGGER events_refuse_update BEFORE UPDATE ON events BEGIN SELECT 1; END",
+HOLLOW = {
+    "sqlite": (
+        "DROP TRIGGER events_refuse_update",
+        "CREATE TRIGGER events_refuse_update BEFORE UPDATE ON events BEGIN SELECT 'the ledger is append-only'; END",
+    ),
+    "postgresql": (
+        """
+        CREATE OR REPLACE FUNCTION events_refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RETURN NEW; END $$
+        """,
+    ),
+}
+#: On both databases: what is done to the structure, and all that verification then says (how each begins).
+RESTRUCTURED = {
+    "an extra trigger": (
+        {
+            "sqlite": ("CREATE TRIGGER helpful AFTER INSERT ON actors BEGIN DELETE FROM approvals; END",),
+            "postgresql": (
+                "CREATE TRIGGER helpful AFTER INSERT ON actors FOR EACH ROW EXECUTE FUNCTION events_refuse()",
             ),
-            "the trigger events_refuse_update on events was altered: got 'CREATE TRIGGER events_refuse_update",
-        ),
+        },
+        ["trigger actors.helpful: no migration made it, got `CREATE TRIGGER helpful AFTER INSERT ON actors"],
+    ),
+    "a dropped unique index": (
+        ("DROP INDEX one_prod_version",),
+        ["index versions.one_prod_version: it is gone, expected `CREATE UNIQUE INDEX one_prod_version ON versions"],
+    ),
+    "an index that is unique no more": (
+        ("DROP INDEX one_prod_version", "CREATE INDEX one_prod_version ON versions (model) WHERE stage = 'prod'"),
+        ["index versions.one_prod_version: it was altered, got `CREATE INDEX one_prod_version ON versions"],
+    ),
+    "an index over fewer rows": (
         (
-            ("CREATE TRIGGER more AFTER INSERT ON approvals BEGIN DELETE FROM approvals; END",),
-            "the trigger more on approvals is nothing that Tidegate made",
+            "DROP INDEX one_prod_version",
+            "CREATE UNIQUE INDEX one_prod_version ON versions (model) WHERE stage = 'prod' AND number > 9",
         ),
-        (("DROP INDEX one_prod_version",), "the index one_prod_version on versions is gone"),
-        (
-            (
-                "DROP INDEX one_prod_version",
-                "CREATE INDEX one_prod_version ON versions (model) WHERE stage = 'prod'",
-            ),
-            "the index one_prod_version on versions was altered: got \"by model where stage = 'prod'\"",
-        ),
-        (
-            ("ALTER TABLE texts RENAME TO told", "CREATE VIEW texts AS SELECT * FROM told"),
-            "the table texts was altered: got 'a view', expected 'a table'",
-        ),
-        (("ALTER TABLE approvals ADD COLUMN more TEXT",), "the column approvals.more is nothing that"),
-    ],
-)
-def test_what_the_database_promises_no_more_is_named_on_sqlite(tmp_path, statements, told):
-    ledger = SqlLedger(f"sqlite:///{tmp_path}/record.db", TickingClock(), CountingEntropy())
-    Story(ledger).opened()
-    Attacker(str(ledger.engine.url)).run(*statements)
-    assert any(fault.startswith(f"structure: {told}") for fault in ledger.verify()), ledger.verify()
+        ["index versions.one_prod_version: it was altered, got `CREATE UNIQUE INDEX one_prod_version ON versions"],
+    ),
+    "an extra column": (
+        ("ALTER TABLE actors ADD COLUMN note TEXT",),
+        ["column actors.note: no migration made it, got `"],
+    ),
+    "an extra table": (
+        ("CREATE TABLE notes (id BIGINT)",),
+        ["table notes: no migration made it, got `table`"],
+    ),
+    "an extra view": (
+        ("CREATE VIEW everybody AS SELECT id FROM actors",),
+        ["view everybody: no migration made it, got `view"],
+    ),
+    "a table that is gone": (("DROP TABLE runs",), ["table runs: it is gone", "runs: it cannot be read ("]),
+    "texts that are a view": (
+        ("ALTER TABLE texts RENAME TO kept", "CREATE VIEW texts AS SELECT commitment, sealed FROM kept"),
+        ["table texts: it was altered, got `view ", "table kept: no migration made it"],
+    ),
+    "a view without the columns": (
+        ("DROP TABLE text_keys", "CREATE VIEW text_keys AS SELECT 1 AS one"),
+        ["table text_keys: it was altered, got `view", "texts: it cannot be read ("],
+    ),
+    "events that are a view": (
+        ("ALTER TABLE events RENAME TO kept", "CREATE VIEW events AS SELECT hash FROM kept"),
+        ["table events: it was altered, got `view", "index events.events_by_", "trigger events.",
+         "table kept: ", "index kept.", "trigger kept.",
+         "events: it cannot be read ("],
+    ),
+    "another column's name": (
+        ("ALTER TABLE head RENAME COLUMN clock TO tide",),
+        ["column head.clock: it is gone", "column head.tide: no migration made it", "head: it cannot be read ("],
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("statements", "told"),
-    [
-        (
-            (
-                """
-                CREATE OR REPLACE FUNCTION events_refuse() RETURNS trigger LANGUAGE plpgsql
-                AS $$ BEGIN RETURN NEW; END $$
-                """,
-            ),
-            "the trigger events_refuse_change on events was altered: got",
-        ),
-        (
-            ("CREATE TRIGGER more AFTER INSERT ON approvals FOR EACH ROW EXECUTE FUNCTION events_refuse()",),
-            "the trigger more on approvals is nothing that Tidegate made",
-        ),
-        (
-            ("ALTER TABLE events DROP CONSTRAINT events_previous_key",),
-            "the uniqueness of events by previous is gone",
-        ),
-        (("DROP INDEX one_prod_version",), "the index one_prod_version on versions is gone"),
-        (
-            ("CREATE RULE quiet AS ON INSERT TO approvals DO INSTEAD NOTHING",),
-            "the rule quiet on approvals is nothing that Tidegate made",
-        ),
-        (
-            ("ALTER TABLE texts RENAME TO told", "CREATE VIEW texts AS SELECT * FROM told"),
-            "the table texts was altered: got 'a view', expected 'a table'",
-        ),
-        (("ALTER TABLE head DROP CONSTRAINT one_head",), "the check on head is gone"),
-        (
-            ("ALTER TABLE approvals ALTER COLUMN role DROP NOT NULL",),
-            "the column approvals.role was altered: got 'text', expected 'text not null'",
-        ),
-    ],
-)
-def test_what_the_database_promises_no_more_is_named_on_postgres(postgres_url, statements, told):
-    with new_database(postgres_url) as url:
-        ledger = SqlLedger(url, TickingClock(), CountingEntropy())
-        Story(ledger).opened()
-        Attacker(url).run(*statements)
-        found = ledger.verify()
-        ledger.engine.dispose()
-    assert any(fault.startswith(f"structure: {told}") for fault in found), found
+@pytest.fixture
+def restructured(platform):
+    """A function that has an attacker alter the structure, and returns what verification says of it."""
+
+    def altered(statements):
+        dialect = platform.ledger.engine.dialect.name
+        platform.attacker.run(*(statements[dialect] if isinstance(statements, dict) else statements))
+        return platform.ledger.verify()
+
+    return altered
 
 
-def test_a_guard_that_is_switched_off_is_named(postgres_url):
+@pytest.mark.parametrize("how", RESTRUCTURED)
+def test_every_altered_part_of_the_structure_is_named_and_nothing_else(restructured, how):
+    statements, expected = RESTRUCTURED[how]
+    found = restructured(statements)
+    unnamed = [each for each in expected if not any(fault.startswith(each) for fault in found)]
+    assert unnamed == [], found
+    assert [fault for fault in found if not fault.startswith(tuple(expected))] == []
+
+
+def test_a_guard_that_is_gone_is_named(restructured, platform):
+    assert platform.ledger.verify() == ()
+    (found,) = restructured({name: statements[:1] for name, statements in UNGUARD.items()})
+    assert found.startswith("trigger events.events_refuse_")
+    assert "it is gone, expected `CREATE TRIGGER events_refuse_" in found
+
+
+def test_a_guard_that_guards_nothing_any_more_is_named(restructured, platform):
+    (found,) = restructured(HOLLOW)
+    part = {"sqlite": "trigger events.events_refuse_update", "postgresql": "function events_refuse()"}
+    assert found.startswith(f"{part[platform.ledger.engine.dialect.name]}: it was altered, got `CREATE ")
+    platform.attacker.run("UPDATE events SET actor = 'p-9' WHERE sequence = 3")
+    assert "event 3: column actor says 'p-9', the hashed body says 'p-1'" in platform.ledger.verify()
+
+
+def test_the_search_goes_on_behind_an_altered_structure(restructured, platform):
+    platform.attacker.run("UPDATE versions SET stage = 'prod'")
+    found = restructured(("ALTER TABLE head RENAME COLUMN clock TO tide", "DROP TABLE runs"))
+    assert {fault.split(" (")[0] for fault in found if "cannot be read" in fault} == {
+        "head: it cannot be read",
+        "runs: it cannot be read",
+    }
+    assert "versions tides/1: column stage says 'prod', the ledger says 'candidate'" in found
+
+
+def test_a_database_that_somebody_analysed_is_sound(restructured):
+    assert restructured(("ANALYZE",)) == ()
+
+
+POSTGRES_ALONE = {
+    "a guard that is switched off": (
+        "ALTER TABLE events DISABLE TRIGGER USER",
+        ["trigger events.events_refuse_change: it was altered, got", "trigger events.events_refuse_truncate: it was"],
+    ),
+    "a guard for replicas": (
+        "ALTER TABLE events ENABLE REPLICA TRIGGER events_refuse_change",
+        ["trigger events.events_refuse_change: it was altered"],
+    ),
+    "a rule": (
+        "CREATE RULE quietly AS ON INSERT TO approvals DO INSTEAD NOTHING",
+        ["rule approvals.quietly: no migration made it, got `CREATE RULE quietly"],
+    ),
+    "rows that are hidden": (
+        "ALTER TABLE approvals ENABLE ROW LEVEL SECURITY",
+        ["table approvals: it was altered, got `table ROW LEVEL SECURITY`, expected `table`"],
+    ),
+    "rows of another table": (
+        "CREATE TABLE more () INHERITS (events)",
+        ["table events: it was altered, got `table INHERITED BY more`", "table more: no migration made it"],
+    ),
+    "a table that no crash survives": (
+        "ALTER TABLE approvals SET UNLOGGED",
+        ["table approvals: it was altered, got `table UNLOGGED`, expected `table`"],
+    ),
+    "another type": (
+        "ALTER TABLE versions ALTER COLUMN number TYPE INTEGER",
+        ["column versions.number: it was altered, got `integer NOT NULL`, expected `bigint NOT NULL`"],
+    ),
+    "a default": (
+        "ALTER TABLE approvals ALTER COLUMN revoked SET DEFAULT false",
+        ["column approvals.revoked: it was altered, got `boolean NOT NULL DEFAULT false`"],
+    ),
+    "a fork": (
+        "ALTER TABLE events DROP CONSTRAINT events_previous_key",
+        ["constraint events.events_previous_key: it is gone, expected `UNIQUE (previous)`"],
+    ),
+    "a second head": (
+        "ALTER TABLE head DROP CONSTRAINT one_head",
+        ["constraint head.one_head: it is gone, expected `CHECK (id = 1)`"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", POSTGRES_ALONE)
+def test_what_postgres_alone_can_alter_is_named(postgres_url, how):
+    statement, expected = POSTGRES_ALONE[how]
     ledger = SqlLedger(emptied(postgres_url), TickingClock(), CountingEntropy())
     Story(ledger).opened()
-    Attacker(postgres_url).run("ALTER TABLE events DISABLE TRIGGER USER")
-    assert len(ledger.verify()) == 2
+    Attacker(postgres_url).run(statement)
+    found = ledger.verify()
+    assert len(found) == len(expected), found
+    assert [each for each in expected if not any(fault.startswith(each) for fault in found)] == []
+
+
+def test_what_an_extension_brought_is_nobodys_alteration(postgres_url):
+    ledger = SqlLedger(emptied(postgres_url), TickingClock(), CountingEntropy())
+    Attacker(postgres_url).run("CREATE EXTENSION IF NOT EXISTS pgcrypto")
+    assert ledger.verify() == ()
+
+
+def test_sqlite_tables_that_only_spell_the_same_otherwise_are_sound(tmp_path):
+    url = f"sqlite:///{tmp_path}/record.db"
+    ledger = SqlLedger(url, TickingClock(), CountingEntropy())
+    Attacker(url).run(
+        "DROP TABLE texts",
+        'CREATE TABLE "texts" (sealed TEXT NOT NULL, -- text\n"commitment" TEXT  NOT NULL, PRIMARY KEY(commitment))',
+    )
+    assert ledger.verify() == ()
+
+
+# ── values that no column of ours can hold ────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "expected"),
+    [
+        ("actors", "roles", "[", "got '[' in column roles of actors p-1, expected a JSON list of texts"),
+        ("actors", "roles", "[1]", "got '[1]' in column roles of actors p-1, expected a JSON list of texts"),
+        ("actors", "roles", '{"a":"b"}', "in column roles of actors p-1, expected a JSON list of texts"),
+        ("actors", "kind", "robot", "got 'robot' in column kind of actors p-1, expected one of `person`, `service`"),
+        ("versions", "stage", "Prod", "got 'Prod' in column stage of versions tides/1, expected one of `candidate`"),
+        ("versions", "facts", "[]", "got '[]' in column facts of versions tides/1, expected a JSON object"),
+        ("versions", "facts", "[" * 9_999, "in column facts of versions tides/1, expected a JSON object"),
+        ("models", "tier", "", "got '' in column tier of models tides, expected one of `low`, `standard`, `high`"),
+        ("batches", "verdict", "fine", "got 'fine' in column verdict of batches gauges/sha256:"),
+    ],
+)  # fmt: skip
+def test_a_value_that_a_column_cannot_hold_is_a_sentence_and_verification_names_it(
+    platform, table, column, value, expected
+):
+    platform.attacker.run(f"UPDATE {table} SET {column} = :value", value=value)
+    kind = next(kind for kind in ROWS if table == kind.TABLE)
+    with pytest.raises(DependencyFailed) as caught:
+        platform.ledger.state().select(kind)
+    assert caught.value.code == "state-unreadable"
+    assert expected in caught.value.sentence
+    assert "run `tidegate audit verify`" in caught.value.hint
+    assert len(str(caught.value)) < 300
+    found = platform.ledger.verify()
+    assert found != ()
+    assert all(fault.startswith(f"{table} ") and f": column {column} says " in fault for fault in found), (
+        found
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("number = 'one'", "got 'one' in column number of versions tides/one, expected a whole number"),
+        (
+            "stage = CAST(stage AS BLOB)",
+            "got b'candidate' in column stage of versions tides/1, expected one of",
+        ),
+        ("facts = x'ff'", r"got b'\xff' in column facts of versions tides/1, expected a JSON object"),
+    ],
+)
+def test_a_value_of_another_type_than_its_columns_is_a_sentence(tmp_path, change, expected):
+    url = f"sqlite:///{tmp_path}/record.db"
+    ledger = SqlLedger(url, TickingClock(), CountingEntropy())
+    Story(ledger).opened().with_data("2020-01").with_version()
+    Attacker(url).run(f"UPDATE versions SET {change}")
+    with pytest.raises(DependencyFailed) as caught:
+        ledger.state().select(VersionRow)
+    assert caught.value.code == "state-unreadable"
+    assert caught.value.sentence.startswith(expected)
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path):
+    url = f"sqlite:///{tmp_path}/record.db"
+    ledger = SqlLedger(url, TickingClock(), CountingEntropy())
+    Story(ledger).opened()
+    Attacker(url).run("UPDATE actors SET kind = CAST(x'ff41' AS TEXT) WHERE id = 'p-3'")
+    assert ledger.verify() == (r"actors p-3: column kind says '\udcffA', the ledger says 'person'",)
+    with pytest.raises(DependencyFailed) as caught:
+        ledger.state().select(ActorRow)
+    assert caught.value.code == "ledger-unusable"
+
+
+# ── at the command line ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def home(empty):
+    """A home whose ledger is open, and a function that alters its database."""
+    empty.json("user", "add", "Zoe Marlowe", "--role", "approver", "--as", "ada")
+    return empty, Attacker(f"sqlite:///{empty.home}/record.db")
+
+
+@pytest.mark.parametrize(
+    ("statements", "named"),
+    [
+        (["UPDATE actors SET roles = '['"], "actors p-1: column roles says '[', the ledger says"),
+        (["DELETE FROM actors"], "actors p-1: the events wrote this row, but it is gone"),
+        (["UPDATE credentials SET revoked = 1"], "credentials c-p-1: column revoked says 1, the ledger says 0"),
+        (["ALTER TABLE actors RENAME COLUMN roles TO rolls"], "column actors.rolls: no migration made it"),
+        (["ALTER TABLE head RENAME COLUMN clock TO tide"], "column head.tide: no migration made it"),
+        (["ALTER TABLE events RENAME COLUMN body TO text"], "events: it cannot be read (no such column: events.body)"),
+        (["DROP TABLE erasures"], "table erasures: it is gone"),
+    ],
+)  # fmt: skip
+def test_whoever_alters_what_says_who_asks_keeps_nobody_from_verifying(home, statements, named):
+    shell, attacker = home
+    attacker.run(*statements)
+    done = shell.run("audit", "verify")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"  {named}" in done.stdout
+    assert done.stderr.startswith("refused: the ledger is not sound: ")
+
+
+def test_a_stranger_is_refused_by_the_chain_too(home):
+    shell, _ = home
+    done = shell.run("audit", "verify", TIDEGATE_TOKEN="nobody's")
+    assert done.returncode == 1
+    assert "A2: got a token that belongs to no actor" in done.stderr
+
+
+def test_a_value_that_cannot_be_read_is_one_sentence_and_the_way_on(home):
+    shell, attacker = home
+    attacker.run("UPDATE actors SET roles = '[' WHERE id = 'p-3'")
+    done = shell.run("user", "list")
+    assert done.returncode == 3
+    assert done.stderr == (
+        "failed: got '[' in column roles of actors p-3, expected a JSON list of texts\n"
+        "  next: somebody altered the record: run `tidegate audit verify`, which names every row that was; "
+        "restore a backup\n"
+    )
+
+
+def test_a_chain_whose_accounts_were_removed_gets_no_second_genesis(home):
+    shell, attacker = home
+    before = attacker.run("SELECT count(*) AS n FROM events")
+    attacker.run("DELETE FROM actors", "DELETE FROM credentials")
+    done = shell.run("user", "add", "Max", "--role", "approver", "--as", "ada")
+    assert done.returncode == 1
+    assert "A2: got a token that belongs to no actor" in done.stderr
+    assert attacker.run("SELECT count(*) AS n FROM events") == before

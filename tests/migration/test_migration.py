@@ -15,6 +15,7 @@ from tidegate.adapters.sql_record import SqlLedger, tables
 from tidegate.adapters.sql_record.cipher import opened as opened_text
 from tidegate.adapters.sql_record.engine import KNOWN, REVISION, revision
 from tidegate.adapters.sql_record.ledger import SqlTransaction
+from tidegate.adapters.sql_record.structure import RECORD, recorded, structure
 from tidegate.application.ports import Delivery
 from tidegate.domain import events
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -86,6 +87,13 @@ def test_it_is_so_to_the_last_index_and_constraint(url, tmp_path, request):
                 index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
             tables.metadata.create_all(declared)
             assert schema(migrated) == schema(declared)
+
+
+def test_it_is_what_verification_holds_every_database_against(url):
+    ledger = opened(url)
+    with ledger.engine.connect() as connection:
+        made = structure(connection)
+    assert made == recorded(ledger.engine.dialect.name), f"write {RECORD.name} anew: its module says how"
 
 
 def test_the_database_is_at_the_revision_the_code_knows(url):

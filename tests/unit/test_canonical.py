@@ -103,15 +103,14 @@ def test_a_time_is_written_in_utc(moment, text):
 
 @steady
 @given(
-    st.datetimes(timezones=st.integers(-14 * 60, 14 * 60).map(lambda east: timezone(timedelta(minutes=east))))
+    st.datetimes(
+        datetime(1, 1, 2),  # noqa: DTZ001  # hypothesis adds the zone
+        datetime(9999, 12, 30),  # noqa: DTZ001
+        timezones=st.integers(-14 * 60, 14 * 60).map(lambda east: timezone(timedelta(minutes=east))),
+    )
 )
 def test_a_time_comes_back_as_the_same_moment(moment):
-    try:
-        text = utc_text(moment)
-    except BadInput as error:
-        assert error.code == "not-a-time"  # a moment of the year 1 or 9999 whose UTC lies outside them
-        return
-    assert utc_time(text) == moment
+    assert utc_time(utc_text(moment)) == moment
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])

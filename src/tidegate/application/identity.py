@@ -83,8 +83,8 @@ def open_ledger(
             "got no administrator as the first account, expected a person with the role `administrator`",
             "mend `accounts` in the profile",
         )
-    if platform.ledger.state().select(ActorRow):
-        return False
+    if platform.ledger.state().select(ActorRow) or platform.ledger.head().sequence:
+        return False  # a chain whose accounts somebody removed gets no second genesis
     policy = platform.policies.load()
     with platform.ledger.transaction() as tx:
         if tx.select(ActorRow):

@@ -2,14 +2,20 @@
 
 Each class is one table. ``KEY`` names its primary key. Fields in ``VOLATILE`` name things of one
 installation (a random token's digest, another tool's run id): they are folded and verified like all
-others, but left out of the fingerprint, which two runs of the same story share.
+others, but left out of the fingerprint, which two runs of the same story share. ``WORDS`` has the words of those
+fields that are one of a few; any other word there was written by nobody of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+from tidegate.domain.evidence import Verdict
+from tidegate.domain.policy import Stage, Tier
+from tidegate.domain.rollout import Standing
+from tidegate.domain.schedule import Outcome
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,7 @@ class Row:
     TABLE: ClassVar[str]
     KEY: ClassVar[tuple[str, ...]]
     VOLATILE: ClassVar[tuple[str, ...]] = ()
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {}
 
     @property
     def key(self) -> tuple[str | int, ...]:
@@ -32,6 +39,7 @@ class ActorRow(Row):
 
     TABLE: ClassVar[str] = "actors"
     KEY: ClassVar[tuple[str, ...]] = ("id",)
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"kind": ("person", "service")}
 
     id: str
     kind: str
@@ -77,6 +85,7 @@ class ProposalRow(Row):
 
     TABLE: ClassVar[str] = "policy_proposals"
     KEY: ClassVar[tuple[str, ...]] = ("id",)
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"status": ("open", "adopted", "rejected", "superseded")}
 
     id: str
     digest: str
@@ -95,6 +104,7 @@ class ProposalDecisionRow(Row):
 
     TABLE: ClassVar[str] = "policy_decisions"
     KEY: ClassVar[tuple[str, ...]] = ("proposal", "actor")
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"outcome": ("approve", "reject")}
 
     proposal: str
     actor: str
@@ -114,6 +124,7 @@ class BatchRow(Row):
 
     TABLE: ClassVar[str] = "batches"
     KEY: ClassVar[tuple[str, ...]] = ("dataset", "drop")
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"verdict": tuple(Verdict)}
 
     dataset: str
     drop: str
@@ -172,6 +183,7 @@ class ModelRow(Row):
 
     TABLE: ClassVar[str] = "models"
     KEY: ClassVar[tuple[str, ...]] = ("name",)
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"tier": tuple(Tier)}
 
     name: str
     owner: str
@@ -195,6 +207,7 @@ class VersionRow(Row):
     TABLE: ClassVar[str] = "versions"
     KEY: ClassVar[tuple[str, ...]] = ("model", "number")
     VOLATILE: ClassVar[tuple[str, ...]] = ("links",)
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"stage": tuple(Stage)}
 
     model: str
     number: int
@@ -244,6 +257,13 @@ class PromotionRow(Row):
 
     TABLE: ClassVar[str] = "promotions"
     KEY: ClassVar[tuple[str, ...]] = ("id",)
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {
+        "source": tuple(Stage),
+        "target": tuple(Stage),
+        "kind": ("regular", "break_glass"),
+        "chased": ("", "reminded", "escalated"),
+        "status": ("open", "applied", "rejected", "superseded", "lapsed"),
+    }
 
     id: str
     model: str
@@ -273,6 +293,7 @@ class ApprovalRow(Row):
 
     TABLE: ClassVar[str] = "approvals"
     KEY: ClassVar[tuple[str, ...]] = ("promotion", "actor")
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"outcome": ("approve", "reject")}
 
     promotion: str
     actor: str
@@ -317,6 +338,7 @@ class ScoringRow(Row):
 
     TABLE: ClassVar[str] = "scorings"
     KEY: ClassVar[tuple[str, ...]] = ("model", "period", "version")
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"stage": tuple(Stage)}
 
     model: str
     period: str
@@ -341,6 +363,7 @@ class CanaryRow(Row):
 
     TABLE: ClassVar[str] = "canary_analyses"
     KEY: ClassVar[tuple[str, ...]] = ("model", "version", "period")
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"verdict": tuple(Verdict), "standing": tuple(Standing)}
 
     model: str
     version: int
@@ -361,6 +384,7 @@ class MonitorRow(Row):
 
     TABLE: ClassVar[str] = "monitor_runs"
     KEY: ClassVar[tuple[str, ...]] = ("model", "period", "version")
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"verdict": tuple(Verdict)}
 
     model: str
     period: str
@@ -386,6 +410,10 @@ class ReviewRow(Row):
 
     TABLE: ClassVar[str] = "reviews"
     KEY: ClassVar[tuple[str, ...]] = ("id",)
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {
+        "kind": ("finding", "break_glass", "recertification", "condition"),
+        "status": ("open", "decided", "superseded"),
+    }
 
     id: str
     model: str
@@ -411,6 +439,7 @@ class RunRow(Row):
 
     TABLE: ClassVar[str] = "runs"
     KEY: ClassVar[tuple[str, ...]] = ("schedule", "slot")
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"outcome": tuple(Outcome)}
 
     schedule: str
     slot: str
@@ -462,6 +491,7 @@ class ErasureRow(Row):
     TABLE: ClassVar[str] = "erasures"
     KEY: ClassVar[tuple[str, ...]] = ("commitment",)
     VOLATILE: ClassVar[tuple[str, ...]] = ("commitment",)
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"cause": ("subject", "retention")}
 
     commitment: str
     cause: str

@@ -291,7 +291,10 @@ class SqlLedger:
 
 
 def resumable(url: str) -> datetime | None:
-    """Return where a ledger's simulated clock stands: at its last event. None if it has no such clock."""
+    """Return where a ledger's simulated clock stands: at its last event.
+
+    None if it has no such clock, or its tables are not those that say so: whoever opens it next is told.
+    """
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
         return None
     engine = connect(url)
@@ -305,6 +308,10 @@ def resumable(url: str) -> datetime | None:
                     query.where(tables.events.c.sequence == tables.head.c.sequence)
                 ).first()
         return utc_time(row[1]) if row is not None and row[0] == "simulated" else None
+    except DependencyFailed as failed:
+        if failed.code != "ledger-unusable":
+            raise
+        return None
     finally:
         engine.dispose()
 

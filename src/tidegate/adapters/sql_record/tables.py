@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from enum import StrEnum
 from typing import Any, TypeVar, get_origin, get_type_hints
 
 import sqlalchemy as sa
 
 from tidegate.domain.canonical import canonical, parse
-from tidegate.domain.errors import DependencyFailed, TidegateError
-from tidegate.domain.policy import Stage, Tier
-from tidegate.domain.state import ROWS, ModelRow, PromotionRow, Row, VersionRow
+from tidegate.domain.errors import DependencyFailed
+from tidegate.domain.state import ROWS, Row
 
 R = TypeVar("R", bound=Row)
 
@@ -117,28 +115,32 @@ sa.Index("events_by_stream", events.c.stream, events.c.sequence)
 sa.Index("events_by_time", events.c.occurred_at, events.c.sequence)
 
 
-def _shape(kind: type[Row]) -> Mapping[str, Any]:
+def _shape(kind: type[Row]) -> Mapping[str, type]:
     hints = get_type_hints(kind)
-    return {field.name: get_origin(hints[field.name]) for field in fields(kind)}
+    containers = {tuple: tuple, Mapping: dict}
+    return {
+        field.name: containers.get(get_origin(hints[field.name]), hints[field.name]) for field in fields(kind)
+    }
 
 
-#: Per row type and field, the container to be written as JSON text, or None for a plain value.
-_SHAPES: Mapping[type[Row], Mapping[str, Any]] = {kind: _shape(kind) for kind in ROWS}
-
-
-#: Columns that name one of a few things.
-_NAMED: Mapping[tuple[type[Row], str], type[StrEnum]] = {
-    (VersionRow, "stage"): Stage,
-    (ModelRow, "tier"): Tier,
-    (PromotionRow, "target"): Stage,
+#: Per row type and field what it holds: tuple (of texts) and dict are written as JSON text, all else is plain.
+_SHAPES: Mapping[type[Row], Mapping[str, type]] = {kind: _shape(kind) for kind in ROWS}
+_SPOKEN: Mapping[type, str] = {
+    tuple: "a JSON list of texts",
+    dict: "a JSON object",
+    str: "a text",
+    int: "a whole number",
+    bool: "true or false",
 }
+#: How much of an unreadable value is repeated.
+_SHOWN = 60
 
 
 def stored(kind: type[Row], name: str, value: object) -> Any:
     """Return how a field's value is kept: containers as canonical JSON text, an enumeration as plain text."""
-    origin = _SHAPES[kind][name]
-    if origin is not None:
-        return canonical(list(value) if origin is tuple else value).decode()  # type: ignore[call-overload]
+    shape = _SHAPES[kind][name]
+    if shape in {tuple, dict}:
+        return canonical(list(value) if shape is tuple else value).decode()  # type: ignore[call-overload]
     return str(value) if isinstance(value, str) else value
 
 
@@ -151,22 +153,40 @@ def decode(kind: type[R], stored: Mapping[str, Any]) -> R:
     """Return the row that ``stored`` column values spell.
 
     Raises:
-        DependencyFailed: a column spells nothing that an event could have written.
+        DependencyFailed: a value that its column cannot hold; nobody of ours wrote it.
     """
     values = {}
-    for name, origin in _SHAPES[kind].items():
-        value = stored[name]
+    for name, shape in _SHAPES[kind].items():
         try:
-            value = parse(value) if origin else value
-            if origin and not isinstance(value, list if origin is tuple else dict):
-                raise TypeError(name)
-            if (kind, name) in _NAMED:
-                value = str(_NAMED[kind, name](value))
-        except (ValueError, TypeError, TidegateError) as error:
-            raise DependencyFailed(
-                "state-unreadable",
-                f"got {str(stored[name])[:40]!r} in the column {name} of {kind.TABLE}, expected what an event wrote",
-                "somebody altered the database: `tidegate audit verify` names what differs",
-            ) from error
-        values[name] = tuple(value) if origin is tuple else value
+            values[name] = _value(stored[name], shape)
+            if name in kind.WORDS and values[name] not in kind.WORDS[name]:
+                raise ValueError
+        except (ValueError, TypeError, RecursionError) as error:
+            raise _unreadable(kind, name, stored) from error
     return kind(**values)
+
+
+def _value(said: Any, shape: type) -> Any:
+    value = parse(said) if shape in {tuple, dict} else said
+    if shape is tuple and isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return tuple(value)
+    if type(value) is shape:
+        return value
+    raise TypeError
+
+
+def _unreadable(kind: type[Row], name: str, stored: Mapping[str, Any]) -> DependencyFailed:
+    got, key = repr(stored[name]), "/".join(str(stored[each]) for each in kind.KEY)
+    words = [f"`{each}`" for each in kind.WORDS.get(name, ())]
+    expected = f"one of {', '.join(words)}" if words else _SPOKEN[_SHAPES[kind][name]]
+    return DependencyFailed(
+        "state-unreadable",
+        f"got {_short(got)} in column {name} of {kind.TABLE} {_short(key)}, expected {expected}",
+        "somebody altered the record: run `tidegate audit verify`, which names every row that was; restore a backup",
+        table=kind.TABLE,
+        column=name,
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,13 +1,14 @@
-"""Verification: the chain rehashed, the copies compared, the state refolded in a fresh database.
+"""Verification: the structure compared, the chain rehashed, its copies held against it, the state refolded afresh.
 
-It trusts nothing it reads: a value of the wrong type is a fault like any other, and never ends the search.
+It trusts nothing it reads: a value of the wrong type, or a table that is none any more, is a fault like any
+other, and never ends the search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 
@@ -22,6 +23,9 @@ from tidegate.domain.events import Event, commitment, open_body
 from tidegate.domain.fold import changes
 from tidegate.domain.state import ErasureRow, Row, TextRow
 
+R = TypeVar("R")
+Faults: TypeAlias = Generator[str, None, None]
+
 #: What a body that no writer of ours wrote may raise while it is read or folded.
 _UNFIT = (TidegateError, sa.exc.SQLAlchemyError, LookupError, ValueError, TypeError, AttributeError)
 
@@ -32,25 +36,76 @@ def faults(engine: sa.Engine) -> Iterator[str]:
     try:
         tables.metadata.create_all(fresh)
         with _snapshot(engine) as stored, fresh.connect() as folded:
-            yield from structure_faults(stored)
-            yield from _faults(stored, folded)
+            altered = tuple(structure_faults(stored))
+            found = (*altered, *_faults(stored, folded, bool(altered)))
     finally:
         fresh.dispose()
+    # Half a character can be told, and printed, as its code alone.
+    yield from (fault.encode(errors="backslashreplace").decode() for fault in found)
 
 
 @contextmanager
 def _snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Read everything as of one moment: to a reader between two moments, writers look like tampering."""
-    # SQLite's readers have such a snapshot anyway.
-    options = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
-    with engine.connect().execution_options(**options) as connection:
+    with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
             # Before the first reading: an erasure writes that table anew, and to an older snapshot it is empty.
-            connection.execute(sa.text("LOCK TABLE text_keys IN ACCESS SHARE MODE"))
-        yield connection
+            before = connection.begin_nested()
+            try:
+                connection.execute(sa.text("LOCK TABLE text_keys IN ACCESS SHARE MODE"))
+            except sa.exc.ProgrammingError:
+                before.rollback()  # there is no such table: the structure's fault, named as such
+            else:
+                before.commit()
+            yield connection
+            return
+        # SQLite's readers have such a snapshot anyway; its texts may hold bytes that are none.
+        raw: Any = connection.connection.dbapi_connection
+        raw.text_factory = lambda stored: stored.decode(errors="surrogateescape")
+        try:
+            yield connection
+        finally:
+            raw.text_factory = str
 
 
-def _faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
+def _faults(stored: sa.Connection, folded: sa.Connection, altered: bool) -> Iterator[str]:
+    chain = yield from _despite(altered, stored, "events", _chain_faults(stored, folded))
+    if chain is None:
+        return  # nothing that lies beside a chain can be held against none
+    last, whole = chain
+    length = last.sequence if last else 0
+    yield from _despite(altered, stored, "head", _head_faults(stored, last))
+    yield from _despite(altered, stored, "cursors", _cursor_faults(stored, length))
+    yield from _despite(altered, stored, "texts", _text_faults(stored, folded))
+    for kind in tables.STATE if whole else ():
+        yield from _despite(altered, stored, kind.TABLE, _state_faults(stored, folded, kind))
+
+
+def _despite(
+    altered: bool, stored: sa.Connection, what: str, search: Generator[str, None, R]
+) -> Generator[str, None, R | None]:
+    """Search, and go on where the structure was altered so that there is nothing to search.
+
+    Of a structure that is whole a database that refuses to be read is locked, damaged or gone: no tampering.
+    """
+    before = stored.begin_nested()  # PostgreSQL answers nothing more in a transaction that met an error
+    try:
+        found = yield from search
+    except sa.exc.DBAPIError as error:
+        if not altered or error.connection_invalidated:
+            raise
+        before.rollback()
+        yield f"{what}: it cannot be read ({_first_line(error)})"
+        return None
+    before.commit()
+    return found
+
+
+def _chain_faults(
+    stored: sa.Connection, folded: sa.Connection
+) -> Generator[str, None, tuple[Event | None, bool]]:
+    """Return the last event that can be read, and whether all could be folded."""
     streams: dict[str, int] = {}
     last: Event | None = None
     whole = True
@@ -75,10 +130,7 @@ def _faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
             yield f"event {event.sequence}: it cannot be folded ({_first_line(error)})"
             whole = False
         last = event
-    yield from _head_faults(stored, last)
-    yield from _text_faults(stored, folded)
-    if whole:
-        yield from _state_faults(stored, folded)
+    return last, whole
 
 
 def _event_faults(row: Mapping[str, Any], event: Event, last: Event | None) -> Iterator[str]:
@@ -94,7 +146,7 @@ def _event_faults(row: Mapping[str, Any], event: Event, last: Event | None) -> I
             yield f"event {event.sequence}: column {name} says {row[name]!r}, the hashed body says {value!r}"
 
 
-def _head_faults(stored: sa.Connection, last: Event | None) -> Iterator[str]:
+def _head_faults(stored: sa.Connection, last: Event | None) -> Faults:
     length = last.sequence if last else 0
     first = {"hash": NO_DIGEST, "clock": ""}
     ends = {"hash": last.hash, "clock": last.clock} if last else first
@@ -106,12 +158,15 @@ def _head_faults(stored: sa.Connection, last: Event | None) -> Iterator[str]:
         for name, value in end.items():
             if head[name] != value:
                 yield f"head: column {name} says {head[name]!r}, the chain says {value!r}"
+
+
+def _cursor_faults(stored: sa.Connection, length: int) -> Faults:
     for cursor in stored.execute(_raw(tables.cursors)).mappings():
         if cursor["sequence"] not in range(length + 1):
             yield f"cursors {cursor['sink']}: column sequence says {cursor['sequence']!r}, off the chain"
 
 
-def _text_faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
+def _text_faults(stored: sa.Connection, folded: sa.Connection) -> Faults:
     state = SqlState(folded)
     subjects = {row.commitment: row.subject for row in state.select(TextRow)}
     erased = {row.commitment for row in state.select(ErasureRow)}
@@ -138,32 +193,32 @@ def _text_faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
         yield f"text_keys {left}: no text is kept under this key, but it is still there"
 
 
-def _state_faults(stored: sa.Connection, folded: sa.Connection) -> Iterator[str]:
-    for kind, table in tables.STATE.items():
-        right = {_key(kind, row): tuple(row) for row in folded.execute(_raw(table))}
-        seen: set[tuple[Any, ...]] = set()
-        found: list[tuple[str, str]] = []
-        rows = 0
-        for row in stored.execute(_raw(table).execution_options(yield_per=PAGE)):  # never all of them at once
-            rows += 1
-            key = _key(kind, row)
-            seen.add(key)
-            if right.get(key) == tuple(row):
-                continue
-            label = f"{kind.TABLE} {'/'.join(map(str, key))}"
-            if key not in right:
-                found.append((str(key), f"{label}: no event wrote this row"))
-                continue
-            for column, value, said in zip(table.columns, right[key], row, strict=True):
-                if said != value:
-                    told = f"{label}: column {column.name} says {said!r}, the ledger says {value!r}"
-                    found.append((str(key), told))
-        for key in right.keys() - seen:
-            label = f"{kind.TABLE} {'/'.join(map(str, key))}"
-            found.append((str(key), f"{label}: the events wrote this row, but it is gone"))
-        if len(seen) != rows:
-            yield f"{kind.TABLE}: {rows - len(seen)} rows repeat the key of another"
-        yield from (told for _, told in sorted(found))
+def _state_faults(stored: sa.Connection, folded: sa.Connection, kind: type[Row]) -> Faults:
+    table = tables.STATE[kind]
+    right = {_key(kind, row): tuple(row) for row in folded.execute(_raw(table))}
+    seen: set[tuple[Any, ...]] = set()
+    found: list[tuple[str, str]] = []
+    rows = 0
+    for row in stored.execute(_raw(table).execution_options(yield_per=PAGE)):  # never all of them at once
+        rows += 1
+        key = _key(kind, row)
+        seen.add(key)
+        if right.get(key) == tuple(row):
+            continue
+        label = f"{kind.TABLE} {'/'.join(map(str, key))}"
+        if key not in right:
+            found.append((str(key), f"{label}: no event wrote this row"))
+            continue
+        for column, value, said in zip(table.columns, right[key], row, strict=True):
+            if said != value:
+                told = f"{label}: column {column.name} says {said!r}, the ledger says {value!r}"
+                found.append((str(key), told))
+    for key in right.keys() - seen:
+        label = f"{kind.TABLE} {'/'.join(map(str, key))}"
+        found.append((str(key), f"{label}: the events wrote this row, but it is gone"))
+    if len(seen) != rows:
+        yield f"{kind.TABLE}: {rows - len(seen)} rows repeat the key of another"
+    yield from (told for _, told in sorted(found))
 
 
 def _key(kind: type[Row], row: sa.Row[Any]) -> tuple[Any, ...]:
@@ -181,4 +236,5 @@ def _short(digest: object) -> str:
 
 
 def _first_line(error: Exception) -> str:
+    error = getattr(error, "orig", None) or error  # what the database said, not the statement it was said to
     return (str(error).strip() or type(error).__name__).splitlines()[0]

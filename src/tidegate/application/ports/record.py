@@ -131,7 +131,7 @@ class Ledger(Protocol):
         ...
 
     def verify(self) -> tuple[str, ...]:
-        """Return one sentence per fault found in chain, copies, texts and state; empty means sound.
+        """Return one sentence per fault found in structure, chain, copies, texts and state; empty means sound.
 
         The chain is rehashed from its first byte and the state refolded from zero in a fresh database.
         """

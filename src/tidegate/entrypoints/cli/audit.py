@@ -16,7 +16,8 @@ from tidegate.application.lawfulness import unlawful
 from tidegate.application.ports import Notes
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.canonical import canonical
-from tidegate.domain.errors import BadInput, DependencyFailed, Refused
+from tidegate.domain.errors import UNFIT, BadInput, DependencyFailed, Refused
+from tidegate.domain.fold import StateView, replay
 from tidegate.domain.state import ErasureRow
 from tidegate.entrypoints.cli.common import As, AsJson, acting, out, platform, printable, reading, say
 
@@ -37,15 +38,6 @@ Bucket = Annotated[
 ]
 
 
-def _let_in(here: Tidegate, as_user: str | None) -> None:
-    """Authenticate a reader, where the accounts can be read: if not, finding out what was altered is why they come."""
-    try:
-        reading(here, as_user)
-    except DependencyFailed as fault:
-        if fault.code != "state-unreadable":
-            raise
-
-
 @audit.command()
 def verify(
     anchor: Annotated[Path | None, typer.Option(help="A signed head, kept outside the state folder.")] = None,
@@ -55,22 +47,22 @@ def verify(
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Rehash the chain, refold the state, judge every event by the rules, and hold it against signed heads.
+    """Compare the structure, rehash the chain, refold the state, judge every event, hold all against signed heads.
 
     The heads are a file (--anchor), all notes of a repository (--git), all objects of a bucket (--s3), or several.
     """
     here = platform()
-    _let_in(here, as_user)
+    unread = _despite_damage(here, as_user)
     for given in (anchor, key):
         if given is not None:
             _outside(here, given, given.name)
     notes = _noted(here, git)
     locked = _locked(here, s3)
     events, broken = use_case.verify(here, anchor, key, notes, locked)
-    faults = (*broken, *unlawful(here))
+    faults = (*broken, *unlawful(here)) or unread
     kept = use_case.anchors(anchor, notes, locked)
     after = events - max(each.sequence for each in kept) if kept and not broken else None
-    erased = len(here.ledger.state().select(ErasureRow))
+    erased = None if unread else len(here.ledger.state().select(ErasureRow))
 
     def render() -> None:
         for fault in faults:
@@ -94,6 +86,42 @@ def verify(
             f"the ledger is not sound: {len(faults)} fault(s), the first: {faults[0]}",
             "restore the record from a backup taken before, and compare",
         )
+
+
+#: How a record answers whose state, or whose tables, are not as they were written.
+_DAMAGED = {"state-unreadable", "ledger-unusable"}
+
+
+def _despite_damage(here: Tidegate, as_user: str | None) -> tuple[str, ...]:
+    """Authenticate whoever reads; return what cannot be read, if anything.
+
+    What was altered may be what would say who asks: then the chain does, or, where the state cannot be read at all,
+    nobody. It is named all the same: this only reads, and whoever runs it holds the address of the database.
+
+    Raises:
+        Refused: rule A2, by the state and by the chain.
+    """
+    try:
+        _known(here, as_user)
+        here.ledger.state().select(ErasureRow)
+    except DependencyFailed as failed:
+        if failed.code not in _DAMAGED:
+            raise
+        return (failed.sentence,)
+    return ()
+
+
+def _known(here: Tidegate, as_user: str | None) -> None:
+    try:
+        reading(here, as_user)
+    except Refused as refused:
+        if refused.code != "unknown-token":
+            raise
+        try:
+            told = replay(here.ledger.events())
+        except UNFIT:
+            raise refused from None
+        reading(here, as_user, StateView(told))
 
 
 def _noted(here: Tidegate, git: Path | None) -> Mapping[str, Sequence[str]]:

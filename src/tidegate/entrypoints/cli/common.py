@@ -16,6 +16,7 @@ from rich.text import Text
 from tidegate.application import timeline
 from tidegate.application.outbox import tell
 from tidegate.application.platform import Acting
+from tidegate.application.ports import StateReader
 from tidegate.application.projection import drain
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -53,7 +54,7 @@ def acting(
     return who
 
 
-def reading(here: Tidegate, name: str | None) -> Acting:
+def reading(here: Tidegate, name: str | None, state: StateReader | None = None) -> Acting:
     """Authenticate whoever reads; the embedded profile names a local reader. Reading never opens a ledger.
 
     Raises:
@@ -66,7 +67,8 @@ def reading(here: Tidegate, name: str | None) -> Acting:
             "`tidegate demo` plays the reference project; the first acting command opens a ledger of your own",
         )
     return here.act(
-        name or (None if os.environ.get("TIDEGATE_TOKEN") else here.settings.profile.reader or None)
+        name or (None if os.environ.get("TIDEGATE_TOKEN") else here.settings.profile.reader or None),
+        state=state,
     )
 
 
