@@ -1,8 +1,10 @@
 """Print what Tidegate costs: seconds, peak memory, and ratios against the peer in the same run.
 
     make bench            everything
-    make bench ONLY=demo  one part: demo, status, scoring, decide or ledger
+    make bench ONLY=demo  one part: demo, status, scoring, decide, ledger, gate or join
     make bench ONLY=ledger N=1000000    the record with as many events (default: 20,000)
+    make bench ONLY=gate N=3000000      the data gate on as many flights (default: 300,000)
+    make bench ONLY=join N=3000000      a training set of as many rows (default: 300,000), beside its peers
 
 Every figure is measured now, on this machine; nothing is compared with a figure from another run.
 """
@@ -22,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gate
+import join
 import ledger
 from rich.console import Console
 from rich.table import Table
@@ -35,17 +39,19 @@ BIN = Path(sys.executable).parent
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
 
-#: How many events the record is measured with, where nobody says.
-EVENTS = 20_000
+#: How many events the record, and how many rows a training set is measured with, where nobody says.
+EVENTS, ROWS = 20_000, 300_000
 
 
-def main(only: str, events: int) -> None:
+def main(only: str, count: int) -> None:
     parts: dict[str, Callable[[Path], None]] = {
         "demo": demo,
         "status": status,
         "scoring": scoring,
         "decide": lambda _: ledger.decisions(out),
-        "ledger": lambda _: ledger.measure(out, events),
+        "ledger": lambda _: ledger.measure(out, count or EVENTS),
+        "gate": lambda _: gate.measure(out, count or gate.ROWS),
+        "join": lambda _: join.measure(out, count or ROWS),
     }
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
@@ -228,4 +234,4 @@ def _times(act: Callable[[], Any], repeats: int) -> tuple[float, float]:
 if __name__ == "__main__":
     words = [word for word in sys.argv[1:] if not word.isdigit()]
     numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
-    main(words[0] if words else "", numbers[0] if numbers else EVENTS)
+    main(words[0] if words else "", numbers[0] if numbers else 0)

@@ -2,8 +2,9 @@
 
 Each view's rows are computed by ``sources/<view>.sql`` from accepted batches, into the Parquet file named
 here. ``event_timestamp`` is the end of the day or hour a row describes, ``created_timestamp`` is when all of
-it was known: ask with ``filter_by_created_timestamp=True``, or the row of a day whose last flight had not
-left yet leaks into that flight's own prediction.
+it was known. The offline store joins nothing before that; with a store of Feast's own, ask with
+``filter_by_created_timestamp=True``, or the row of a day whose last flight had not left yet leaks into that
+flight's own prediction.
 
 No feature rests on arrivals. They are delivered days later, so they would be there in training and not
 when a period is scored. "Late" is a departure more than 15 minutes after schedule.
@@ -16,7 +17,7 @@ from pathlib import Path
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
 from feast.types import Float64, Int64
 
-# Absolute, because Feast's DuckDB store resolves a relative path against the folder it is started in.
+# Absolute, because Feast's own stores resolve a relative path against the folder they are started in.
 HOME = Path(__file__).resolve().parent.parent / os.environ.get("TIDEGATE_HOME", ".tidegate")
 
 

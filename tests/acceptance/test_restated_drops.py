@@ -167,3 +167,20 @@ def test_the_commands_tell_what_is_restated_and_show_what_is_in_force(project: P
     assert "1 rows of tides are quarantined\nnot shown: 1 of tides 2013-01, superseded since" in said
     held = shell.json("quarantine", "tides", "--as", "aude", TIDEGATE_NOW=NOW)
     assert [(item["revision"], item["row"]) for item in held] == [(1, 2)]
+    mine, other = tmp_path / "held.csv", tmp_path / "other.jsonl"
+    assert run("quarantine", "tides", "--export", str(mine), "--as", "aude")[0] == 0
+    header, line = mine.read_text().splitlines()
+    assert header == "period,revision,row,reasons,station,at,level,reading,note"
+    assert line.startswith(f"2013-01,1,2,{' '.join(held[0]['reasons'])},")
+    code, said = run("quarantine", "tides", "--export", str(mine), "--as", "aude")
+    assert code == 2
+    assert "got held.csv, which is there already, expected a new file" in said
+    code, said = run("quarantine", "tides", "--export", str(tmp_path / "held.xls"), "--as", "aude")
+    assert code == 2
+    assert "got the file name held.xls, expected one in .csv or .jsonl" in said
+    reasons = held[0]["reasons"]
+    assert shell.json(
+        "quarantine", "tides", "--reason", "T99", "--export", str(other), "--as", "aude", TIDEGATE_NOW=NOW
+    ) == {"file": str(other), "rows": 0}
+    named = shell.json("quarantine", "tides", "--reason", reasons[0], "--as", "aude", TIDEGATE_NOW=NOW)
+    assert named == held

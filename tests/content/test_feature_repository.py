@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tidegate.adapters.feast_store import FeastStore
@@ -90,6 +92,21 @@ def test_the_native_command_works_on_the_folder(project):
     )  # fmt: skip
     assert "0.333" in answer
     assert "3.0" in answer
+
+
+@pytest.mark.slow
+def test_the_page_on_training_sets_joins_with_feast_alone(project):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "training-sets.md").read_text(), re.DOTALL)
+    moments = [datetime(2013, 1, day, 23, tzinfo=UTC) for day in (1, 3)]
+    asked = {"event_timestamp": moments, "carrier": ["AA"] * 2, "origin": ["JFK"] * 2, "dest": ["LAX"] * 2}
+    write_parquet(pa.table(asked), project / "entities.parquet")
+    feast(project, "-c", "features", "apply")
+    done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = pq.ParquetFile(project / "training.parquet").read()
+    assert found.column("carrier_flights_1d").to_pylist() == [None, 1]
+    assert found.column("weather_temp").to_pylist() == [None, None]
+    assert found.select(list(asked)).to_pylist() == pa.table(asked).to_pylist()
 
 
 def test_definitions_applied_by_the_native_command_are_the_ones_we_apply(project):

@@ -1,4 +1,4 @@
-"""The port `DataGate`: the fake, Great Expectations, and what only GX can get wrong."""
+"""The port `DataGate`: the fake, the gate that is quick where it can be, GX alone, and what only GX can get wrong."""
 
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ class TestFakeDataGate(DataGateContract):
 
 
 class TestGxGate(DataGateContract):
+    quick = True
+
     @pytest.fixture
     def subject(self, tmp_path: Path) -> DataGate:
         suites = write_tides(tmp_path) / "suites"
@@ -66,7 +68,7 @@ class TestGxGate(DataGateContract):
             }
         )
         (suites / "tides.json").write_text(json.dumps(suite))
-        return GxGate(suites)
+        return GxGate(suites, quick=self.quick)
 
     @pytest.fixture
     def table(self) -> MakeTable:
@@ -74,6 +76,10 @@ class TestGxGate(DataGateContract):
             return arrow(rows)
 
         return make
+
+
+class TestGxAlone(TestGxGate):
+    quick = False
 
 
 def one(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -126,19 +128,16 @@ class TestFeast(FeaturesContract):
         assert refused.value.code == "sql-failed"
         assert "\n" not in refused.value.sentence
 
-    def test_feast_is_asked_once_for_what_many_rows_share(self, built, tmp_path, monkeypatch):
-        from feast import FeatureStore
-
-        asked, join = [], FeatureStore.get_historical_features
-        monkeypatch.setattr(
-            FeatureStore,
-            "get_historical_features",
-            lambda self, entity_df, **more: asked.append(len(entity_df)) or join(self, entity_df, **more),
-        )
-        hours = [6, 7, 8.5, 29.9, 30, 31, 47, 48, 72, 72.001, 80]
-        wanted = [10, 10, 10, 10, 20, 20, 20, 21, 21, None, None]
-        assert FeaturesContract.sold(built, tmp_path, *(("north", hour) for hour in hours)) == wanted
-        assert asked == [5, 1]  # known at 6, 30 and 48; the older row of hour 24 expires unnoticed, then both
+    def test_feasts_own_duckdb_store_joins_the_same(self, built, tmp_path):
+        asked = [("north", hour) for hour in (48, 5, 6, 29.9, 30, 72, 72.001, 48)] + [(None, 48), ("west", 1)]
+        frame = shops.write_entities(tmp_path / "e", asked)
+        expected = built.training_frame(frame, "demand", ["note"])
+        file = tmp_path / "features" / "feature_store.yaml"
+        file.write_text(re.sub("offline_store: .*", "offline_store: {type: duckdb}", file.read_text()))
+        other = FeastStore(tmp_path / "features", tmp_path / "home")
+        with warnings.catch_warnings():  # Feast's ibis still calls DuckDB by an old name
+            warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
+            assert other.training_frame(frame, "demand", ["note"]) == expected
 
     def test_a_view_that_is_gone_from_the_definitions_is_gone_from_the_registry(self, built, tmp_path):
         text = shops.DEFINITIONS.replace(

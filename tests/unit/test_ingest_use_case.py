@@ -102,6 +102,7 @@ def test_the_record_says_what_was_checked_by_which_tool(world: FakePlatform) -> 
             "evaluated": 3,
             "failing": 1,
             "sentence": "load is 0 to 1: 1 of 3 rows fail",
+            "executor": "",
         }
     ]
 

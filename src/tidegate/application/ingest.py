@@ -158,6 +158,7 @@ def report_facts(
             "evaluated": result.evaluated,
             "failing": len(result.failing),
             "sentence": result.sentence,
+            "executor": result.executor,
         }
         for result in report.results
     ]

@@ -15,7 +15,7 @@ of what stopped it: an error (G1), a failure (G2, G3, G5), or that it cannot be 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -102,7 +102,10 @@ class Contract:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found. ``failing`` holds zero-based positions of rows in the drop's own order."""
+    """What one check found. ``failing`` holds zero-based positions of rows in the drop's own order.
+
+    ``executor`` names who evaluated it, where there is a choice; it is empty where nobody could.
+    """
 
     check: Check
     verdict: Verdict
@@ -110,6 +113,7 @@ class CheckResult:
     failing: tuple[int, ...] = ()
     observed: str = ""
     sentence: str = ""
+    executor: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,11 +171,29 @@ def judge(
         )
     if stops:
         code = f"batch:{stops[0].code}"
-        held = {position: (*reasons.get(position, ()), code) for position in range(read)}
+        held = _Whole(read, {position: tuple(codes) for position, codes in reasons.items()}, code)
         verdict = worst(_VERDICTS.get(stop.rule, Verdict.FAILED) for stop in stops)
         return GateReport(verdict, read, held, tuple(results), tuple(stops))
-    held = {position: tuple(codes) for position, codes in sorted(reasons.items())}
-    return GateReport(Verdict.PASSED, read, held, tuple(results), ())
+    kept = {position: tuple(codes) for position, codes in sorted(reasons.items())}
+    return GateReport(Verdict.PASSED, read, kept, tuple(results), ())
+
+
+class _Whole(Mapping[int, tuple[str, ...]]):
+    """Every row of a stopped batch, with its own reasons and the batch's; nothing is kept for a row without any."""
+
+    def __init__(self, read: int, reasons: Mapping[int, tuple[str, ...]], code: str) -> None:
+        self._rows, self._reasons, self._code = range(read), reasons, code
+
+    def __getitem__(self, position: int) -> tuple[str, ...]:
+        if position not in self._rows:
+            raise KeyError(position)
+        return (*self._reasons.get(position, ()), self._code)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 _VERDICTS: Mapping[str, Verdict] = {"G1": Verdict.ERROR, "G4": Verdict.INCONCLUSIVE}

@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tidegate.adapters.arrow_batches.delimited import arrow_type, read_csv
 from tidegate.adapters.arrow_batches.drop import open_regular, opened
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
-from tidegate.adapters.shared.files import hex_of, write_whole
+from tidegate.adapters.shared.files import hex_of, partial, told
 from tidegate.application.ports import Segment, Table
 from tidegate.domain.canonical import canonical, utc_text
 from tidegate.domain.contract import Contract, GateReport
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _EXACT = 2**53  # above this a JSON number is no longer exact, so the integer becomes a text
+_AT_ONCE = 4096  # rows that are Python objects at a time, while they are written or read
 
 
 class ArrowBatches:
@@ -105,12 +107,21 @@ class ArrowBatches:
         table: Table,
         report: GateReport,
     ) -> Segment:
-        """Keep every held-back row with all its reasons. A clean drop leaves an empty file."""
-        lines = list(_lines(cast("pa.Table", table), report.reasons))
-        root = merkle_root(lines)
-        path = self._quarantine_path(contract.dataset, root)
-        write_whole(path, b"".join(line + b"\n" for line in lines))
-        return Segment(root, path, len(lines))
+        """Keep every held-back row with all its reasons. A clean drop leaves an empty file.
+
+        Rows are written as they are read, some thousand at a time: memory does not grow with their number.
+        """
+        rows = cast("pa.Table", table)
+        folder = self._home / "quarantine" / contract.dataset
+        about = len(report.reasons) * rows.nbytes // max(rows.num_rows, 1)  # what the rows take in memory
+        with told(folder / "rows.jsonl", about), partial(folder / "rows.jsonl") as part:
+            with part.open("wb") as file:
+                root = merkle_root(_written(file, _lines(rows, report.reasons)))
+                file.flush()
+                os.fsync(file.fileno())
+            part.chmod(0o644)
+            path = part.replace(self._quarantine_path(contract.dataset, root))
+        return Segment(root, path, len(report.reasons))
 
     def quarantined(self, dataset: str, root: str) -> tuple[Mapping[str, object], ...]:
         """Return the rows that one gate run held back: ``row`` (its position), ``reasons``, ``values`` of each.
@@ -119,9 +130,14 @@ class ArrowBatches:
             BadInput: ``root`` is no digest. DependencyFailed: the file is gone (no drop that was judged is
                 without one), or its lines have another root.
         """
+        return tuple(self.held(dataset, root))
+
+    def held(self, dataset: str, root: str) -> Iterator[Mapping[str, object]]:
+        """Yield what `quarantined` returns row by row, after the whole file was read against its root."""
         path = self._quarantine_path(dataset, root)
         try:
-            lines = path.read_bytes().splitlines()
+            with path.open("rb") as file:
+                found = merkle_root(line.removesuffix(b"\n") for line in file)
         except OSError as error:
             raise DependencyFailed(
                 "quarantine-gone",
@@ -129,13 +145,14 @@ class ArrowBatches:
                 f"back as {root}",
                 "restore the file from a backup",
             ) from error
-        if (found := merkle_root(lines)) != root:
+        if found != root:
             raise DependencyFailed(
                 "quarantine-altered",
-                f"got {len(lines)} held-back rows of {dataset} with the root {found}, expected {root}",
+                f"got held-back rows of {dataset} with the root {found}, expected {root}",
                 f"somebody wrote to {path.name}: restore it from a backup",
             )
-        return tuple(json.loads(line) for line in lines)
+        with path.open("rb") as file:
+            yield from map(json.loads, file)
 
     def values(self, dataset: str, batches: Sequence[str], column: str) -> tuple[str, ...]:
         """Return the distinct values of a column over accepted batches, as text, sorted; nulls are left out.
@@ -210,11 +227,22 @@ class ArrowBatches:
 
 
 def _lines(table: pa.Table, reasons: Mapping[int, tuple[str, ...]]) -> Iterator[bytes]:
-    positions = sorted(reasons)
-    rows = table.take(positions).to_pylist() if positions else []
-    for position, values in zip(positions, rows, strict=True):
-        plain = {name: _plain(value) for name, value in values.items()}
-        yield canonical({"row": position, "reasons": list(reasons[position]), "values": plain})
+    import numpy as np
+
+    positions = np.fromiter(reasons, dtype=np.int64, count=len(reasons))
+    positions.sort()
+    for start in range(0, len(positions), _AT_ONCE):
+        some = positions[start : start + _AT_ONCE]
+        for position, values in zip(some.tolist(), table.take(some).to_pylist(), strict=True):
+            plain = {name: _plain(value) for name, value in values.items()}
+            yield canonical({"row": position, "reasons": list(reasons[position]), "values": plain})
+
+
+def _written(file: BinaryIO, lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Write each line on its way."""
+    for line in lines:
+        file.write(line + b"\n")
+        yield line
 
 
 def _text(value: object) -> str:

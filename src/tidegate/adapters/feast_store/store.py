@@ -5,7 +5,7 @@ Three things that Feast leaves to its caller are done here.
 * A row counts from its ``created_timestamp``, offline and online. Feast's own materialization goes by
   event time alone, so the latest row known at a moment is chosen here and handed to Feast.
 * An older moment never overwrites a newer one online, and a value past its view's ttl is not served.
-* Offline reads share one DuckDB connection in the process: one lock for all of them.
+* A source is joined with the content it was built with, and is not swapped meanwhile.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegate.adapters.feast_store import repository, tables
-from tidegate.adapters.feast_store.asking import questions
 from tidegate.adapters.feast_store.guard import refuse_foreign_code, registry_address
 from tidegate.adapters.feast_store.repository import tool_errors
 from tidegate.adapters.shared.arrow import PREFIX
@@ -34,7 +32,7 @@ from tidegate.domain.errors import BadInput, DependencyFailed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Feast's DuckDB store reads through one connection per process, and loading definitions sets a variable.
+#: Sources are swapped whole, and loading definitions sets a variable of the process.
 _PROCESS = threading.RLock()
 _PATIENCE_SECONDS = 600
 _KEYS_PER_READ = 1000
@@ -136,7 +134,7 @@ class FeastStore:
 
         with self._alone(), tool_errors("joining features"):
             store = self._store(fresh=True)
-            _, views = self._service(store, service)
+            selected, views = self._service(store, service)
             keys = sorted({key for view in views for key in view.keys})
             kept = [name for name in dict.fromkeys(keep) if name not in ("event_timestamp", *keys)]
             rows = tables.entity_rows(
@@ -144,8 +142,9 @@ class FeastStore:
             )
             columns = {name: rows.column(name) for name in ("event_timestamp", *keys, *kept)}
             for view in views:
-                features = self._join(store, view, rows)
-                columns |= {name: features.column(name) for name in features.column_names}
+                self._source(view)
+            asked = rows.select(["event_timestamp", *keys])
+            columns |= tables.joined(store, selected, views, asked)
             return write_frame(pa.table(columns), self._home / "frames")
 
     def reread(self, digest: str) -> str:
@@ -285,25 +284,6 @@ class FeastStore:
                     "find out who wrote it, and build the features again",
                 )
         return selected, views
-
-    def _join(self, store: Any, view: tables.View, rows: pa.Table) -> pa.Table:
-        """Return a view's features for each entity row, as Feast's point-in-time join answers them."""
-        import pyarrow as pa
-
-        numbered = rows.select(["event_timestamp", *view.keys]).append_column(
-            tables.ROW, pa.array(range(rows.num_rows), pa.int64())
-        )
-        asked = questions(numbered, view, self._source(view))
-        if not asked.rows.num_rows:  # Feast cannot be asked nothing
-            return pa.table({name: pa.nulls(rows.num_rows, kind) for name, kind in view.features.items()})
-        with warnings.catch_warnings():  # Feast's ibis still calls DuckDB by an old name
-            warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
-            job = store.get_historical_features(
-                entity_df=asked.rows.to_pandas(),
-                features=[f"{view.name}:{name}" for name in view.features],
-                filter_by_created_timestamp=True,
-            )
-            return asked.answered(job.to_arrow(), view)
 
     def _source(self, view: tables.View) -> pa.Table:
         """Read a view's source, verified: what was written behind our back is not joined."""

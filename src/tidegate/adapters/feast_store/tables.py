@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.adapters.shared.frames import read_frame
 from tidegate.application.ports import Frame
-from tidegate.domain.errors import BadInput
+from tidegate.domain.errors import BadInput, DependencyFailed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -150,6 +150,44 @@ def entity_rows(
             "",
         )
     return table
+
+
+def joined(store: Any, service: Any, views: Sequence[View], asked: pa.Table) -> dict[str, Any]:
+    """Return the columns that Feast joins onto ``asked``, row by row, in the types that the views define.
+
+    ``asked`` has event_timestamp and the join keys.
+
+    Raises:
+        DependencyFailed: the offline store lost or repeated a row.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    features = {name: kind for view in views for name, kind in view.features.items()}
+    if not asked.num_rows:  # a DataFrame without rows has lost its types
+        return {name: pa.nulls(0, kind) for name, kind in features.items()}
+    places = pa.array(range(asked.num_rows), pa.int64())
+    job = store.get_historical_features(
+        entity_df=for_feast(asked.append_column(ROW, places)),
+        features=service,
+        filter_by_created_timestamp=True,
+    )
+    found = job.to_arrow()
+    if not found.column(ROW).equals(pa.chunked_array([places])):
+        found = found.sort_by(ROW)  # a store of Feast's own returns rows in no stated order
+    if not found.column(ROW).equals(pa.chunked_array([places])):
+        raise DependencyFailed(
+            "join-lost-rows",
+            f"got {found.num_rows} rows from Feast's join, expected each of {asked.num_rows} once",
+            "see offline_store in features/feature_store.yaml",
+        )
+    columns = {}
+    for name, kind in features.items():
+        column = found.column(name)
+        if pa.types.is_floating(column.type):  # a way through pandas spells an unknown value as NaN
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+        columns[name] = column.cast(kind)
+    return columns
 
 
 def known_at(table: pa.Table, view: View, moment: datetime) -> pa.Table:

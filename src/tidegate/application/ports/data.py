@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -116,6 +116,14 @@ class Batches(Protocol):
 
         Raises:
             DependencyFailed: the file is gone, or its rows no longer have this root.
+        """
+        ...
+
+    def held(self, dataset: str, root: str) -> Iterator[Mapping[str, object]]:
+        """Yield what `quarantined` returns row by row, however many there are.
+
+        Raises:
+            DependencyFailed: as `quarantined`, before the first row.
         """
         ...
 

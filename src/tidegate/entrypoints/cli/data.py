@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -13,6 +14,7 @@ from tidegate.application.references import unlisted
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.state import BatchRow
 from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, platform, reading, say, table
+from tidegate.entrypoints.cli.exporting import write_held
 
 #: How many stops are printed; a gate that cannot measure at all stops once per check.
 MOST_STOPS = 3
@@ -53,10 +55,18 @@ def quarantine(
     dataset: Annotated[str, typer.Argument(help="A dataset under contract.")],
     period: Annotated[str | None, typer.Option(help="Only this period, like 2013-01.")] = None,
     limit: Annotated[int, typer.Option(help="How many rows to print; --json prints all.")] = 10,
+    reason: Annotated[str | None, typer.Option(help="Only rows held back by this check, like F31.")] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write all of them to this new file, .csv or .jsonl, and print a count."),
+    ] = None,
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the rows a gate kept back, each with all its reasons; of a restated period, those of what is in force."""
+    """Show the rows a gate kept back, each with all its reasons; of a restated period, those of what is in force.
+
+    An exported CSV has period, revision, row and reasons before the columns of the drop.
+    """
     here = platform()
     reading(here, as_user)
     rows = here.ledger.state().select(BatchRow, dataset=dataset)
@@ -70,12 +80,20 @@ def quarantine(
             "ingest it first",
         )
     asked = [row for row in rows if period in (None, row.period)]
-    held: list[dict[str, Any]] = [
+    found: Iterator[dict[str, Any]] = (
         {"period": row.period, "revision": row.revision, **item}
         for row in sorted(asked, key=lambda row: (row.period, row.sequence))
         if not row.superseded_by
-        for item in here.batches.quarantined(dataset, row.quarantine_root)
-    ]
+        for item in here.batches.held(dataset, row.quarantine_root)
+        if reason in (None, *cast("list[str]", item["reasons"]))
+    )
+    if export is not None:
+        columns = [column.name for column in here.contracts.load(dataset).columns]
+        count = write_held(export, columns, found)
+        told = f"{count} quarantined rows of {dataset} are in {export}"
+        say({"file": str(export), "rows": count}, as_json, lambda: out.print(told, markup=False))
+        return
+    held = list(found)
 
     def render() -> None:
         reasons: Counter[str] = Counter()
@@ -96,8 +114,8 @@ def quarantine(
                 ", ".join(f"{name}={value}" for name, value in item["values"].items()),
             )
         out.print(shown)
-        for reason, count in reasons.most_common():
-            out.print(f"  {reason}: {count} rows")
+        for each, count in reasons.most_common():
+            out.print(f"  {each}: {count} rows")
 
     say(held, as_json, render)
 

@@ -22,7 +22,7 @@ CONFIGURATION = """\
 project: shops
 provider: local
 registry: {registry_type: sql, path: "sqlite:///../.tidegate/feast/registry.db"}
-offline_store: {type: duckdb}
+offline_store: {type: tidegate.adapters.feast_store.offline.PointInTimeOfflineStore}
 online_store: {type: sqlite, path: ../.tidegate/feast/online.db}
 entity_key_serialization_version: 3
 """

@@ -8,7 +8,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
@@ -115,6 +115,9 @@ class FakeBatches:
 
     def empty(self, contract: Contract) -> Path:
         return self.accept(contract, RowTable([], ()), {})[1]
+
+    def held(self, dataset: str, root: str) -> Iterator[Mapping[str, object]]:
+        yield from self.quarantined(dataset, root)
 
     def values(self, dataset: str, batches: Sequence[str], column: str) -> tuple[str, ...]:
         lines = (line for batch in batches for line in self.path(dataset, batch).read_bytes().splitlines())

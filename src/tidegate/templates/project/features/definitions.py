@@ -11,7 +11,7 @@ from pathlib import Path
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
 from feast.types import Float64, Int64
 
-# Absolute, because Feast's DuckDB store resolves a relative path against the folder it is started in.
+# Absolute, because Feast's own stores resolve a relative path against the folder they are started in.
 HOME = Path(__file__).resolve().parent.parent / os.environ.get("TIDEGATE_HOME", ".tidegate")
 
 

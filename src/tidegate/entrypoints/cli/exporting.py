@@ -1,0 +1,58 @@
+"""Quarantined rows as a file for whoever mends them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from tidegate.domain.errors import BadInput, DependencyFailed
+
+
+def write_held(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write rows as they come, by the name's ending: CSV or JSON lines. Return how many.
+
+    Raises:
+        BadInput: the name ends otherwise, or something has it already.
+        DependencyFailed: the file cannot be written; what was begun of it is removed.
+    """
+    write = {".csv": _csv, ".jsonl": _lines}.get(path.suffix)
+    if write is None:
+        raise BadInput(
+            "unknown-format", f"got the file name {path.name}, expected one in .csv or .jsonl", "name it so"
+        )
+    try:
+        with path.open("x", encoding="utf-8", newline="") as file:
+            try:
+                return write(file, columns, rows)
+            except BaseException:  # a part of an export would look like all of it
+                path.unlink(missing_ok=True)
+                raise
+    except FileExistsError as error:
+        raise BadInput(
+            "file-exists", f"got {path.name}, which is there already, expected a new file", "name another"
+        ) from error
+    except OSError as error:
+        raise DependencyFailed(
+            "unwritable",
+            f"got {path.name} not written ({error.strerror}), expected a folder with room for it",
+            "free some space or name another folder, and run the same again",
+        ) from error
+
+
+def _csv(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+    out, count = csv.writer(file, lineterminator="\n"), 0
+    out.writerow(["period", "revision", "row", "reasons", *columns])
+    for count, row in enumerate(rows, 1):  # noqa: B007  # the last one is the count
+        values = [row["values"].get(name) for name in columns]
+        out.writerow([row["period"], row["revision"], row["row"], " ".join(row["reasons"]), *values])
+    return count
+
+
+def _lines(file: TextIO, _: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+    count = 0
+    for count, row in enumerate(rows, 1):  # noqa: B007  # the last one is the count
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return count
