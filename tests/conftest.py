@@ -85,7 +85,11 @@ def copy_of_played(played):
     """Return a function that copies the played home, to act on."""
 
     def copy(home):
-        shutil.copytree(played[0].home, home, ignore=shutil.ignore_patterns("landing", "feeds"))
+        # Readers beside us open and close the databases: those come over by SQLite's own backup, each as of a moment.
+        ignored = shutil.ignore_patterns("landing", "feeds", "*.db", "*.db-*")
+        shutil.copytree(played[0].home, home, ignore=ignored)
+        for database in played[0].home.rglob("*.db"):
+            _back_up(database, home / database.relative_to(played[0].home))
         _move_registry(home / "mlflow" / "mlflow.db", str(played[0].home), str(home))
         return Shell(home, ROOT)
 
@@ -96,6 +100,15 @@ def copy_of_played(played):
 def shell(copy_of_played, tmp_path):
     """A copy of the played home, of this test alone."""
     return copy_of_played(tmp_path / "home")
+
+
+def _back_up(database, copy):
+    with (
+        contextlib.closing(sqlite3.connect(database)) as source,
+        contextlib.closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
+    shutil.copymode(database, copy)
 
 
 def _move_registry(database, old, new):

@@ -190,7 +190,7 @@ def test_a_rejected_policy_leaves_what_is_in_force(ours, eyes):
     assert (told["status"], told["waits"]) == ("rejected", [])
     error = refused(ours, "policy", "approve", "C-1", "--as", "amir", "--reason", "late")
     assert [reason["code"] for reason in error["reasons"]] == ["nothing-open"]
-    assert refused(ours, "policy", "approve", "C-9", "--as", "amir", "--reason", "?", code=2)["code"] == (
+    assert refused(ours, "policy", "approve", "C-9", "--as", "amir", "--reason", WHY, code=2)["code"] == (
         "unknown-proposal"
     )
     assert ours.json("policy", "check")["in_force"] is True
