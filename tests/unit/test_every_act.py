@@ -33,6 +33,7 @@ from tidegate.application import (
     projection,
     promote,
     reconcile,
+    replay,
     resolve,
     retention,
     review,
@@ -264,6 +265,24 @@ def ingesting_what_is_bad(world: FakePlatform) -> Act:
 def ingesting_what_cannot_be_read(world: FakePlatform) -> Act:
     path = a_drop(world, "")
     return lambda: ingest.ingest(world, world.acting("s-3"), "loads", path)
+
+
+def held_back(world: FakePlatform, load: float) -> Act:
+    """Return putting back the bad one of two rows, with another load."""
+    ingest.ingest(world, world.acting("s-3"), "loads", a_drop(world, "trip,load\n1,0.5\n2,7\n"))
+    file = world.frames / "mended.csv"
+    file.write_text(f"_period,_revision,_row,_reasons,trip,load\n{JANUARY},0,1,T01,2,{load}\n")
+    return lambda: replay.replay(world, world.acting("s-3"), "loads", file)
+
+
+@case("replay.replay", E.BATCH_ACCEPTED)
+def putting_back(world: FakePlatform) -> Act:
+    return held_back(world, 0.7)
+
+
+@case("replay.replay", E.DROP_REFUSED)
+def putting_back_what_is_not_mended(world: FakePlatform) -> Act:
+    return held_back(world, 8)
 
 
 @case("collect.collect", E.BATCH_ACCEPTED)

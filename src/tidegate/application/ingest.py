@@ -15,14 +15,14 @@ What was held back is gated again when its contract, or a list that it was compa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tidegate.application.gating import kept, measured
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader, Transaction
 from tidegate.application.recording import draft, permit
-from tidegate.application.references import listing_facts, listings, values
+from tidegate.application.references import listing_facts, listings
 from tidegate.application.revisions import (
     period_of,
     period_window,
@@ -32,13 +32,13 @@ from tidegate.application.revisions import (
     taken,
 )
 from tidegate.domain.actors import Permission
-from tidegate.domain.contract import Contract, GateReport, judge
+from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.state import BatchRow
 
-__all__ = ["decided", "ingest", "period_of", "period_window", "report_facts", "revision_of"]
+__all__ = ["decided", "ingest", "period_of", "period_window", "revision_of", "stands", "turn_away"]
 
 
 def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> BatchRow:
@@ -58,7 +58,7 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
     found = listings(platform, state, contract)
     against = listing_facts(found)
     known = state.get(BatchRow, dataset, name)
-    if known is not None and _stands(known, contract, against):
+    if known is not None and stands(known, contract, against):
         return known
     about = {"dataset": dataset, "drop": name, "period": ""}
     try:
@@ -69,40 +69,21 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
         table = platform.batches.read(drop, contract, name)
     except BadInput as error:
         with platform.ledger.transaction() as tx:
-            _turn_away(tx, acting, about, error)
+            turn_away(tx, acting, about, error)
         raise
-    results = platform.gate.run(
-        contract, table, {each.reference.name: values(platform, each) for each in found}
-    )
-    # Freshness is promised of a period's first delivery: what restates it is late by its nature.
-    restates = standing(state, dataset, period) is not None
-    promised = replace(contract, max_age=None) if restates else contract
-    report = judge(promised, table.num_rows, results, end, platform.clock.now())
-    segment = platform.batches.quarantine(contract, table, report)
-    batch = ""
-    if not report.stops:
-        batch, _ = platform.batches.accept(contract, table, report.reasons)
-    payload = {
-        **about,
-        "batch": batch,
-        "verdict": str(report.verdict),
-        "read": report.read,
-        "accepted": report.accepted,
-        "quarantined": report.quarantined,
-        "quarantine_root": segment.root,
-        "contract": contract.digest,
-        "report": report_facts(contract, report, platform.gate.tool, against),
-    }
+    first = standing(state, dataset, period) is None
+    report = measured(platform, contract, found, table, end, first=first)
+    payload = {**about, **kept(platform, contract, found, table, report)}
     kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
     fault = None
     with platform.ledger.transaction() as tx:
         before = tx.get(BatchRow, dataset, name)
         # Two ingests at once: the first one counts, and what it changed decides again here.
-        if before is None or not _stands(before, contract, against):
+        if before is None or not stands(before, contract, against):
             fault = taken(tx, dataset, period, revision, drop)
-            payload |= succession(tx, dataset, period, revision, batch)
+            payload |= succession(tx, dataset, period, revision, payload["batch"])
             if fault is not None:
-                _turn_away(tx, acting, about, fault)
+                turn_away(tx, acting, about, fault)
             elif before is None or not _same(before, payload):
                 tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
         row = tx.get(BatchRow, dataset, name)
@@ -116,10 +97,10 @@ def decided(platform: Platform, state: StateReader, contract: Contract) -> froze
     """Return the drops of a dataset whose recorded outcome is final: gating them again would change nothing."""
     against = listing_facts(listings(platform, state, contract))
     rows = state.select(BatchRow, dataset=contract.dataset)
-    return frozenset(row.drop for row in rows if _stands(row, contract, against))
+    return frozenset(row.drop for row in rows if stands(row, contract, against))
 
 
-def _stands(row: BatchRow, contract: Contract, against: Mapping[str, Any]) -> bool:
+def stands(row: BatchRow, contract: Contract, against: Mapping[str, Any]) -> bool:
     """Say whether a drop's recorded outcome is final: accepted, or held back by this very contract and these lists.
 
     A gate that could not measure, or a contract that has been mended since, gates the drop again.
@@ -135,7 +116,7 @@ def _same(row: BatchRow, payload: Mapping[str, Any]) -> bool:
     return all(getattr(row, name) == value for name, value in payload.items())
 
 
-def _turn_away(tx: Transaction, acting: Acting, about: Mapping[str, str], fault: BadInput) -> None:
+def turn_away(tx: Transaction, acting: Acting, about: Mapping[str, str], fault: BadInput) -> None:
     """Record, once, that these bytes were turned away. A name or a place is mended by another name."""
     named = {"no-period", "bad-period", "bad-revision", "period-taken", "superseded-drop", "period-overlaps"}
     why = fault.code if fault.code in named else "unreadable"
@@ -143,30 +124,3 @@ def _turn_away(tx: Transaction, acting: Acting, about: Mapping[str, str], fault:
     if tx.recorded(key) is None:
         payload = {**about, "code": fault.code}
         tx.append(draft(acting, EventType.DROP_REFUSED, f"dataset/{about['dataset']}", payload, key=key))
-
-
-def report_facts(
-    contract: Contract, report: GateReport, tool: str, against: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """Return what the ledger keeps of a gate run; ``against`` names the lists of other datasets it used."""
-    checks = [
-        {
-            "id": result.check.id,
-            "severity": str(result.check.severity),
-            "on_row": str(result.check.on_row),
-            "verdict": str(result.verdict),
-            "evaluated": result.evaluated,
-            "failing": len(result.failing),
-            "sentence": result.sentence,
-            "executor": result.executor,
-        }
-        for result in report.results
-    ]
-    stops = [{"rule": stop.rule, "code": stop.code, "sentence": stop.sentence} for stop in report.stops]
-    return {
-        "contract_version": contract.version,
-        "tool": tool,
-        "references": against,
-        "checks": checks,
-        "stops": stops,
-    }

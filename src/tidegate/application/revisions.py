@@ -140,13 +140,12 @@ def succession(state: StateReader, dataset: str, period: str, revision: int, bat
     """
     row = standing(state, dataset, period)
     if row is None or batch in {"", row.batch}:
-        nothing: Mapping[str, Any] = {"training_sets": [], "versions": []}
-        return {"revision": revision, "supersedes": "", "touches": nothing}
-    return {"revision": revision, "supersedes": row.batch, "touches": _touches(state, row.batch)}
+        return {"revision": revision, "supersedes": "", "touches": touches(state, "")}
+    return {"revision": revision, "supersedes": row.batch, "touches": touches(state, row.batch)}
 
 
-def _touches(state: StateReader, batch: str) -> Mapping[str, Any]:
-    """Return the training sets that hold a batch, and the versions trained on them."""
+def touches(state: StateReader, batch: str) -> Mapping[str, Any]:
+    """Return the training sets that hold a batch, and the versions trained on them; none of no batch."""
     sets = {row.digest for row in state.select(TrainingSetRow) if batch in row.batches}
     versions = [row for row in state.select(VersionRow) if row.training_set in sets]
     names = [f"{row.model}/{row.number}" for row in sorted(versions, key=lambda row: (row.model, row.number))]

@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tidegate.adapters.arrow_batches.delimited import arrow_type, read_csv
 from tidegate.adapters.arrow_batches.drop import open_regular, opened
+from tidegate.adapters.arrow_batches.mending import read_mended, restored
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, partial, told
-from tidegate.application.ports import Segment, Table
+from tidegate.application.ports import Mended, Segment, Table
 from tidegate.domain.canonical import canonical, utc_text
 from tidegate.domain.contract import Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -75,6 +76,25 @@ class ArrowBatches:
         """
         with opened(drop, digest, self._max_bytes) as copy:
             return cast(Table, read_csv(copy, contract, self._nulls))
+
+    def mended(self, file: Path, contract: Contract, digest: str) -> Mended:
+        """Read rows that were exported from the quarantine as CSV, and mended.
+
+        Raises:
+            BadInput: as `read`; or they are of several periods or revisions, or one stands there twice.
+        """
+        with opened(file, digest, self._max_bytes) as copy:
+            return read_mended(copy, contract, self._nulls)
+
+    def restored(self, contract: Contract, batch: str, root: str, mended: Mended) -> Table:
+        """Return a drop as it was read, its mended rows in their places.
+
+        Raises:
+            BadInput: the batch has other columns than the contract has now.
+            DependencyFailed: the batch or the held-back rows are gone or were altered.
+        """
+        rows = self._read(contract.dataset, batch)[1]
+        return cast(Table, restored(rows, self.held(contract.dataset, root), contract, mended))
 
     def accept(
         self, contract: Contract, table: Table, held: Mapping[int, tuple[str, ...]]

@@ -4,7 +4,7 @@ Tables cross a port only as `Table` (a pyarrow table in every real adapter): the
 rows and passes it on, it never looks inside.
 """
 
-from tidegate.application.ports.data import Batches, Contracts, DataGate, Segment, Table
+from tidegate.application.ports.data import EXPORTED, Batches, Contracts, DataGate, Mended, Segment, Table
 from tidegate.application.ports.machine import Clock, Entropy, Signer, Verifier
 from tidegate.application.ports.models import (
     Difference,
@@ -29,6 +29,7 @@ from tidegate.application.ports.running import Schedules, Turns
 from tidegate.application.ports.watching import Comparison, Expressions, MonitorResult, Monitors, Policies
 
 __all__ = [
+    "EXPORTED",
     "Batches",
     "Clock",
     "Comparison",
@@ -44,6 +45,7 @@ __all__ = [
     "Gains",
     "Ledger",
     "Lockbox",
+    "Mended",
     "ModelSpec",
     "Models",
     "MonitorResult",

@@ -65,6 +65,23 @@ class Segment:
     records: int
 
 
+@dataclass(frozen=True)
+class Mended:
+    """Rows that were held back, with the values that somebody gave them.
+
+    ``rows`` are their positions in the drop, in the order of ``table``, which has the contract's columns.
+    """
+
+    period: str
+    revision: int
+    rows: tuple[int, ...]
+    table: Table
+
+
+#: What an exported row has before the contract's columns: where it belongs, and why it was held back.
+EXPORTED = ("_period", "_revision", "_row", "_reasons")
+
+
 class Batches(Protocol):
     """Drops as they arrive, batches as they are kept. Everything is named by content and written whole."""
 
@@ -140,5 +157,24 @@ class Batches(Protocol):
 
         Raises:
             DependencyFailed: the file is gone or no longer has this digest.
+        """
+        ...
+
+    def mended(self, file: Path, contract: Contract, digest: str) -> Mended:
+        """Read rows that were exported from the quarantine as CSV, and mended: `EXPORTED`, then the contract's columns.
+
+        Raises:
+            BadInput: as `read`; or the rows are of several periods or revisions, or one of them stands there twice.
+        """
+        ...
+
+    def restored(self, contract: Contract, batch: str, root: str, mended: Mended) -> Table:
+        """Return a drop as it was read: its accepted rows, and the held-back ones where they stood, mended or not.
+
+        Only of held-back rows the position is kept; accepted ones fill the rest in the order of the key.
+
+        Raises:
+            BadInput: the batch has other columns than the contract has now.
+            DependencyFailed: the batch or the held-back rows are gone or were altered.
         """
         ...

@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from tidegate.application import ingest as use_case
+from tidegate.application import replay as mending
 from tidegate.application.references import unlisted
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.state import BatchRow
@@ -51,6 +52,34 @@ def ingest(
         )
 
 
+def replay(
+    dataset: Annotated[str, typer.Argument(help="A dataset under contract.")],
+    file: Annotated[
+        Path, typer.Argument(help="Mended rows: a CSV as `tidegate quarantine --export` writes it.")
+    ],
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put mended rows through the gate again, with the rest of their drop. The same file twice changes nothing.
+
+    Leave out the rows that nobody mended, and leave the columns that begin with _ as they are: they say where a row
+    belongs. What passes joins the batch in force, what fails stays held back.
+    """
+    here = platform()
+    who = acting(here, as_user)
+    before = here.ledger.state().get(BatchRow, dataset, here.batches.drop_digest(file))
+    row = mending.replay(here, who, dataset, file)
+    after(here)
+
+    say(_shown(row), as_json, lambda: _told(row, before))
+    if not row.batch:
+        raise Refused(
+            "batch-held-back",
+            f"the gate held back {_named(row)} with its mended rows: {row.report['stops'][0]['sentence']}",
+            "the batch in force stays as it is; mend the rows otherwise",
+        )
+
+
 def quarantine(
     dataset: Annotated[str, typer.Argument(help="A dataset under contract.")],
     period: Annotated[str | None, typer.Option(help="Only this period, like 2013-01.")] = None,
@@ -65,7 +94,8 @@ def quarantine(
 ) -> None:
     """Show the rows a gate kept back, each with all its reasons; of a restated period, those of what is in force.
 
-    An exported CSV has period, revision, row and reasons before the columns of the drop.
+    An exported CSV has _period, _revision, _row and _reasons before the columns of the drop: mend its values, and
+    `tidegate replay` puts them back.
     """
     here = platform()
     reading(here, as_user)
@@ -151,7 +181,7 @@ def _named(row: BatchRow) -> str:
 
 def _restated(row: BatchRow) -> list[str]:
     """Say what a drop that restates a period replaces, and what had been learned from that."""
-    if not row.batch or not row.revision:
+    if not row.batch or not (row.revision or "replays" in row.report):
         return []
     if not row.supersedes:
         return ["  it supersedes no batch: none other was in force, or one with these very rows"]
@@ -159,9 +189,15 @@ def _restated(row: BatchRow) -> list[str]:
     learned = f"{len(sets)} training set{'s' if len(sets) != 1 else ''}"
     names = f"; trained on them: {', '.join(versions)}" if versions else ""
     return [
-        f"  it restates {row.period}: {_short(row.batch)} is in force instead of {_short(row.supersedes)}",
+        f"  {_does(row)}: {_short(row.batch)} is in force instead of {_short(row.supersedes)}",
         f"  which is part of {learned}{names}" if sets else "  which nothing was trained on",
     ]
+
+
+def _does(row: BatchRow) -> str:
+    if (replays := row.report.get("replays")) is None:
+        return f"it restates {row.period}"
+    return f"it puts mended rows of {row.period} back, {replays['rows']} in all"
 
 
 def _short(digest: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from tidegate.application.ports import EXPORTED
 from tidegate.domain.errors import BadInput, DependencyFailed
 
 
@@ -43,12 +43,20 @@ def write_held(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, A
 
 
 def _csv(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
-    out, count = csv.writer(file, lineterminator="\n"), 0
-    out.writerow(["period", "revision", "row", "reasons", *columns])
+    """Write rows that read back as what they were: texts in quotes, so that an empty one is no null."""
+    count = 0
+    file.write(",".join((*EXPORTED, *map(_cell, columns))) + "\n")
     for count, row in enumerate(rows, 1):  # noqa: B007  # the last one is the count
-        values = [row["values"].get(name) for name in columns]
-        out.writerow([row["period"], row["revision"], row["row"], " ".join(row["reasons"]), *values])
+        marks = (row["period"], row["revision"], row["row"], " ".join(row["reasons"]))
+        cells = map(_cell, (*marks, *(row["values"].get(name) for name in columns)))
+        file.write(",".join(cells) + "\n")
     return count
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace('"', '""') + '"'
+    return "" if value is None else json.dumps(value)
 
 
 def _lines(file: TextIO, _: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tidegate.application.ports import Batches, Table
+from tidegate.application.ports import EXPORTED, Batches, Table
 from tidegate.domain.canonical import canonical
-from tidegate.domain.contract import GateReport
+from tidegate.domain.contract import Column, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.merkle import merkle_root
@@ -294,3 +295,88 @@ class BatchesContract:
         with pytest.raises(BadInput) as caught:
             subject.quarantined("tides", root)
         assert caught.value.code == "not-a-digest"
+
+    # ── rows that were held back, and mended ──────────────────────────────────────────────────────
+
+    def test_mended_rows_stand_where_they_stood_and_the_others_where_they_were(
+        self, subject: Batches, tmp_path: Path
+    ) -> None:
+        table = read(subject, write_drop(tmp_path))
+        held = report(table, {1: ("T02",), 3: ("T05", "T06")})
+        batch, _ = subject.accept(TIDES, table, held.reasons)
+        root = subject.quarantine(TIDES, table, held).root
+        file = write_mended(
+            tmp_path, ("2013-01", 0, 3, "T05 T06", "ABC,2013-01-01T02:00:00Z,1.5,9007199254740993,x")
+        )
+        mended = subject.mended(file, TIDES, subject.drop_digest(file))
+        assert (mended.period, mended.revision, mended.rows) == ("2013-01", 0, (3,))
+        whole = subject.restored(TIDES, batch, root, mended)
+        as_if = read(
+            subject, write_drop(tmp_path, [*LINES[:3], mended_line(LINES[3], "1.5", "x")], name="if.csv")
+        )
+        assert subject.accept(TIDES, whole, {})[0] == subject.accept(TIDES, as_if, {})[0]
+        assert subject.quarantined("tides", subject.quarantine(TIDES, whole, held).root) == (
+            *subject.quarantined("tides", root)[:1],
+            {
+                "row": 3,
+                "reasons": ["T05", "T06"],
+                "values": {
+                    "station": "ABC", "at": "2013-01-01T02:00:00Z", "level": 1.5,
+                    "reading": "9007199254740993", "note": "x",
+                },
+            },
+        )  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "places",
+        [
+            [("2013-01", 0, 1), ("2013-02", 0, 3)],
+            [("2013-01", 0, 1), ("2013-01", 1, 3)],
+            [("2013-01", 0, 1), ("2013-01", 0, 1)],
+            [("2013-01", 0, "")],
+            [("", 0, 1)],
+        ],
+        ids=["two periods", "two revisions", "a row twice", "no row", "no period"],
+    )
+    def test_mended_rows_that_belong_nowhere_are_refused(
+        self, subject: Batches, tmp_path: Path, places: list[tuple[str, int, object]]
+    ) -> None:
+        file = write_mended(tmp_path, *((*place, "T02", LINES[0]) for place in places))
+        with pytest.raises(BadInput) as caught:
+            subject.mended(file, TIDES, subject.drop_digest(file))
+        assert caught.value.code == "bad-rows"
+        assert "expected" in caught.value.sentence
+
+    def test_a_drop_is_no_file_of_mended_rows(self, subject: Batches, tmp_path: Path) -> None:
+        drop = write_drop(tmp_path)
+        with pytest.raises(BadInput) as caught:
+            subject.mended(drop, TIDES, subject.drop_digest(drop))
+        assert caught.value.code == "columns"
+
+    def test_a_batch_of_other_columns_takes_no_rows_back(self, subject: Batches, tmp_path: Path) -> None:
+        table = read(subject, write_drop(tmp_path))
+        held = report(table, {3: ("T05",)})
+        batch, _ = subject.accept(TIDES, table, held.reasons)
+        root = subject.quarantine(TIDES, table, held).root
+        less = replace(TIDES, columns=TIDES.columns[:-1])
+        file = write_mended(
+            tmp_path, ("2013-01", 0, 3, "T05", LINES[3].rpartition(",")[0]), columns=less.columns
+        )
+        mended = subject.mended(file, less, subject.drop_digest(file))
+        with pytest.raises(BadInput) as caught:
+            subject.restored(less, batch, root, mended)
+        assert caught.value.code == "other-columns"
+
+
+def write_mended(folder: Path, *rows: tuple[object, ...], columns: Sequence[Column] = TIDES.columns) -> Path:
+    """Write mended rows as an export has them: period, revision, row, reasons, and a line of values each."""
+    header = ",".join((*EXPORTED, *(column.name for column in columns)))
+    path = folder / "mended.csv"
+    path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows), ""]))
+    return path
+
+
+def mended_line(line: str, level: str, note: str) -> str:
+    """Return a line of the drop with another level and note."""
+    station, at, _, reading, _ = line.split(",")
+    return f"{station},{at},{level},{reading},{note}"

@@ -9,13 +9,13 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
-from tidegate.application.ports import Segment, Table
+from tidegate.application.ports import EXPORTED, Mended, Segment, Table
 from tidegate.domain.canonical import canonical, sha256, utc_text
 from tidegate.domain.contract import Column, Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -76,6 +76,36 @@ class FakeBatches:
             {column.name: _typed(column, row[column.name]) for column in contract.columns} for row in cells
         )
         return RowTable(names, tuple(rows))
+
+    def mended(self, file: Path, contract: Contract, digest: str) -> Mended:
+        kinds = ("string", "integer", "integer", "string")
+        marks = [Column(name, kind) for name, kind in zip(EXPORTED, kinds, strict=True)]
+        wide = replace(contract, columns=(*marks, *contract.columns))
+        rows = cast(RowTable, self.read(file, wide, digest)).rows
+        period, revision, row, _ = EXPORTED
+        places, numbers = {(each[period], each[revision]) for each in rows}, [each[row] for each in rows]
+        if len(places) != 1 or None in next(iter(places)) or len({*numbers, None}) != len(numbers) + 1:
+            raise BadInput(
+                "bad-rows", f"got {file.name}, expected rows of one period, each once", "export again"
+            )
+        names = [column.name for column in contract.columns]
+        values = tuple({name: each[name] for name in names} for each in rows)
+        return Mended(*places.pop(), tuple(numbers), RowTable(names, values))
+
+    def restored(self, contract: Contract, batch: str, root: str, mended: Mended) -> Table:
+        accepted = [json.loads(line) for line in self.path(contract.dataset, batch).read_bytes().splitlines()]
+        left = self.held(contract.dataset, root)
+        held = {cast(int, each["row"]): cast("Mapping[str, Any]", each["values"]) for each in left}
+        held |= dict(zip(mended.rows, cast(RowTable, mended.table).rows, strict=True))
+        names = [column.name for column in contract.columns]
+        if any(set(row) != set(names) for row in accepted):
+            raise BadInput("other-columns", f"got a batch with {sorted(accepted[0])}, expected {names}", "")
+        rest = iter(accepted)
+        rows = (held[at] if at in held else next(rest) for at in range(len(accepted) + len(held)))
+        typed = (
+            {column.name: _again(column, row[column.name]) for column in contract.columns} for row in rows
+        )
+        return RowTable(names, tuple(typed))
 
     def accept(
         self, contract: Contract, table: Table, held: Mapping[int, tuple[str, ...]]
@@ -170,6 +200,13 @@ def _typed(column: Column, text: str) -> object:
     raise BadInput(
         "mistyped-column", f"got {text!r} in `{column.name}`, expected {column.type}", "deliver it again"
     )
+
+
+def _again(column: Column, value: object) -> object:
+    """Return a value as it was before it was written as JSON."""
+    if not isinstance(value, str) or column.type not in {"integer", "timestamp"}:
+        return value
+    return int(value) if column.type == "integer" else datetime.fromisoformat(value)
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, object]:

@@ -1,0 +1,82 @@
+"""What every run of a gate does, whether a drop came or held-back rows were mended: measure, judge, keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from tidegate.application.platform import Platform
+from tidegate.application.ports import Table
+from tidegate.application.references import Listing, listing_facts, values
+from tidegate.domain.contract import Contract, GateReport, judge
+
+
+def measured(
+    platform: Platform,
+    contract: Contract,
+    found: tuple[Listing, ...],
+    table: Table,
+    end: datetime,
+    *,
+    first: bool,
+) -> GateReport:
+    """Run the suite on a table and judge it; ``end`` is when its period closed.
+
+    Freshness is promised of a period's ``first`` delivery: what restates or mends it is late by its nature.
+    """
+    results = platform.gate.run(
+        contract, table, {each.reference.name: values(platform, each) for each in found}
+    )
+    promised = contract if first else replace(contract, max_age=None)
+    return judge(promised, table.num_rows, results, end, platform.clock.now())
+
+
+def kept(
+    platform: Platform, contract: Contract, found: tuple[Listing, ...], table: Table, report: GateReport
+) -> dict[str, Any]:
+    """Write the good rows and the bad ones, each by content; return what the ledger says of them.
+
+    Raises:
+        DependencyFailed: a store is full, gone or was altered.
+    """
+    segment = platform.batches.quarantine(contract, table, report)
+    batch = "" if report.stops else platform.batches.accept(contract, table, report.reasons)[0]
+    return {
+        "batch": batch,
+        "verdict": str(report.verdict),
+        "read": report.read,
+        "accepted": report.accepted,
+        "quarantined": report.quarantined,
+        "quarantine_root": segment.root,
+        "contract": contract.digest,
+        "report": report_facts(contract, report, platform.gate.tool, listing_facts(found)),
+    }
+
+
+def report_facts(
+    contract: Contract, report: GateReport, tool: str, against: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return what the ledger keeps of a gate run; ``against`` names the lists of other datasets it used."""
+    checks = [
+        {
+            "id": result.check.id,
+            "severity": str(result.check.severity),
+            "on_row": str(result.check.on_row),
+            "verdict": str(result.verdict),
+            "evaluated": result.evaluated,
+            "failing": len(result.failing),
+            "sentence": result.sentence,
+            "executor": result.executor,
+        }
+        for result in report.results
+    ]
+    stops = [{"rule": stop.rule, "code": stop.code, "sentence": stop.sentence} for stop in report.stops]
+    return {
+        "contract_version": contract.version,
+        "tool": tool,
+        "references": against,
+        "checks": checks,
+        "stops": stops,
+    }

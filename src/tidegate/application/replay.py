@@ -1,0 +1,136 @@
+"""Put mended rows back: what was held back of a drop goes through the gate again, with the values they have now.
+
+The drop is put together again: its accepted rows, the mended rows, and those that nobody mended, each where it
+stood. That whole goes through the same gate once, so that checks over many rows (uniqueness, a mean, the volume)
+judge what the batch will be, and read = accepted + quarantined holds as for any drop. A row that nobody mended
+stays held back for the reasons it has. What is accepted supersedes the batch in force, under its revision.
+
+The file of mended rows is known by its bytes, as a drop is: the same file twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from tidegate.application.gating import kept, measured
+from tidegate.application.ingest import stands, turn_away
+from tidegate.application.platform import Acting, Platform
+from tidegate.application.ports import Mended, StateReader
+from tidegate.application.recording import draft, permit
+from tidegate.application.references import listing_facts, listings
+from tidegate.application.revisions import period_window, standing, touches
+from tidegate.domain.actors import Permission
+from tidegate.domain.contract import GateReport
+from tidegate.domain.errors import BadInput
+from tidegate.domain.events import EventType
+from tidegate.domain.state import BatchRow
+
+_SHOWN = 5  # rows named in a sentence
+
+
+def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> BatchRow:
+    """Gate mended rows with the rest of their drop; return the batch that is in force then.
+
+    Raises:
+        Refused: rule A1. BadInput: the file is no export of rows that are held back now, or none of its rows
+            passes; recorded once, and nothing else changes. DependencyFailed: a store is full, gone or was altered.
+    """
+    contract = platform.contracts.load(dataset)
+    permit(platform, acting, Permission.INGEST, f"dataset/{dataset}")
+    name = platform.batches.drop_digest(file)
+    state = platform.ledger.state()
+    found = listings(platform, state, contract)
+    known = state.get(BatchRow, dataset, name)
+    if known is not None and stands(known, contract, listing_facts(found)):
+        return known
+    about = {"dataset": dataset, "drop": name, "period": ""}
+    try:
+        mended = platform.batches.mended(file, contract, name)
+        about["period"] = mended.period
+        end = period_window(mended.period)[1]
+        base = _base(state, dataset, mended)
+        held = _held(platform, base)
+        _all_held(mended, held)
+        table = platform.batches.restored(contract, base.batch, base.quarantine_root, mended)
+        report = measured(platform, contract, found, table, end, first=False)
+        left = {row: reasons for row, reasons in held.items() if row not in set(mended.rows)}
+        report = _with(report, left)
+        if not report.stops and not set(mended.rows) - report.reasons.keys():
+            raise _none_passes(mended, report)
+    except BadInput as error:
+        with platform.ledger.transaction() as tx:
+            turn_away(tx, acting, about, error)
+        raise
+    payload = {**about, **kept(platform, contract, found, table, report), "revision": base.revision}
+    payload["report"] = {**payload["report"], "replays": {"drop": base.drop, "rows": len(mended.rows)}}
+    kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
+    with platform.ledger.transaction() as tx:
+        row = tx.get(BatchRow, dataset, name)
+        if row is None or not row.batch:
+            now = standing(tx, dataset, mended.period)
+            if now is None or now.sequence != base.sequence:
+                raise _moved_on(dataset, mended)
+            replaces = "" if report.stops else base.batch
+            payload |= {"supersedes": replaces, "touches": touches(tx, replaces)}
+            tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
+            row = tx.get(BatchRow, dataset, name)
+    assert row is not None  # the fold of the event just appended
+    return row
+
+
+def _base(state: StateReader, dataset: str, mended: Mended) -> BatchRow:
+    """Return the batch in force whose rows were exported."""
+    row = standing(state, dataset, mended.period)
+    if row is None:
+        raise BadInput(
+            "nothing-in-force",
+            f"got mended rows of {dataset} {mended.period}, expected a period of which a batch is in force",
+            "a drop that was held back whole is mended as a whole: deliver it again",
+        )
+    if row.revision != mended.revision:
+        raise _moved_on(dataset, mended)
+    return row
+
+
+def _moved_on(dataset: str, mended: Mended) -> BadInput:
+    return BadInput(
+        "restated-since",
+        f"got mended rows of {dataset} {mended.period} in revision {mended.revision}, expected those of the batch that "
+        "is in force: it was restated, or rows of it were put back, since they were exported",
+        f"export them again: tidegate quarantine {dataset} --period {mended.period} --export FILE",
+    )
+
+
+def _held(platform: Platform, base: BatchRow) -> dict[int, tuple[str, ...]]:
+    """Return the reasons of each row that is held back, by its position in the drop."""
+    rows = platform.batches.held(base.dataset, base.quarantine_root)
+    return {cast(int, row["row"]): tuple(cast("list[str]", row["reasons"])) for row in rows}
+
+
+def _all_held(mended: Mended, held: Mapping[int, object]) -> None:
+    if strays := sorted(set(mended.rows) - held.keys()):
+        shown = ", ".join(map(str, strays[:_SHOWN])) + (" …" if len(strays) > _SHOWN else "")
+        raise BadInput(
+            "not-held-back",
+            f"got row {shown} of {mended.period}, expected rows that are held back",
+            "a row that was put back is in the batch: leave it out, or export them again",
+        )
+
+
+def _with(report: GateReport, left: dict[int, tuple[str, ...]]) -> GateReport:
+    """Hold back what nobody mended, for the reasons it has, whatever the gate says of it today."""
+    if report.stops:
+        return report
+    return replace(report, reasons=dict(sorted({**report.reasons, **left}.items())))
+
+
+def _none_passes(mended: Mended, report: GateReport) -> BadInput:
+    reasons = sorted({reason for row in mended.rows for reason in report.reasons[row]})
+    return BadInput(
+        "nothing-mended",
+        f"got {len(mended.rows)} rows that fail again ({', '.join(reasons)}), expected one at least that passes",
+        "mend their values; they stay held back as they were",
+    )
