@@ -145,7 +145,7 @@ class Tidegate:
         """Return the batch files."""
         from tidegate.adapters.arrow_batches import ArrowBatches
 
-        return ArrowBatches(self.settings.home)
+        return ArrowBatches(self.settings.home, masking_key=os.environ.get("TIDEGATE_MASKING_KEY"))
 
     def sample(self, drop: Path) -> Sample:
         """Look at a drop that is under no contract yet."""

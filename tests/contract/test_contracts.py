@@ -119,6 +119,56 @@ def test_a_fault_in_the_contract_is_named_with_its_line(folder: Path, old: str, 
     assert any(file == "contracts/tides.yaml" and said in sentence for file, _, sentence in found), found
 
 
+def treat(folder: Path, column: str, value: str, classification: str = "restricted") -> None:
+    """Have a column of the contract treated."""
+    path = folder / "contracts" / "tides.yaml"
+    head, name, rest = path.read_text().partition(f"      - name: {column}\n")
+    kind, label, rest = rest.partition("        classification: ")
+    before, line, rest = label, *rest.partition("\n")[::2]
+    treated = f"        customProperties: [{{property: treatment, value: {value}}}]\n" if value else ""
+    path.write_text(f"{head}{name}{kind}{before}{classification if line else line}\n{treated}{rest}")
+
+
+def test_what_is_treated_is_delivered_as_it_comes_and_kept_as_it_is_treated(folder: Path) -> None:
+    treat(folder, "note", "hash")
+    treat(folder, "reading", "drop")
+    treat(folder, "level", "{generalise: 0.5}")
+    contract = ContractFiles(folder).load("tides")
+    assert [(each.name, each.type) for each in contract.columns] == [
+        ("station", "string"), ("at", "timestamp"), ("level", "number"), ("note", "string"),
+    ]  # fmt: skip
+    assert [(each.name, each.treatment and str(each.treatment.mask)) for each in contract.delivered] == [
+        ("station", None), ("at", None), ("level", "generalise"), ("reading", "drop"), ("note", "hash"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("note", "", "got the restricted column `note` without a treatment, expected one of drop, hash, token"),
+        ("note", "encrypt", "got 'encrypt', expected a treatment, or generalise: with what to: drop, hash, token"),
+        ("note", "[hash]", "got a list, expected a treatment"),
+        ("note", "{blur: 3}", "got 'blur', expected one of generalise"),
+        ("note", "{generalise: month}", "got 'month', expected a whole number from 1 to 1000"),
+        ("reading", "{generalise: 1}", "got '1', expected a whole number from 2"),
+        ("level", "hash", "got hash of a number, expected drop or generalise"),
+        ("level", "{generalise: 0}", "got '0', expected a number from 1e-09"),
+        ("at", "{generalise: hour}", "got 'hour', expected what a timestamp is generalised to: day, month, year"),
+        ("at", "{generalise: day}", "got the key column `at` dropped or generalised, expected hash or token"),
+        ("at", "hash", "got the treated column 'at', expected a column that says which period it is"),
+        ("station", "drop", "got the key column `station` dropped or generalised"),
+        ("station", "hash", "got expect_column_values_to_match_regex on the masked column 'station', expected"),
+        ("level", "drop", "got the column 'level', expected a column of the contract that is kept"),
+    ],
+)  # fmt: skip
+def test_a_treatment_that_cannot_be_is_named_with_its_line(
+    folder: Path, column: str, value: str, said: str
+) -> None:
+    treat(folder, column, value)
+    found = faults(folder)
+    assert any(said in sentence and line > 1 for _, line, sentence in found), found
+
+
 def test_all_faults_of_both_files_come_at_once_each_with_its_line(folder: Path) -> None:
     expected = {
         ("contracts/tides.yaml", edit(folder, "status: active", "status: cooking")),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import os
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.adapters.shared.files import fill, partial
+from tidegate.adapters.shared.key_files import read_or_make
 from tidegate.domain.errors import BadInput, DependencyFailed
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ class Ed25519Signer(Ed25519Verifier):
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-        pem = self._pem.encode() if self._pem else self._read_or_make()
+        pem = self._pem.encode() if self._pem else read_or_make(self._file, "signing", self._made)
         try:
             key = serialization.load_pem_private_key(pem, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -76,30 +74,13 @@ class Ed25519Signer(Ed25519Verifier):
             )
         return key
 
-    def _read_or_make(self) -> bytes:
-        try:
-            if not self._file.exists():
-                self._make()
-            return self._file.read_bytes()
-        except OSError as error:
-            raise DependencyFailed(
-                "no-key",
-                f"got the signing key's file {self._file.name}, which cannot be used ({error.strerror})",
-                "see who may read and write it",
-            ) from error
-
-    def _make(self) -> None:
+    def _made(self) -> bytes:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-        made = Ed25519PrivateKey.generate().private_bytes(
+        return Ed25519PrivateKey.generate().private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        with partial(self._file) as part:
-            fill(part, made)
-            # If somebody else was first, theirs is the key: unlike a rename, no link replaces it.
-            with suppress(FileExistsError):
-                os.link(part, self._file)
 
     @property
     def public_key(self) -> str:

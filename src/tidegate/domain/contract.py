@@ -21,6 +21,20 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tidegate.domain.evidence import Verdict, worst
+from tidegate.domain.masking import Column
+
+__all__ = [
+    "Check",
+    "CheckResult",
+    "Column",
+    "Contract",
+    "GateReport",
+    "OnRow",
+    "Reference",
+    "Severity",
+    "Stop",
+    "judge",
+]
 
 
 class Severity(StrEnum):
@@ -36,16 +50,6 @@ class OnRow(StrEnum):
 
     QUARANTINE = "quarantine"
     KEEP = "keep"
-
-
-@dataclass(frozen=True)
-class Column:
-    """One promised column. ``type`` is one of integer, number, string, timestamp, boolean, date."""
-
-    name: str
-    type: str
-    required: bool = False
-    classification: str = "public"
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,10 @@ class Reference:
 class Contract:
     """What a dataset promises.
 
-    ``key`` names the columns that identify a row and state the row order of a batch; ``declared`` holds
-    tables of reference rows that the source lacks and the owner vouches for, by name; ``references`` says
-    which columns another dataset lists.
+    ``columns`` are those that are kept; where a drop has others, because some of them are treated before anything is
+    kept, ``delivered`` has those. ``key`` names the columns that identify a row and state the row order of a batch;
+    ``declared`` holds tables of reference rows that the source lacks and the owner vouches for, by name;
+    ``references`` says which columns another dataset lists.
     """
 
     dataset: str
@@ -98,6 +103,7 @@ class Contract:
     period_columns: tuple[str, ...] = ()
     declared: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
+    delivered: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from math import isfinite
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tidegate.adapters.arrow_batches.delimited import arrow_type, read_csv
 from tidegate.adapters.arrow_batches.drop import open_regular, opened
+from tidegate.adapters.arrow_batches.masks import MaskingKey, masked
 from tidegate.adapters.arrow_batches.mending import read_mended, restored
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, partial, told
@@ -43,12 +45,20 @@ _AT_ONCE = 4096  # rows that are Python objects at a time, while they are writte
 class ArrowBatches:
     """Keeps batches and quarantined rows below one folder."""
 
-    def __init__(self, home: Path, nulls: Sequence[str] = ("", "NA"), max_bytes: int = 2**30) -> None:
+    def __init__(
+        self,
+        home: Path,
+        nulls: Sequence[str] = ("", "NA"),
+        max_bytes: int = 2**30,
+        masking_key: str | None = None,
+    ) -> None:
         """Keep files below ``home``.
 
-        ``nulls`` are the unquoted spellings of null in a CSV; ``max_bytes`` bounds a drop once unpacked.
+        ``nulls`` are the unquoted spellings of null in a CSV; ``max_bytes`` bounds a drop once unpacked. What
+        classified columns are masked with is ``masking_key``, or made on first use and kept in ``home/keys``.
         """
         self._home, self._nulls, self._max_bytes = home, tuple(nulls), max_bytes
+        self._key = MaskingKey(home / "keys" / "masking.key", masking_key)
 
     def drop_digest(self, drop: Path) -> str:
         """Return ``sha256:<hex>`` of the drop's raw bytes.
@@ -69,13 +79,18 @@ class ArrowBatches:
     def read(self, drop: Path, contract: Contract, digest: str) -> Table:
         """Read a drop (CSV, or one CSV in a zip) in its own row order and the contract's types.
 
+        Classified columns are treated here: no gate, file, report or sentence has their values as they came.
+
         Raises:
             BadInput: empty, truncated, wrongly encoded, too large; a column missing, extra or mistyped; or its
                 bytes are no longer those of ``digest``, and then nothing else is said of them.
             DependencyFailed: there is no room for a temporary copy of it.
         """
         with opened(drop, digest, self._max_bytes) as copy:
-            return cast(Table, read_csv(copy, contract, self._nulls))
+            if not contract.delivered:
+                return cast(Table, read_csv(copy, contract, self._nulls))
+            came = read_csv(copy, replace(contract, columns=contract.delivered), self._nulls)
+            return cast(Table, masked(came, contract, self._key))
 
     def mended(self, file: Path, contract: Contract, digest: str) -> Mended:
         """Read rows that were exported from the quarantine as CSV, and mended.

@@ -60,7 +60,7 @@ class ContractFiles:
         if odcs.suite is not None:
             try:
                 suite_text = read_text(self._folder / suite_name, "contract", "a suite")
-                suite = SuiteFile(suite_text, suite_name, dataset, odcs.columns, references)
+                suite = SuiteFile(suite_text, suite_name, dataset, odcs.columns, references, odcs.masked)
             except BadInput as error:
                 odcs.suite.fault(f"no readable {suite_name} ({error.sentence})", "the suite as GX writes it")
         if suite is not None and not suite.faults:

@@ -7,8 +7,10 @@ from datetime import timedelta
 
 from tidegate.adapters.contract_files.references import Relationship, read_relationships
 from tidegate.adapters.contract_files.suite import NOT_NULL
+from tidegate.adapters.contract_files.treatments import RESTRICTED, read_treatment, treats
 from tidegate.adapters.shared.yaml_reader import Node, Reader
 from tidegate.domain.contract import Check, Column, Contract, Reference
+from tidegate.domain.masking import Mask, kept
 
 #: ODCS's logical types that a table of rows and columns can hold; time, object, array, map, vector cannot.
 _TYPES = ("integer", "number", "string", "timestamp", "boolean", "date")
@@ -38,16 +40,24 @@ class OdcsFile:
 
     @property
     def columns(self) -> frozenset[str]:
-        """Return the names of the promised columns."""
-        return frozenset(self._columns)
+        """Return the names of the columns that are kept."""
+        return frozenset(column.name for column in kept(self._columns.values()))
+
+    @property
+    def masked(self) -> frozenset[str]:
+        """Return the names of the columns of which only presence and sameness are left."""
+        return frozenset(
+            name for name, column in self._columns.items() if treats(column, Mask.HASH, Mask.TOKEN)
+        )
 
     def contract(self, checks: Sequence[Check], references: Sequence[Reference], digest: str) -> Contract:
         """Return the contract; only to be asked for when there is no fault."""
+        delivered = tuple(self._columns.values())
         return Contract(
             dataset=self._dataset,
             version=self._version,
             owner=self._owner,
-            columns=tuple(self._columns.values()),
+            columns=kept(self._columns.values()),
             key=tuple(self._key[position] for position in sorted(self._key)),
             checks=tuple(checks),
             min_rows=self._volume[0],
@@ -59,6 +69,7 @@ class OdcsFile:
             period_columns=self._period,
             declared=self._declared,
             references=tuple(references),
+            delivered=delivered if any(column.treatment for column in delivered) else (),
         )
 
     def guard(self, not_null: set[str]) -> None:
@@ -141,7 +152,10 @@ class OdcsFile:
             return
         if name in self._columns:
             node.fault(f"the column `{name}` a second time", "each column once")
-        self._columns[name], self._nodes[name] = Column(name, kind, required, label), node
+        treatment = read_treatment(parts.get("customProperties"), kind)
+        if treatment is None and label == RESTRICTED:
+            node.fault(f"the restricted column `{name}` without a treatment", f"one of {', '.join(Mask)}")
+        self._columns[name], self._nodes[name] = Column(name, kind, required, label, treatment), node
         if "relationships" in parts:
             self.relationships += read_relationships(name, kind, parts["relationships"])
         if _flag(parts.get("primaryKey")):
@@ -152,6 +166,10 @@ class OdcsFile:
                 )
             elif not required:
                 node.fault(f"the key column `{name}` as not required", "required: true")
+            elif treats(self._columns[name], Mask.DROP, Mask.GENERALISE):
+                node.fault(
+                    f"the key column `{name}` dropped or generalised", "hash or token, which keep rows apart"
+                )
             self._key.setdefault(position, name)
 
     def _read_key(self, node: Node) -> None:
@@ -219,16 +237,21 @@ class OdcsFile:
                 "no quarantineLimit", "the share of bad rows above which a drop is held back whole"
             )
         if "periodColumns" in found:
-            nodes = found["periodColumns"].items("columns")
-            for column in nodes:
-                if column.value not in self._columns:
-                    column.fault(f"the column {column.shown}", "a column of the contract")
-            self._period = tuple(str(column.value) for column in nodes)
+            self._read_period(found["periodColumns"])
         if "declared" in found:
             for table, rows in found["declared"].members().items():
                 self._declared[table] = tuple(
                     {name: cell.plain() for name, cell in row.members().items()} for row in rows.items("rows")
                 )
+
+    def _read_period(self, node: Node) -> None:
+        nodes = node.items("columns")
+        for column in nodes:
+            if column.value not in self._columns:
+                column.fault(f"the column {column.shown}", "a column of the contract")
+            elif self._columns[str(column.value)].treatment is not None:
+                column.fault(f"the treated column {column.shown}", "a column that says which period it is")
+        self._period = tuple(str(column.value) for column in nodes)
 
 
 def _flag(node: Node | None) -> bool:

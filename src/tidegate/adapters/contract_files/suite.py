@@ -56,6 +56,24 @@ TABLE_LEVEL = frozenset(f"expect_column_{name}" for name in _AGGREGATES) | {
 }
 
 
+#: What can be asked of values that were hashed or tokenised.
+OF_MASKED = frozenset(
+    {
+        NOT_NULL,
+        "expect_column_pair_values_to_be_equal",
+        "expect_column_proportion_of_non_null_values_to_be_between",
+        "expect_column_proportion_of_unique_values_to_be_between",
+        "expect_column_to_exist",
+        "expect_column_unique_value_count_to_be_between",
+        "expect_column_values_to_be_null",
+        "expect_column_values_to_be_unique",
+        "expect_compound_columns_to_be_unique",
+        "expect_multicolumn_values_to_be_equal",
+        "expect_select_column_values_to_be_unique_within_record",
+    }
+)
+
+
 class SuiteFile:
     """A suite's checks, with every fault found on the way.
 
@@ -63,16 +81,23 @@ class SuiteFile:
     """
 
     def __init__(
-        self, text: str, source: str, name: str, columns: frozenset[str], references: Sequence[Reference] = ()
+        self,
+        text: str,
+        source: str,
+        name: str,
+        columns: frozenset[str],
+        references: Sequence[Reference] = (),
+        masked: frozenset[str] = frozenset(),
     ) -> None:
         """Read the JSON ``text`` of the suite that should be called ``name``.
 
-        It may speak of ``columns``, and name ``references`` as parameters.
+        It may speak of ``columns``, and name ``references`` as parameters. Of ``masked`` columns it may ask only
+        whether values are there and the same.
         """
         self.checks: list[Check] = []
         self.not_null: set[str] = set()
         self.faults: list[dict[str, object]] = []
-        self._source, self._columns = source, columns
+        self._source, self._columns, self._masked = source, columns, masked
         self._parameters = sorted(parameter_of(reference.name) for reference in references)
         try:
             json.loads(text)  # YAML is wider than JSON, and GX reads JSON
@@ -133,6 +158,11 @@ class SuiteFile:
                 named = kwargs[argument]
                 for column in named.value if isinstance(named.value, list) else [named]:
                     if column.value not in self._columns:
-                        column.fault(f"the column {column.shown}", "a column of the contract")
+                        column.fault(f"the column {column.shown}", "a column of the contract that is kept")
+                    elif column.value in self._masked and kind not in OF_MASKED:
+                        column.fault(
+                            f"{kind} on the masked column {column.shown}",
+                            "a check on presence or sameness: nothing else is left of its values",
+                        )
         if kind == NOT_NULL and not kwargs.keys() & {"row_condition", "mostly"} and "column" in kwargs:
             self.not_null.add(str(kwargs["column"].value))

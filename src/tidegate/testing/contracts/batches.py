@@ -14,6 +14,7 @@ from tidegate.domain.canonical import canonical
 from tidegate.domain.contract import Column, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import Verdict
+from tidegate.domain.masking import Mask, Treatment, kept
 from tidegate.domain.merkle import merkle_root
 from tidegate.testing.tides import HEADER, LINES, TIDES
 
@@ -295,6 +296,25 @@ class BatchesContract:
         with pytest.raises(BadInput) as caught:
             subject.quarantined("tides", root)
         assert caught.value.code == "not-a-digest"
+
+    # ── columns that are treated ──────────────────────────────────────────────────────────────────
+
+    def test_classified_columns_are_treated_as_a_drop_is_read(self, subject: Batches, tmp_path: Path) -> None:
+        hows = {
+            "note": Treatment(Mask.HASH),
+            "reading": Treatment(Mask.DROP),
+            "at": Treatment(Mask.GENERALISE, "day"),
+        }
+        came = tuple(replace(column, treatment=hows.get(column.name)) for column in TIDES.columns)
+        contract = replace(TIDES, columns=kept(came), delivered=came)
+        drop = write_drop(tmp_path)
+        table = subject.read(drop, contract, subject.drop_digest(drop))
+        assert table.column_names == ["station", "at", "level", "note"]
+        rows = subject.quarantine(contract, table, report(table, {1: ("T02",), 3: ("T05",)}))
+        held = [each["values"] for each in subject.quarantined("tides", rows.root)]
+        assert [(each["at"], each["note"][:5]) for each in held] == [("2013-01-01T00:00:00Z", "hash:")] * 2  # type: ignore[index]
+        assert held[0]["note"] != held[1]["note"]  # type: ignore[index]
+        assert "calm" not in str(held)
 
     # ── rows that were held back, and mended ──────────────────────────────────────────────────────
 

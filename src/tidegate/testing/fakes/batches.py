@@ -19,6 +19,7 @@ from tidegate.application.ports import EXPORTED, Mended, Segment, Table
 from tidegate.domain.canonical import canonical, sha256, utc_text
 from tidegate.domain.contract import Column, Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.masking import HASHED, TOKEN, Mask, generalised, keyed_hash
 from tidegate.domain.merkle import merkle_root
 
 
@@ -58,7 +59,8 @@ class FakeBatches:
         header, *lines = list(csv.reader(io.StringIO(raw.decode(), newline=""))) or [[]]
         if not lines:
             raise BadInput("empty-drop", f"got {drop.name} without a row, expected rows", "deliver it again")
-        names = [column.name for column in contract.columns]
+        delivered = contract.delivered or contract.columns
+        names = [column.name for column in delivered]
         if wrong := sorted(set(header) ^ set(names)):
             shown = ", ".join(map(repr, wrong))
             raise BadInput(
@@ -72,15 +74,14 @@ class FakeBatches:
                     "malformed-csv", f"got {len(line)} fields, expected {len(header)}", "deliver it again"
                 )
         cells = [dict(zip(header, line, strict=True)) for line in lines]
-        rows = (
-            {column.name: _typed(column, row[column.name]) for column in contract.columns} for row in cells
-        )
-        return RowTable(names, tuple(rows))
+        kept = [column.name for column in contract.columns]
+        rows = ({column.name: _typed(column, row[column.name]) for column in delivered} for row in cells)
+        return RowTable(kept, tuple(_treated(row, delivered, kept) for row in rows))
 
     def mended(self, file: Path, contract: Contract, digest: str) -> Mended:
         kinds = ("string", "integer", "integer", "string")
         marks = [Column(name, kind) for name, kind in zip(EXPORTED, kinds, strict=True)]
-        wide = replace(contract, columns=(*marks, *contract.columns))
+        wide = replace(contract, columns=(*marks, *contract.columns), delivered=())
         rows = cast(RowTable, self.read(file, wide, digest)).rows
         period, revision, row, _ = EXPORTED
         places, numbers = {(each[period], each[revision]) for each in rows}, [each[row] for each in rows]
@@ -200,6 +201,22 @@ def _typed(column: Column, text: str) -> object:
     raise BadInput(
         "mistyped-column", f"got {text!r} in `{column.name}`, expected {column.type}", "deliver it again"
     )
+
+
+def _treated(row: Mapping[str, Any], delivered: Sequence[Column], kept: Sequence[str]) -> dict[str, object]:
+    """Return a row's values as they are kept; nobody turns a token of this key back."""
+    treatments = {column.name: column.treatment for column in delivered}
+    treated: dict[str, object] = {}
+    for name in kept:
+        treatment, value = treatments[name], row[name]
+        if treatment is None or value is None:
+            treated[name] = value
+        elif treatment.mask is Mask.GENERALISE:
+            treated[name] = generalised(value, treatment.to)
+        else:
+            marked = keyed_hash(b"fake key", value)
+            treated[name] = marked if treatment.mask is Mask.HASH else marked.replace(HASHED, TOKEN)
+    return treated
 
 
 def _again(column: Column, value: object) -> object:
