@@ -70,7 +70,7 @@ def prepare(home: Path, rows: int) -> None:
     asked = [one for one in feed.calendar() if one.dataset in {"flights", "planes", "airports"}]
     tables: dict[str, list[pa.Table]] = {}
     for one, drop in zip(asked, feed.deliver(asked, home / "drops"), strict=True):
-        read = batches.read(drop, contracts.load(one.dataset), batches.drop_digest(drop))
+        read = batches.read(drop, contracts.load(one.dataset), batches.drop_digest(drop)).table
         tables.setdefault(one.dataset, []).append(read)
     lists = {
         name: sorted(pc.unique(tables[dataset][0].column(column).drop_null()).to_pylist())

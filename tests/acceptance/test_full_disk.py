@@ -78,7 +78,7 @@ def test_a_ledger_is_not_half_opened_on_a_full_disk(tmp_path: Path, play: Callab
 def kept(project: Path, home: Path) -> tuple[str, int]:
     """Return the name of the batch that the drop becomes where there is room, and its size on a disk."""
     drop, batches = project / INGEST[2], ArrowBatches(home)
-    _, path = batches.accept(TIDES, batches.read(drop, TIDES, batches.drop_digest(drop)), {})
+    _, path = batches.accept(TIDES, batches.read(drop, TIDES, batches.drop_digest(drop)).table, {})
     return path.name, -(-path.stat().st_size // PAGE) * PAGE
 
 

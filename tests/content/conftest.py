@@ -39,7 +39,7 @@ class Drops:
         if name not in self._read:
             path = self._paths[name]
             digest = self._batches.drop_digest(path)
-            self._read[name] = self._batches.read(path, self.contracts[path.parent.name], digest)
+            self._read[name] = self._batches.read(path, self.contracts[path.parent.name], digest).table
         return self._read[name]
 
     def references(self, declared: bool = True) -> dict[str, Sequence[str]]:

@@ -142,7 +142,7 @@ def test_a_drop_is_read_as_it_was_named_whoever_writes_to_it_meanwhile(
 
     monkeypatch.setattr(drop_files, "_IN_MEMORY", spooled)
     monkeypatch.setattr(delimited, "_check_columns", meanwhile)
-    assert batches.read(path, TIDES, named).num_rows == len(LINES)
+    assert batches.read(path, TIDES, named).table.num_rows == len(LINES)
     with pytest.raises(BadInput, match=f"got {name} with other bytes"):
         batches.read(path, TIDES, named)
 

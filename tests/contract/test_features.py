@@ -23,8 +23,10 @@ from tidegate.testing.contracts.features import FeaturesContract
 from tidegate.testing.fakes.features import FakeFeatures, FakeView
 
 VIEWS = {
-    "shop_sales": FakeView(("shop",), ("sold", "rate"), timedelta(days=2), shops.sales_rows),
-    "item_price": FakeView(("item", "shop"), ("price",), None, shops.price_rows),
+    "shop_sales": FakeView(
+        ("shop",), ("sold", "rate"), timedelta(days=2), shops.sales_rows, frozenset({"sales"})
+    ),
+    "item_price": FakeView(("item", "shop"), ("price",), None, shops.price_rows, frozenset({"sales_prices"})),
 }
 
 

@@ -12,10 +12,12 @@ import pytest
 
 from tidegate.application.ingest import ingest
 from tidegate.application.ports import Table
+from tidegate.application.promote import climb
 from tidegate.application.revisions import in_force
 from tidegate.domain.contract import Check, CheckResult, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
+from tidegate.domain.policy import Stage
 from tidegate.domain.state import BatchRow
 from tidegate.testing.cases import MODEL
 from tidegate.testing.fakes.contracts import FakeContracts
@@ -481,3 +483,83 @@ def test_what_was_in_force_at_a_moment_is_what_was_known_then(world: FakePlatfor
     (now,) = in_force(world.ledger.state())
     assert now == rows[-1]
     assert [row.drop for row in world.ledger.state().select(BatchRow, superseded_by="")] == [now.drop]
+
+
+# ── columns that come, go and change ──────────────────────────────────────────────────────────────
+
+
+def test_a_column_that_nobody_promised_is_left_out_with_a_note(world: FakePlatform) -> None:
+    path = world.frames / "trips-2013-01.csv"
+    path.write_text("trip,load,mood\n0,0.1,good\n1,0.2,bad\n")
+    row = feed(world, path)
+    assert row.report["notes"] == ["left out, for the contract does not promise them: 'mood'"]
+    assert "mood" not in world.batches.path("trips", row.batch).read_text()
+
+
+def test_a_contract_that_promises_more_is_a_note(world: FakePlatform) -> None:
+    feed(world, drop(world, 0.1, 0.2))
+    more = (*CONTRACT.columns, Column("note", "string"))
+    world.contracts = FakeContracts(replace(CONTRACT, columns=more, digest="sha256:more", max_age=None))
+    path = world.frames / "trips-2013-02.csv"
+    path.write_text("trip,load,note\n0,0.1,x\n")
+    assert feed(world, path).report["notes"] == ["the column note is new: batches before have none"]
+
+
+FEWER = {
+    "gone": ((CONTRACT.columns[0],), "trip\n0\n", "load is gone"),
+    "another type": (
+        (CONTRACT.columns[0], Column("load", "string")),
+        "trip,load\n0,0.5\n",
+        "load is string, and was number",
+    ),
+    "empty at times": (
+        (Column("trip", "integer"), CONTRACT.columns[1]),
+        "trip,load\n0,0.5\n",
+        "trip may be empty, and never was",
+    ),
+}
+
+
+def resting(world: FakePlatform, stage: Stage) -> None:
+    """Bring a version of the one model to a stage, whose rows are read from trips."""
+    world.models.put(replace(world.models.spec(MODEL), datasets=("trips",)))
+    world.register(on_behalf_of="p-2")
+    climb(world, world.acting("p-2"), MODEL, 1, stage)
+
+
+def less(world: FakePlatform, how: str) -> Path:
+    """Feed a month, then promise less, and return a drop that keeps to it."""
+    feed(world, drop(world, 0.1, 0.2))
+    columns, text, _ = FEWER[how]
+    world.contracts = FakeContracts(
+        replace(CONTRACT, version="2", columns=columns, digest="sha256:less", max_age=None)
+    )
+    world.gate = FakeDataGate({"T01": EachValue(columns[-1].name, lambda _: True)})
+    path = world.frames / "trips-2013-02.csv"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("how", FEWER)
+def test_a_contract_that_promises_less_is_refused_while_somebody_rests_on_it(
+    world: FakePlatform, how: str
+) -> None:
+    resting(world, Stage.STAGING)
+    fault = turned_away(world, less(world, how))
+    assert fault.code == "breaking-contract"
+    assert fault.sentence == (
+        f"got version 2 of the contract trips, in which {FEWER[how][2]}, expected what {MODEL} 1 (staging) rests on"
+    )
+
+
+@pytest.mark.parametrize("how", FEWER)
+def test_where_nobody_rests_on_it_a_contract_may_promise_less(world: FakePlatform, how: str) -> None:
+    row = feed(world, less(world, how))
+    assert row.report["notes"] == [f"nobody rests on it: {FEWER[how][2]}"]
+
+
+def test_who_rests_on_a_dataset_is_named_where_a_drop_lacks_a_column(world: FakePlatform) -> None:
+    resting(world, Stage.STAGING)
+    path = world.frames / "trips-2013-01.csv"
+    path.write_text("trip\n0\n")
+    assert turned_away(world, path).sentence.endswith(f"; {MODEL} 1 (staging) rests on it")

@@ -11,6 +11,7 @@ from tidegate.application.platform import Platform
 from tidegate.application.ports import Table
 from tidegate.application.references import Listing, listing_facts, values
 from tidegate.domain.contract import Contract, GateReport, judge
+from tidegate.domain.evolution import promised
 
 
 def measured(
@@ -75,6 +76,7 @@ def report_facts(
     stops = [{"rule": stop.rule, "code": stop.code, "sentence": stop.sentence} for stop in report.stops]
     return {
         "contract_version": contract.version,
+        "columns": dict(promised(contract.columns)),
         "tool": tool,
         "references": against,
         "checks": checks,

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tidegate.application.evolving import left_out, named, unbroken
 from tidegate.application.gating import kept, measured
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader, Transaction
@@ -66,14 +67,16 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
         end, revision = period_window(period)[1], revision_of(drop)
         if (fault := taken(state, dataset, period, revision, drop)) is not None:
             raise fault
-        table = platform.batches.read(drop, contract, name)
+        notes = unbroken(platform, state, contract)
+        contents = platform.batches.read(drop, contract, name)
     except BadInput as error:
         with platform.ledger.transaction() as tx:
             turn_away(tx, acting, about, error)
-        raise
+        raise named(platform, state, contract, error) from error.__cause__
     first = standing(state, dataset, period) is None
-    report = measured(platform, contract, found, table, end, first=first)
-    payload = {**about, **kept(platform, contract, found, table, report)}
+    report = measured(platform, contract, found, contents.table, end, first=first)
+    payload = {**about, **kept(platform, contract, found, contents.table, report)}
+    payload["report"] = {**payload["report"], "notes": [*notes, *left_out(contents)]}
     kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
     fault = None
     with platform.ledger.transaction() as tx:

@@ -29,7 +29,7 @@ from tidegate.adapters.arrow_batches.masks import MaskingKey, masked
 from tidegate.adapters.arrow_batches.mending import read_mended, restored
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, partial, told
-from tidegate.application.ports import Mended, Segment, Table
+from tidegate.application.ports import Contents, Mended, Segment, Table
 from tidegate.domain.canonical import canonical, utc_text
 from tidegate.domain.contract import Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -76,21 +76,21 @@ class ArrowBatches:
                 "check the path",
             ) from error
 
-    def read(self, drop: Path, contract: Contract, digest: str) -> Table:
+    def read(self, drop: Path, contract: Contract, digest: str) -> Contents:
         """Read a drop (CSV, or one CSV in a zip) in its own row order and the contract's types.
 
         Classified columns are treated here: no gate, file, report or sentence has their values as they came.
 
         Raises:
-            BadInput: empty, truncated, wrongly encoded, too large; a column missing, extra or mistyped; or its
+            BadInput: empty, truncated, wrongly encoded, too large; a column missing, twice or mistyped; or its
                 bytes are no longer those of ``digest``, and then nothing else is said of them.
             DependencyFailed: there is no room for a temporary copy of it.
         """
         with opened(drop, digest, self._max_bytes) as copy:
-            if not contract.delivered:
-                return cast(Table, read_csv(copy, contract, self._nulls))
-            came = read_csv(copy, replace(contract, columns=contract.delivered), self._nulls)
-            return cast(Table, masked(came, contract, self._key))
+            came = replace(contract, columns=contract.delivered or contract.columns)
+            rows, unpromised = read_csv(copy, came, self._nulls)
+            kept = masked(rows, contract, self._key) if contract.delivered else rows
+            return Contents(cast(Table, kept), unpromised)
 
     def mended(self, file: Path, contract: Contract, digest: str) -> Mended:
         """Read rows that were exported from the quarantine as CSV, and mended.

@@ -24,8 +24,8 @@ _PLACE = re.compile(
 _RAGGED = re.compile(r"(?:Row #(?P<row>\d+): )?Expected (?P<expected>\d+) columns, got (?P<got>\d+)")
 
 
-def read_csv(drop: Drop, contract: Contract, nulls: Sequence[str]) -> pa.Table:
-    """Read a drop in its own row order, columns in the contract's order and types.
+def read_csv(drop: Drop, contract: Contract, nulls: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
+    """Read a drop in its own row order, columns in the contract's order and types; name those that were left out.
 
     ``nulls`` are the spellings of null, in every column. Texts in quotes are never null.
 
@@ -38,7 +38,7 @@ def read_csv(drop: Drop, contract: Contract, nulls: Sequence[str]) -> pa.Table:
         header = _header(stream, drop.name)
     if not header:
         raise _empty(drop.name, "without even a header")
-    _check_columns(header, contract, drop.name)
+    extra = _check_columns(header, contract, drop.name)
     try:
         table = _parse(drop, contract, nulls, threads=True)
     except pa.ArrowInvalid:
@@ -50,7 +50,7 @@ def read_csv(drop: Drop, contract: Contract, nulls: Sequence[str]) -> pa.Table:
     if not table.num_rows:
         raise _empty(drop.name, "with a header and no row")
     _check_finite(table, drop.name)
-    return table
+    return table, extra
 
 
 def arrow_type(logical: str) -> pa.DataType:
@@ -105,12 +105,13 @@ def _header(stream: io.RawIOBase, name: str) -> list[str]:
         ) from error
 
 
-def _check_columns(header: Sequence[str], contract: Contract, name: str) -> None:
+def _check_columns(header: Sequence[str], contract: Contract, name: str) -> tuple[str, ...]:
+    """Return the columns that nobody promised: they are not read, and so nothing of them is kept."""
     expected = [column.name for column in contract.columns]
     missing = [column for column in expected if column not in header]
     extra = sorted({column for column in header if column not in expected})
     twice = sorted({column for column in header if header.count(column) > 1})
-    if missing or extra or twice:
+    if missing or twice:
         found = [
             f"{what} {', '.join(repr(column[:40]) for column in columns[:_SHOWN])}"
             f"{' …' if len(columns) > _SHOWN else ''}"
@@ -126,6 +127,7 @@ def _check_columns(header: Sequence[str], contract: Contract, name: str) -> None
             extra=extra,
             twice=twice,
         )
+    return tuple(extra)
 
 
 def _explain(message: str, header: Sequence[str], contract: Contract, name: str) -> BadInput:

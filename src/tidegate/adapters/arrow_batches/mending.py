@@ -35,7 +35,7 @@ def read_mended(file: Drop, contract: Contract, nulls: Sequence[str]) -> Mended:
     marks = (
         Column(PERIOD, "string"), Column(REVISION, "integer"), Column(ROW, "integer"), Column(REASONS, "string")
     )  # fmt: skip
-    table = read_csv(file, replace(contract, columns=(*marks, *contract.columns)), nulls)
+    table, _ = read_csv(file, replace(contract, columns=(*marks, *contract.columns)), nulls)
     period, revision = (_only(table, name, file.name) for name in (PERIOD, REVISION))
     rows = table.column(ROW)
     counts = pc.value_counts(rows).to_pylist()

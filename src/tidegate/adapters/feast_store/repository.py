@@ -178,6 +178,27 @@ def source_sql(repo: Path, view: str) -> tuple[str, Mapping[str, str]]:
         ) from error
 
 
+def read_from(repo: Path, view: str) -> frozenset[str]:
+    """Return the names that a view's source reads from, those of its shared queries included.
+
+    Raises:
+        BadInput: there is no such file, or it is no query.
+    """
+    import duckdb
+
+    text, steps = source_sql(repo, view)
+    try:
+        with duckdb.connect() as database:
+            names = {name for sql in (text, *steps.values()) for name in database.get_table_names(sql)}
+    except duckdb.Error as error:
+        raise BadInput(
+            "bad-sql",
+            f"got sources/{view}.sql, which is no query ({str(error).splitlines()[0]}), expected one",
+            "mend it",
+        ) from error
+    return frozenset(names - set(steps))
+
+
 def view_digest(view: Any, sql: str, steps: Mapping[str, str]) -> str:
     """Return the digest of a registered view and the SQL that fills its source, shared steps included.
 

@@ -82,6 +82,15 @@ class FeastStore:
                 write_whole(view.source, frames[view.name].path.read_bytes())
             return frames
 
+    def reads(self) -> Mapping[str, frozenset[str]]:
+        """Return by view the names that its source's query reads from, shared steps followed.
+
+        Raises:
+            BadInput: the definitions do not load, or a view has no query that can be read.
+        """
+        with self._alone(), tool_errors("reading definitions"):
+            return {view.name: repository.read_from(self._repo, view.name) for view in self._defined_views()}
+
     # ── registry ──────────────────────────────────────────────────────────────────────────────────
 
     def apply(self) -> Mapping[str, str]:

@@ -4,7 +4,16 @@ Tables cross a port only as `Table` (a pyarrow table in every real adapter): the
 rows and passes it on, it never looks inside.
 """
 
-from tidegate.application.ports.data import EXPORTED, Batches, Contracts, DataGate, Mended, Segment, Table
+from tidegate.application.ports.data import (
+    EXPORTED,
+    Batches,
+    Contents,
+    Contracts,
+    DataGate,
+    Mended,
+    Segment,
+    Table,
+)
 from tidegate.application.ports.machine import Clock, Entropy, Signer, Verifier
 from tidegate.application.ports.models import (
     Difference,
@@ -33,6 +42,7 @@ __all__ = [
     "Batches",
     "Clock",
     "Comparison",
+    "Contents",
     "Contracts",
     "DataGate",
     "Delivery",

@@ -66,6 +66,14 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Contents:
+    """What is in a drop: its rows, and the names of columns that the contract does not promise and nobody read."""
+
+    table: Table
+    unpromised: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Mended:
     """Rows that were held back, with the values that somebody gave them.
 
@@ -93,13 +101,15 @@ class Batches(Protocol):
         """
         ...
 
-    def read(self, drop: Path, contract: Contract, digest: str) -> Table:
+    def read(self, drop: Path, contract: Contract, digest: str) -> Contents:
         """Read a drop (CSV, or one CSV in a zip) in its own row order and the contract's types.
+
+        Columns that the contract does not promise are left out, and named.
 
         ``digest`` is what `drop_digest` said of it: what is read must be what was named.
 
         Raises:
-            BadInput: empty, truncated, wrongly encoded; a column missing, extra or mistyped; or its bytes
+            BadInput: empty, truncated, wrongly encoded; a column missing, there twice or mistyped; or its bytes
                 changed while it was read (code ``drop-changed``).
         """
         ...

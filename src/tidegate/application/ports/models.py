@@ -159,6 +159,14 @@ class Features(Protocol):
         """Rebuild every view's source table from accepted batches; return them by view name."""
         ...
 
+    def reads(self) -> Mapping[str, frozenset[str]]:
+        """Return by view the names that its source's query reads from: datasets, and what contracts declare.
+
+        Raises:
+            BadInput: the definitions do not load, or a view has no query that can be read.
+        """
+        ...
+
     def apply(self) -> Mapping[str, str]:
         """Register the repository's definitions; return each view's and service's definition digest."""
         ...

@@ -14,7 +14,18 @@ from tidegate.application import replay as mending
 from tidegate.application.references import unlisted
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.state import BatchRow
-from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, platform, reading, say, table
+from tidegate.entrypoints.cli.common import (
+    As,
+    AsJson,
+    acting,
+    after,
+    out,
+    platform,
+    printable,
+    reading,
+    say,
+    table,
+)
 from tidegate.entrypoints.cli.exporting import write_held
 
 #: How many stops are printed; a gate that cannot measure at all stops once per check.
@@ -159,7 +170,7 @@ def _told(row: BatchRow, before: BatchRow | None) -> None:
         f"{_named(row)}: {row.verdict}; {row.read} rows in, {row.accepted} accepted, "
         f"{row.quarantined} quarantined"
     )
-    for line in _restated(row):
+    for line in (*_restated(row), *(f"  note: {printable(each)}" for each in row.report.get("notes", ()))):
         out.print(line, markup=False)
     stops = row.report["stops"]
     for stop in stops[:MOST_STOPS]:

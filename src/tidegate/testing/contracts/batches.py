@@ -38,7 +38,7 @@ def write_drop(
 
 def read(subject: Batches, drop: Path) -> Table:
     """Read a drop of tides under the name its bytes have now."""
-    return subject.read(drop, TIDES, subject.drop_digest(drop))
+    return subject.read(drop, TIDES, subject.drop_digest(drop)).table
 
 
 def report(table: Table, reasons: Mapping[int, tuple[str, ...]]) -> GateReport:
@@ -78,7 +78,7 @@ class BatchesContract:
         ("header", "line", "code", "named"),
         [
             ("station,at,level,reading", "ABC,2013-01-01T00:00:00Z,1,1", "columns", "'note'"),
-            (f"{HEADER},extra", "ABC,2013-01-01T00:00:00Z,1,1,,x", "columns", "'extra'"),
+            (f"{HEADER},note", "ABC,2013-01-01T00:00:00Z,1,1,,x", "columns", "twice"),
             (HEADER, "ABC,2013-01-01T00:00:00Z,high,1,", "mistyped-column", "`level`"),
             (HEADER, "ABC,2013-01-01T00:00:00Z,nan,1,", "mistyped-column", "`level`"),
             (HEADER, "ABC,2013-01-01T00:00:00Z,1,1.5,", "mistyped-column", "`reading`"),
@@ -94,6 +94,16 @@ class BatchesContract:
         assert caught.value.code == code
         assert named in caught.value.sentence
         assert "expected" in caught.value.sentence
+
+    def test_a_column_that_nobody_promised_is_named_and_left_out(
+        self, subject: Batches, tmp_path: Path
+    ) -> None:
+        lines = ["x," + LINES[0] + ",y", "x," + LINES[1] + ",y"]
+        drop = write_drop(tmp_path, lines, f"zeal,{HEADER},extra")
+        contents = subject.read(drop, TIDES, subject.drop_digest(drop))
+        assert contents.unpromised == ("extra", "zeal")
+        without = read(subject, write_drop(tmp_path, LINES[:2], name="without.csv"))
+        assert subject.accept(TIDES, contents.table, {})[0] == subject.accept(TIDES, without, {})[0]
 
     @pytest.mark.parametrize("text", ["", HEADER + "\n"])
     def test_a_drop_without_rows_is_bad_input(self, subject: Batches, tmp_path: Path, text: str) -> None:
@@ -214,7 +224,7 @@ class BatchesContract:
             assert caught.value.code == "drop-changed"
             assert "tides.csv" in caught.value.sentence
         write_drop(tmp_path)
-        assert subject.read(drop, TIDES, named).num_rows == 4
+        assert subject.read(drop, TIDES, named).table.num_rows == 4
 
     def test_values_are_listed_once_over_all_batches_sorted_and_without_nulls(
         self, subject: Batches, tmp_path: Path
@@ -308,7 +318,7 @@ class BatchesContract:
         came = tuple(replace(column, treatment=hows.get(column.name)) for column in TIDES.columns)
         contract = replace(TIDES, columns=kept(came), delivered=came)
         drop = write_drop(tmp_path)
-        table = subject.read(drop, contract, subject.drop_digest(drop))
+        table = subject.read(drop, contract, subject.drop_digest(drop)).table
         assert table.column_names == ["station", "at", "level", "note"]
         rows = subject.quarantine(contract, table, report(table, {1: ("T02",), 3: ("T05",)}))
         held = [each["values"] for each in subject.quarantined("tides", rows.root)]

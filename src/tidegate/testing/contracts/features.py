@@ -173,6 +173,12 @@ class FeaturesContract:
 
     # ── building ──────────────────────────────────────────────────────────────────────────────────
 
+    def test_each_view_says_what_it_reads_from(self, subject: Features) -> None:
+        assert subject.reads() == {
+            "shop_sales": frozenset({"sales"}),
+            "item_price": frozenset({"sales_prices"}),
+        }
+
     def test_a_build_is_named_by_its_content(self, subject: Features, tmp_path: Path) -> None:
         batch = write_batch(tmp_path / "batches" / "a.parquet", SALES)
         frames = subject.build({"sales": [batch]}, DECLARED)

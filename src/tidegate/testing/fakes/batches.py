@@ -15,7 +15,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
-from tidegate.application.ports import EXPORTED, Mended, Segment, Table
+from tidegate.application.ports import EXPORTED, Contents, Mended, Segment, Table
 from tidegate.domain.canonical import canonical, sha256, utc_text
 from tidegate.domain.contract import Column, Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -47,7 +47,7 @@ class FakeBatches:
     def drop_digest(self, drop: Path) -> str:
         return sha256(_bytes(drop))
 
-    def read(self, drop: Path, contract: Contract, digest: str) -> Table:
+    def read(self, drop: Path, contract: Contract, digest: str) -> Contents:
         raw = _bytes(drop)
         if sha256(raw) != digest:
             raise BadInput(
@@ -61,11 +61,11 @@ class FakeBatches:
             raise BadInput("empty-drop", f"got {drop.name} without a row, expected rows", "deliver it again")
         delivered = contract.delivered or contract.columns
         names = [column.name for column in delivered]
-        if wrong := sorted(set(header) ^ set(names)):
-            shown = ", ".join(map(repr, wrong))
+        if wrong := sorted({*names} - {*header}) or len(header) > len({*header}):
+            shown = ", ".join(map(repr, wrong)) if isinstance(wrong, list) else "a column"
             raise BadInput(
                 "columns",
-                f"got {shown} missing or extra, expected the contract's columns",
+                f"got {shown} missing or twice, expected the contract's columns",
                 "deliver it again",
             )
         for line in lines:
@@ -76,13 +76,14 @@ class FakeBatches:
         cells = [dict(zip(header, line, strict=True)) for line in lines]
         kept = [column.name for column in contract.columns]
         rows = ({column.name: _typed(column, row[column.name]) for column in delivered} for row in cells)
-        return RowTable(kept, tuple(_treated(row, delivered, kept) for row in rows))
+        extra = tuple(sorted({*header} - {*names}))
+        return Contents(RowTable(kept, tuple(_treated(row, delivered, kept) for row in rows)), extra)
 
     def mended(self, file: Path, contract: Contract, digest: str) -> Mended:
         kinds = ("string", "integer", "integer", "string")
         marks = [Column(name, kind) for name, kind in zip(EXPORTED, kinds, strict=True)]
         wide = replace(contract, columns=(*marks, *contract.columns), delivered=())
-        rows = cast(RowTable, self.read(file, wide, digest)).rows
+        rows = cast(RowTable, self.read(file, wide, digest).table).rows
         period, revision, row, _ = EXPORTED
         places, numbers = {(each[period], each[revision]) for each in rows}, [each[row] for each in rows]
         if len(places) != 1 or None in next(iter(places)) or len({*numbers, None}) != len(numbers) + 1:

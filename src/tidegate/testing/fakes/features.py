@@ -30,6 +30,7 @@ class FakeView:
     features: tuple[str, ...]
     ttl: timedelta | None
     rows: Callable[[Mapping[str, Sequence[Path]], Declared], Rows]
+    datasets: frozenset[str] = frozenset()
 
 
 class FakeFeatures:
@@ -49,6 +50,10 @@ class FakeFeatures:
     def tool(self) -> str:
         """Return the name of this fake."""
         return "fake features"
+
+    def reads(self) -> Mapping[str, frozenset[str]]:
+        """Return what each view says it reads from."""
+        return {name: view.datasets for name, view in self._views.items()}
 
     def build(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> Mapping[str, Frame]:
         """Rebuild every view's rows."""
