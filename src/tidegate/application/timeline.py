@@ -45,7 +45,9 @@ def _gated(payload: Payload) -> str:
     if not payload["supersedes"]:
         return told
     touched = ", ".join(payload["touches"]["versions"]) or "no version"
-    return f"{told}; it restates the period, which {touched} had learned from"
+    back = payload["report"].get("replays")
+    does = f"puts {back['rows']} mended back into" if back else "restates"
+    return f"{told}; it {does} the period, which {touched} had learned from"
 
 
 def _rows(payload: Payload) -> str:

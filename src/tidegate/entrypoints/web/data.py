@@ -30,7 +30,8 @@ class Batch:
     """What a gate made of one drop. ``batch`` is empty where all of it was held back.
 
     ``revision`` counts the restatements of its period; ``restates`` says that it replaced another batch, and
-    ``learned`` which versions had learned from that one. ``superseded`` says that it was itself replaced.
+    ``learned`` which versions had learned from that one; ``put_back`` counts the mended rows, where it replaced it
+    for their sake. ``superseded`` says that it was itself replaced. ``notes`` tell how its columns evolved.
     """
 
     period: str
@@ -52,6 +53,8 @@ class Batch:
     restates: bool
     learned: tuple[tuple[str, str], ...]
     superseded: bool
+    put_back: int
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,8 @@ def _batch(record: Record, row: BatchRow, *, replaced: bool) -> Batch:
         restates=bool(row.supersedes),
         learned=tuple(_model_and_number(name) for name in row.touches.get("versions", ())),
         superseded=replaced,
+        put_back=report.get("replays", {}).get("rows", 0),
+        notes=tuple(report.get("notes", ())),
     )
 
 
