@@ -40,6 +40,7 @@ from tidegate.application import (
     score,
     tend,
     train,
+    waive,
 )
 from tidegate.application import lower as lowering
 from tidegate.application.ports import MonitorResult
@@ -264,6 +265,19 @@ def ingesting_what_is_bad(world: FakePlatform) -> Act:
 def ingesting_what_cannot_be_read(world: FakePlatform) -> Act:
     path = a_drop(world, "")
     return lambda: ingest.ingest(world, world.acting("s-3"), "loads", path)
+
+
+@case("waive.waive", E.WAIVER_GIVEN)
+def waiving_a_check(world: FakePlatform) -> Act:
+    a_drop(world, "trip,load\n1,7\n")
+    until = world.clock.now() + 10 * DAY
+    return lambda: waive.waive(world, world.acting("p-3"), "loads", "T01", until, WHY, JANUARY)
+
+
+@case("waive.end_waiver", E.WAIVER_ENDED)
+def ending_a_waiver(world: FakePlatform) -> Act:
+    waiving_a_check(world)()
+    return lambda: waive.end_waiver(world, world.acting("p-3"), "W-1")
 
 
 @case("collect.collect", E.BATCH_ACCEPTED)

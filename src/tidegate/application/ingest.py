@@ -9,12 +9,13 @@ What becomes of a drop is decided by its bytes, by its name, and by what stands 
     the same or a lower revision         refused, once on record
     a name without period or revision    refused, once on record
 
-What was held back is gated again when its contract, or a list that it was compared with, has changed since.
+What was held back is gated again when its contract, a list that it was compared with, or a waiver (G6) that covers it
+has changed since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ from tidegate.domain.contract import Contract, GateReport, judge
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
-from tidegate.domain.state import BatchRow
+from tidegate.domain.state import ActorRow, BatchRow, WaiverRow
+from tidegate.domain.waiver import Moment, Waivers, waivers_for
 
 __all__ = ["decided", "ingest", "period_of", "period_window", "report_facts", "revision_of"]
 
@@ -58,7 +60,10 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
     found = listings(platform, state, contract)
     against = listing_facts(found)
     known = state.get(BatchRow, dataset, name)
-    if known is not None and _stands(known, contract, against):
+    whose = _brought_for(known, acting)
+    if known is not None and _stands(
+        known, contract, against, _waived(platform, state, dataset, known.period, whose)
+    ):
         return known
     about = {"dataset": dataset, "drop": name, "period": ""}
     try:
@@ -74,15 +79,14 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
     results = platform.gate.run(
         contract, table, {each.reference.name: values(platform, each) for each in found}
     )
-    # Freshness is promised of a period's first delivery: what restates it is late by its nature.
-    restates = standing(state, dataset, period) is not None
-    promised = replace(contract, max_age=None) if restates else contract
-    report = judge(promised, table.num_rows, results, end, platform.clock.now())
+    waived = _waived(platform, state, dataset, period, whose)
+    promised = promised_of(contract, state, period)
+    report = judge(promised, table.num_rows, results, end, platform.clock.now(), waived)
     segment = platform.batches.quarantine(contract, table, report)
     batch = ""
     if not report.stops:
         batch, _ = platform.batches.accept(contract, table, report.reasons)
-    payload = {
+    payload: dict[str, Any] = {
         **about,
         "batch": batch,
         "verdict": str(report.verdict),
@@ -91,14 +95,17 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
         "quarantined": report.quarantined,
         "quarantine_root": segment.root,
         "contract": contract.digest,
-        "report": report_facts(contract, report, platform.gate.tool, against),
     }
     kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
     fault = None
     with platform.ledger.transaction() as tx:
         before = tx.get(BatchRow, dataset, name)
         # Two ingests at once: the first one counts, and what it changed decides again here.
-        if before is None or not _stands(before, contract, against):
+        whose = _brought_for(before, acting)
+        counting = _waived(platform, tx, dataset, period, whose)
+        again = bool(report.waived) and waived.in_force != counting.in_force
+        payload["report"] = report_facts(contract, report, platform.gate.tool, against, waived, whose)
+        if not again and (before is None or not _stands(before, contract, against, waived)):
             fault = taken(tx, dataset, period, revision, drop)
             payload |= succession(tx, dataset, period, revision, batch)
             if fault is not None:
@@ -106,28 +113,69 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
             elif before is None or not _same(before, payload):
                 tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
         row = tx.get(BatchRow, dataset, name)
+    if again:  # what let rows through has ended while they were looked at
+        return ingest(platform, acting, dataset, drop)
     if fault is not None:
         raise fault
     assert row is not None  # the fold of the event just appended
     return row
 
 
+def promised_of(contract: Contract, state: StateReader, period: str) -> Contract:
+    """Return what is promised of a delivery for a period.
+
+    Freshness is of the first one: what restates a period is late by its nature.
+    """
+    restates = standing(state, contract.dataset, period) is not None
+    return replace(contract, max_age=None) if restates else contract
+
+
 def decided(platform: Platform, state: StateReader, contract: Contract) -> frozenset[str]:
     """Return the drops of a dataset whose recorded outcome is final: gating them again would change nothing."""
     against = listing_facts(listings(platform, state, contract))
     rows = state.select(BatchRow, dataset=contract.dataset)
-    return frozenset(row.drop for row in rows if _stands(row, contract, against))
+    return frozenset(
+        row.drop
+        for row in rows
+        if _stands(
+            row, contract, against, _waived(platform, state, row.dataset, row.period, _brought_for(row))
+        )
+    )
 
 
-def _stands(row: BatchRow, contract: Contract, against: Mapping[str, Any]) -> bool:
-    """Say whether a drop's recorded outcome is final: accepted, or held back by this very contract and these lists.
+def _stands(row: BatchRow, contract: Contract, against: Mapping[str, Any], waivers: Waivers) -> bool:
+    """Say whether a drop's recorded outcome is final: accepted, or held back by this contract, these lists and waivers.
 
-    A gate that could not measure, or a contract that has been mended since, gates the drop again.
+    A gate that could not measure, a contract that has been mended or a waiver given since gates the drop again.
     """
     if row.batch:
         return True
     same = row.contract == contract.digest and row.report.get("references", {}) == against
-    return same and row.verdict != Verdict.ERROR
+    return same and row.report.get("waivers", {}) == dict(waivers.in_force) and row.verdict != Verdict.ERROR
+
+
+def _waived(
+    platform: Platform, state: StateReader, dataset: str, period: str, whose: Sequence[str]
+) -> Waivers:
+    """Return what is waived for a drop that was brought for these people."""
+    rows = state.select(WaiverRow, dataset=dataset)
+    moment = Moment(platform.clock.now(), state.marks(), accounts_of(state, whose))
+    return waivers_for(rows, dataset, period, moment)
+
+
+def accounts_of(state: StateReader, whose: Collection[str]) -> frozenset[str]:
+    """Return every account of these people: nobody opens the way for their own drop under another one."""
+    if not whose:
+        return frozenset()
+    everyone = state.select(ActorRow)
+    subjects = {row.subject for row in everyone if row.id in whose}
+    return frozenset(row.id for row in everyone if row.subject in subjects)
+
+
+def _brought_for(known: BatchRow | None, acting: Acting | None = None) -> tuple[str, ...]:
+    """Return the people for whom a drop was brought, also earlier: whoever brings it again does not make it theirs."""
+    before = known.report.get("brought_for", ()) if known is not None else ()
+    return tuple(sorted({*before, *([acting.on_behalf_of] if acting and acting.on_behalf_of else [])}))
 
 
 def _same(row: BatchRow, payload: Mapping[str, Any]) -> bool:
@@ -146,9 +194,14 @@ def _turn_away(tx: Transaction, acting: Acting, about: Mapping[str, str], fault:
 
 
 def report_facts(
-    contract: Contract, report: GateReport, tool: str, against: Mapping[str, Any]
+    contract: Contract,
+    report: GateReport,
+    tool: str,
+    against: Mapping[str, Any],
+    waivers: Waivers,
+    whose: Sequence[str],
 ) -> Mapping[str, Any]:
-    """Return what the ledger keeps of a gate run; ``against`` names the lists of other datasets it used."""
+    """Return what the ledger keeps of a gate run: also the lists of other datasets it used, waivers, and for whom."""
     checks = [
         {
             "id": result.check.id,
@@ -169,4 +222,8 @@ def report_facts(
         "references": against,
         "checks": checks,
         "stops": stops,
+        "waivers": dict(waivers.in_force),
+        "waived": [use.as_dict() for use in report.waived],
+        "lapsed": dict(report.lapsed),
+        "brought_for": list(whose),
     }

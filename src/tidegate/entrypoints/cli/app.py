@@ -28,6 +28,7 @@ from tidegate.entrypoints.cli import (
     rollout,
     schedule,
     texts,
+    waivers,
     work,
 )
 from tidegate.entrypoints.cli.common import err, out, printable, tell_sinks
@@ -67,6 +68,7 @@ app.command(rich_help_panel="People")(people.reject)
 app.command(rich_help_panel="People")(deciding.revoke)
 app.command(rich_help_panel="People")(deciding.recertify)
 app.command("break-glass", rich_help_panel="People")(deciding.break_glass)
+app.add_typer(waivers.waiver, name="waiver", rich_help_panel="People")
 app.add_typer(deciding.delegation, name="delegation", rich_help_panel="People")
 app.command(rich_help_panel="People")(people.review)
 app.add_typer(people.user, name="user", rich_help_panel="People")
