@@ -135,7 +135,7 @@ def _waived(found: dict[str, Any]) -> list[str]:
     past = [row for row in found["waivers"] if row["over"] and row["uses"]]
     if past:
         uses = sum(row["uses"] for row in past)
-        lines.append(f"waivers that are over let {uses} batches through: `tidegate waiver list`")
+        lines.append(f"waivers that are over were used {uses} times: `tidegate waiver list`")
     return lines
 
 
