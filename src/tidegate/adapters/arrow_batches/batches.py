@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tidegate.adapters.arrow_batches.delimited import arrow_type, read_csv
 from tidegate.adapters.arrow_batches.drop import open_regular, opened
+from tidegate.adapters.arrow_batches.rebuilding import rebuilt
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, partial, told
 from tidegate.application.ports import Segment, Table
@@ -173,6 +174,17 @@ class ArrowBatches:
                 _text(value) for value in rows.column(column).unique().to_pylist() if value is not None
             )
         return tuple(sorted(found))
+
+    def whole(self, contract: Contract, batch: str, root: str) -> Table:
+        """Return the rows of a drop again: those of its batch, if it has one, and those held back under ``root``.
+
+        What JSON could not carry of a row held back (a NaN) is a null here.
+
+        Raises:
+            DependencyFailed: a file is gone or was altered.
+        """
+        kept = self._read(contract.dataset, batch)[1] if batch else None
+        return cast(Table, rebuilt(contract, kept, list(self.held(contract.dataset, root))))
 
     def path(self, dataset: str, batch: str) -> Path:
         """Return the Parquet file of an accepted batch, after reading it back and comparing its digest.

@@ -48,10 +48,24 @@ class ContractFiles:
                 "write contracts/NAME.yaml for it",
                 faults=[],
             )
-        name, suite_name = f"contracts/{dataset}.yaml", f"suites/{dataset}.json"
+        return self._load(dataset, None, None)
+
+    def proposed(self, dataset: str, contract: Path | None, suite: Path | None) -> Contract:
+        """Return the contract that a dataset would have with another file in the place of its own.
+
+        Raises:
+            BadInput: as `load`; ``faults`` name the files as they are named here.
+        """
+        return (
+            self.load(dataset) if contract is None and suite is None else self._load(dataset, contract, suite)
+        )
+
+    def _load(self, dataset: str, contract: Path | None, other: Path | None) -> Contract:
+        name = str(contract or f"contracts/{dataset}.yaml")
+        suite_name = str(other or f"suites/{dataset}.json")
         suite, suite_text = None, ""
         try:
-            text = read_text(self._folder / name, "contract", "a data contract")
+            text = read_text(contract or self._folder / name, "contract", "a data contract")
             reader = Reader(text, name, "contract")
         except BadInput as error:
             raise _breaks(dataset, [{"file": name, **fault} for fault in _faults_of(error)]) from error
@@ -59,7 +73,7 @@ class ContractFiles:
         references = resolve(odcs.relationships, self._folder / "contracts")
         if odcs.suite is not None:
             try:
-                suite_text = read_text(self._folder / suite_name, "contract", "a suite")
+                suite_text = read_text(other or self._folder / suite_name, "contract", "a suite")
                 suite = SuiteFile(suite_text, suite_name, dataset, odcs.columns, references)
             except BadInput as error:
                 odcs.suite.fault(f"no readable {suite_name} ({error.sentence})", "the suite as GX writes it")

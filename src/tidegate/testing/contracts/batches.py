@@ -140,6 +140,26 @@ class BatchesContract:
         }  # fmt: skip
         assert (segment.records, segment.root) == (2, merkle_root(canonical(row) for row in rows))
 
+    @pytest.mark.parametrize("held", [{}, {1: ("T02",)}, {3: ("T05",), 1: ("T02", "T06")}])
+    def test_a_drop_is_whole_again_from_its_batch_and_what_was_held_back(
+        self, subject: Batches, tmp_path: Path, held: Mapping[int, tuple[str, ...]]
+    ) -> None:
+        table = read(subject, write_drop(tmp_path))
+        segment = subject.quarantine(TIDES, table, report(table, held))
+        digest, _ = subject.accept(TIDES, table, held)
+        again = subject.whole(TIDES, digest, segment.root)
+        assert (again.num_rows, again.column_names) == (table.num_rows, table.column_names)
+        assert subject.accept(TIDES, again, {})[0] == subject.accept(TIDES, table, {})[0]
+        assert subject.accept(TIDES, again, held)[0] == digest  # those held back stand where they stood
+
+    def test_a_drop_that_was_held_back_whole_is_whole_again(self, subject: Batches, tmp_path: Path) -> None:
+        table = read(subject, write_drop(tmp_path))
+        everything = dict.fromkeys(range(table.num_rows), ("batch:volume",))
+        segment = subject.quarantine(TIDES, table, report(table, everything))
+        again = subject.whole(TIDES, "", segment.root)
+        assert again.column_names == table.column_names
+        assert subject.accept(TIDES, again, {})[0] == subject.accept(TIDES, table, {})[0]
+
     def test_the_segments_root_is_that_of_its_lines(self, subject: Batches, tmp_path: Path) -> None:
         drop = write_drop(tmp_path)
         table = read(subject, drop)

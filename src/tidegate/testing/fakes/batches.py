@@ -126,6 +126,23 @@ class FakeBatches:
             sorted(value if isinstance(value, str) else canonical(value).decode() for value in found)
         )
 
+    def whole(self, contract: Contract, batch: str, root: str) -> Table:
+        types = {column.name: column for column in contract.columns}
+        lines = self.path(contract.dataset, batch).read_bytes().splitlines() if batch else []
+        rows = [json.loads(line) for line in lines]
+        for each in self.held(contract.dataset, root):
+            rows.insert(cast(int, each["row"]), each["values"])
+        again = [
+            {
+                name: value if value is None or name not in types else _typed(types[name], str(value))
+                for name, value in row.items()
+            }
+            for row in rows
+        ]
+        came = set(again[0]) if again else set(types)
+        names = [name for name in types if name in came] + sorted(came - set(types))
+        return RowTable(names, tuple(again))
+
     def path(self, dataset: str, batch: str) -> Path:
         path = self._batch(dataset, batch)
         if not path.exists():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
 
@@ -25,3 +27,6 @@ class FakeContracts:
                 faults=[],
             )
         return self._contracts[dataset]
+
+    def proposed(self, dataset: str, contract: Path | None, suite: Path | None) -> Contract:
+        return self.load(dataset)  # it has no files: what is proposed is what it holds
