@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tidegate.adapters.arrow_batches.delimited import arrow_type, read_csv
 from tidegate.adapters.arrow_batches.drop import open_regular, opened
+from tidegate.adapters.arrow_batches.profiling import profiled
 from tidegate.adapters.arrow_batches.rebuilding import rebuilt
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, partial, told
@@ -32,6 +33,7 @@ from tidegate.domain.canonical import canonical, utc_text
 from tidegate.domain.contract import Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.merkle import merkle_root
+from tidegate.domain.suggestion import Profile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -185,6 +187,14 @@ class ArrowBatches:
         """
         kept = self._read(contract.dataset, batch)[1] if batch else None
         return cast(Table, rebuilt(contract, kept, list(self.held(contract.dataset, root))))
+
+    def profile(self, dataset: str, batch: str) -> tuple[Profile, ...]:
+        """Return what each column of an accepted batch holds, in the batch's order.
+
+        Raises:
+            DependencyFailed: the file is gone or no longer has this digest.
+        """
+        return profiled(self._read(dataset, batch)[1])
 
     def path(self, dataset: str, batch: str) -> Path:
         """Return the Parquet file of an accepted batch, after reading it back and comparing its digest.

@@ -11,8 +11,10 @@ bounds included), ``slaProperties`` with the property ``freshness``. What it has
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from tidegate.adapters.contract_files.amending import amended
 from tidegate.adapters.contract_files.odcs import OdcsFile
 from tidegate.adapters.contract_files.references import resolve
 from tidegate.adapters.contract_files.suite import SuiteFile
@@ -20,6 +22,7 @@ from tidegate.adapters.shared.yaml_reader import Reader, read_text
 from tidegate.domain.canonical import digest, sha256
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
+from tidegate.domain.suggestion import Suggestion
 
 
 class ContractFiles:
@@ -59,6 +62,21 @@ class ContractFiles:
         return (
             self.load(dataset) if contract is None and suite is None else self._load(dataset, contract, suite)
         )
+
+    def amended(
+        self, dataset: str, suggestions: Sequence[Suggestion]
+    ) -> tuple[Path, str, str, tuple[Suggestion, ...]]:
+        """Return the dataset's suite: its file, its text, the text with what it lacks of these, and which those are.
+
+        Nothing is written.
+
+        Raises:
+            BadInput: as `load`.
+        """
+        self.load(dataset)
+        path = self._folder / f"suites/{dataset}.json"
+        text = read_text(path, "contract", "a suite")
+        return path, text, *amended(text, suggestions)
 
     def _load(self, dataset: str, contract: Path | None, other: Path | None) -> Contract:
         name = str(contract or f"contracts/{dataset}.yaml")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tidegate.domain.contract import CheckResult, Contract, GateReport
+from tidegate.domain.suggestion import Profile, Suggestion
 
 
 class Table(Protocol):
@@ -40,6 +41,15 @@ class Contracts(Protocol):
 
         Raises:
             BadInput: as `load`, with the files as they are named here.
+        """
+        ...
+
+    def amended(
+        self, dataset: str, suggestions: Sequence[Suggestion]
+    ) -> tuple[Path, str, str, tuple[Suggestion, ...]]:
+        """Return the dataset's suite: its file, its text, the text with what it lacks of these, and which those are.
+
+        Nothing is written.
         """
         ...
 
@@ -155,6 +165,14 @@ class Batches(Protocol):
 
         Raises:
             DependencyFailed: a file is gone or was altered.
+        """
+        ...
+
+    def profile(self, dataset: str, batch: str) -> tuple[Profile, ...]:
+        """Return what each column of an accepted batch holds, in the batch's order.
+
+        Raises:
+            DependencyFailed: the file is gone or no longer has this digest.
         """
         ...
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tidegate.application.shadow import Tried, facts, findings, shadow
-from tidegate.entrypoints.cli.common import As, AsJson, out, platform, reading, say, table
+from tidegate.application.suggesting import suggested
+from tidegate.entrypoints.cli.common import As, AsJson, err, out, platform, reading, say, table
 
 gate = typer.Typer(no_args_is_help=True, help="Try a data gate on what is on record; nothing is changed.")
 
@@ -80,10 +84,55 @@ def _reasons(tried: Tried) -> list[str]:
     return [f"{name}:", *lines] if lines else []
 
 
+def _still(tried: tuple[Tried, ...]) -> int:
+    return sum(1 for each in tried if each.report and each.report.stops and not each.row.batch)
+
+
 def _sum(tried: tuple[Tried, ...], checks: int) -> str:
     count = {kind: sum(1 for each in tried if each.flips == kind) for kind in _FLIPS}
     return (
         f"{checks} checks on {len(tried)} drops: {count['blocked']} would be blocked, {count['opened']} let in, "
-        f"{count['rows']} with more or fewer rows set aside, {sum(1 for each in tried if each.fault)} unread; "
-        "nothing was changed"
+        f"{_still(tried)} blocked as before, {count['rows']} with more or fewer rows set aside, "
+        f"{sum(1 for each in tried if each.fault)} unread; nothing was changed"
+    )
+
+
+@gate.command("suggest")
+def suggest(
+    dataset: Annotated[str, typer.Argument(help="A dataset under contract.")],
+    baseline: Annotated[
+        str, typer.Option(metavar="PERIOD", help="An accepted period that is good, like 2013-01.")
+    ],
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Suggest checks from an accepted period, as a difference of the suite that a person reads and applies.
+
+    Nothing is written. What is suggested warns and keeps its rows; `tidegate gate backtest` says what it would find.
+    """
+    here = platform()
+    reading(here, as_user)
+    found = suggested(here, dataset, baseline)
+    name = os.path.relpath(found.file)
+    difference = _difference(name, found.before, found.after)
+    new = [
+        {"type": each.expectation, "kwargs": dict(each.kwargs), "sentence": each.sentence}
+        for each in found.new
+    ]
+
+    def render() -> None:
+        sys.stdout.write(difference)  # as it is: it is read by `git apply` too
+        if not new:
+            err.print(f"the suite of {dataset} asks all that {baseline} bears already", markup=False)
+
+    say({"file": name, "baseline": baseline, "diff": difference, "suggestions": new}, as_json, render)
+
+
+def _difference(name: str, before: str, after: str) -> str:
+    """Return a unified diff as `git apply` takes it, also of a text that does not end with its line."""
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}"
+    )
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )

@@ -14,6 +14,7 @@ from tidegate.domain.contract import GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.merkle import merkle_root
+from tidegate.domain.suggestion import Profile
 from tidegate.testing.tides import HEADER, LINES, TIDES
 
 #: A digest that no drop in these tests has.
@@ -159,6 +160,17 @@ class BatchesContract:
         again = subject.whole(TIDES, "", segment.root)
         assert again.column_names == table.column_names
         assert subject.accept(TIDES, again, {})[0] == subject.accept(TIDES, table, {})[0]
+
+    def test_a_batch_is_profiled_by_column(self, subject: Batches, tmp_path: Path) -> None:
+        table = read(subject, write_drop(tmp_path))
+        digest, _ = subject.accept(TIDES, table, {3: ("T05",)})
+        found = {each.column: each for each in subject.profile("tides", digest)}
+        assert set(found) == set(table.column_names)
+        assert found["station"] == Profile("station", 3, 0, values=("ABC", "BCD"))
+        assert found["level"] == Profile("level", 3, 1, -1.25, 0.5)
+        assert found["reading"] == Profile("reading", 3, 1, 1, 2)
+        assert (found["at"].rows, found["at"].nulls, found["at"].low) == (3, 0, None)
+        assert found["note"].nulls == 1
 
     def test_the_segments_root_is_that_of_its_lines(self, subject: Batches, tmp_path: Path) -> None:
         drop = write_drop(tmp_path)
