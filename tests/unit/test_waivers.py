@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tidegate.application.waive import end_waiver, shown, waive
 from tidegate.domain.contract import Check, CheckResult, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import EventType
+from tidegate.domain.evidence import Verdict
 from tidegate.domain.state import BatchRow, WaiverRow
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate, Whole
@@ -180,6 +182,21 @@ def test_a_check_that_could_not_measure_is_not_waived(world: FakePlatform) -> No
     assert (row.verdict, row.batch) == ("error", "")
     assert [rule for rule, _ in stops(row)] == ["G1"]
     assert waiver(world).uses == 0
+
+
+def test_a_check_that_points_outside_the_drop_did_not_measure_it_and_is_not_waived(
+    world: FakePlatform,
+) -> None:
+    class Astray(FakeDataGate):
+        def run(self, *given: Any) -> tuple[CheckResult, ...]:
+            first, *rest = super().run(*given)
+            return replace(first, verdict=Verdict.FAILED, failing=(7,)), *rest
+
+    world.gate = Astray(RULES)
+    give(world, "T01")
+    row = feed(world, drop(world, 0.1))
+    assert stops(row)[0] == ("G1", "T01 points at row 7, the drop holds 1 rows")
+    assert (row.verdict, waiver(world).uses) == ("error", 0)
 
 
 def test_a_check_that_was_not_run_is_not_waived(world: FakePlatform) -> None:
