@@ -56,7 +56,7 @@ def judged(*results: CheckResult, read: int = ROWS, contract: Contract | None = 
 
 def stopped(report: GateReport, *stops: Stop) -> None:
     """Assert these stops, and that the batch is held back whole, each row under the first of them."""
-    assert report.stops == stops
+    assert tuple(replace(stop, about="") for stop in report.stops) == stops
     assert (report.accepted, report.quarantined) == (0, report.read)
     assert all(reasons[-1] == f"batch:{stops[0].code}" for reasons in report.reasons.values())
 

@@ -41,6 +41,7 @@ from tidegate.application import (
     score,
     tend,
     train,
+    waive,
 )
 from tidegate.application import lower as lowering
 from tidegate.application.ports import MonitorResult
@@ -283,6 +284,19 @@ def putting_back(world: FakePlatform) -> Act:
 @case("replay.replay", E.DROP_REFUSED)
 def putting_back_what_is_not_mended(world: FakePlatform) -> Act:
     return held_back(world, 8)
+
+
+@case("waive.waive", E.WAIVER_GIVEN)
+def waiving_a_check(world: FakePlatform) -> Act:
+    a_drop(world, "trip,load\n1,7\n")
+    until = world.clock.now() + 10 * DAY
+    return lambda: waive.waive(world, world.acting("p-3"), "loads", "T01", until, WHY, JANUARY)
+
+
+@case("waive.end_waiver", E.WAIVER_ENDED)
+def ending_a_waiver(world: FakePlatform) -> Act:
+    waiving_a_check(world)()
+    return lambda: waive.end_waiver(world, world.acting("p-3"), "W-1")
 
 
 @case("collect.collect", E.BATCH_ACCEPTED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from tidegate.application.ports import Table
 from tidegate.application.references import Listing, listing_facts, values
 from tidegate.domain.contract import Contract, GateReport, judge
 from tidegate.domain.evolution import promised
+from tidegate.domain.waiver import Waivers
 
 
 def measured(
@@ -20,18 +21,20 @@ def measured(
     found: tuple[Listing, ...],
     table: Table,
     end: datetime,
+    waivers: Waivers,
     *,
     first: bool,
 ) -> GateReport:
     """Run the suite on a table and judge it; ``end`` is when its period closed.
 
-    Freshness is promised of a period's ``first`` delivery: what restates or mends it is late by its nature.
+    ``waivers`` say what somebody lets through (G6). Freshness is promised of a period's ``first`` delivery: what
+    restates or mends it is late by its nature.
     """
     results = platform.gate.run(
         contract, table, {each.reference.name: values(platform, each) for each in found}
     )
     promised = contract if first else replace(contract, max_age=None)
-    return judge(promised, table.num_rows, results, end, platform.clock.now())
+    return judge(promised, table.num_rows, results, end, platform.clock.now(), waivers)
 
 
 def kept(
@@ -81,4 +84,14 @@ def report_facts(
         "references": against,
         "checks": checks,
         "stops": stops,
+    }
+
+
+def waiving(report: GateReport, waivers: Waivers, whose: Sequence[str]) -> dict[str, Any]:
+    """Return what the ledger keeps of waivers (G6): those in force, their uses, what lapsed; and for whom it came."""
+    return {
+        "waivers": dict(waivers.in_force),
+        "waived": [use.as_dict() for use in report.waived],
+        "lapsed": dict(report.lapsed),
+        "brought_for": list(whose),
     }

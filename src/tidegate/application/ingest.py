@@ -9,17 +9,18 @@ What becomes of a drop is decided by its bytes, by its name, and by what stands 
     the same or a lower revision         refused, once on record
     a name without period or revision    refused, once on record
 
-What was held back is gated again when its contract, or a list that it was compared with, has changed since.
+What was held back is gated again when its contract, a list that it was compared with, or a waiver (G6) that covers it
+has changed since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tidegate.application.evolving import left_out, named, unbroken
-from tidegate.application.gating import kept, measured
+from tidegate.application.gating import kept, measured, waiving
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader, Transaction
 from tidegate.application.recording import draft, permit
@@ -37,9 +38,21 @@ from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
-from tidegate.domain.state import BatchRow
+from tidegate.domain.state import ActorRow, BatchRow, WaiverRow
+from tidegate.domain.waiver import Moment, Waivers, waivers_for
 
-__all__ = ["decided", "ingest", "period_of", "period_window", "revision_of", "stands", "turn_away"]
+__all__ = [
+    "accounts_of",
+    "brought_for",
+    "decided",
+    "ingest",
+    "period_of",
+    "period_window",
+    "revision_of",
+    "stands",
+    "turn_away",
+    "waived_now",
+]
 
 
 def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> BatchRow:
@@ -59,7 +72,10 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
     found = listings(platform, state, contract)
     against = listing_facts(found)
     known = state.get(BatchRow, dataset, name)
-    if known is not None and stands(known, contract, against):
+    whose = brought_for(known, acting)
+    if known is not None and stands(
+        known, contract, against, waived_now(platform, state, dataset, known.period, whose)
+    ):
         return known
     about = {"dataset": dataset, "drop": name, "period": ""}
     try:
@@ -74,15 +90,20 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
             turn_away(tx, acting, about, error)
         raise named(platform, state, contract, error) from error.__cause__
     first = standing(state, dataset, period) is None
-    report = measured(platform, contract, found, contents.table, end, first=first)
+    waived = waived_now(platform, state, dataset, period, whose)
+    report = measured(platform, contract, found, contents.table, end, waived, first=first)
     payload = {**about, **kept(platform, contract, found, contents.table, report)}
-    payload["report"] = {**payload["report"], "notes": [*notes, *left_out(contents)]}
     kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
     fault = None
     with platform.ledger.transaction() as tx:
         before = tx.get(BatchRow, dataset, name)
         # Two ingests at once: the first one counts, and what it changed decides again here.
-        if before is None or not stands(before, contract, against):
+        whose = brought_for(before, acting)
+        counting = waived_now(platform, tx, dataset, period, whose)
+        again = bool(report.waived) and waived.in_force != counting.in_force
+        more = {"notes": [*notes, *left_out(contents)], **waiving(report, waived, whose)}
+        payload["report"] = {**payload["report"], **more}
+        if not again and (before is None or not stands(before, contract, against, waived)):
             fault = taken(tx, dataset, period, revision, drop)
             payload |= succession(tx, dataset, period, revision, payload["batch"])
             if fault is not None:
@@ -90,6 +111,8 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
             elif before is None or not _same(before, payload):
                 tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
         row = tx.get(BatchRow, dataset, name)
+    if again:  # what let rows through has ended while they were looked at
+        return ingest(platform, acting, dataset, drop)
     if fault is not None:
         raise fault
     assert row is not None  # the fold of the event just appended
@@ -100,18 +123,48 @@ def decided(platform: Platform, state: StateReader, contract: Contract) -> froze
     """Return the drops of a dataset whose recorded outcome is final: gating them again would change nothing."""
     against = listing_facts(listings(platform, state, contract))
     rows = state.select(BatchRow, dataset=contract.dataset)
-    return frozenset(row.drop for row in rows if stands(row, contract, against))
+    return frozenset(
+        row.drop
+        for row in rows
+        if stands(
+            row, contract, against, waived_now(platform, state, row.dataset, row.period, brought_for(row))
+        )
+    )
 
 
-def stands(row: BatchRow, contract: Contract, against: Mapping[str, Any]) -> bool:
-    """Say whether a drop's recorded outcome is final: accepted, or held back by this very contract and these lists.
+def stands(row: BatchRow, contract: Contract, against: Mapping[str, Any], waivers: Waivers) -> bool:
+    """Say whether a drop's recorded outcome is final: accepted, or held back by this contract, these lists and waivers.
 
-    A gate that could not measure, or a contract that has been mended since, gates the drop again.
+    A gate that could not measure, a contract that has been mended or a waiver given since gates the drop again.
     """
     if row.batch:
         return True
     same = row.contract == contract.digest and row.report.get("references", {}) == against
-    return same and row.verdict != Verdict.ERROR
+    return same and row.report.get("waivers", {}) == dict(waivers.in_force) and row.verdict != Verdict.ERROR
+
+
+def waived_now(
+    platform: Platform, state: StateReader, dataset: str, period: str, whose: Sequence[str]
+) -> Waivers:
+    """Return what is waived for a drop that was brought for these people."""
+    rows = state.select(WaiverRow, dataset=dataset)
+    moment = Moment(platform.clock.now(), state.marks(), accounts_of(state, whose))
+    return waivers_for(rows, dataset, period, moment)
+
+
+def accounts_of(state: StateReader, whose: Collection[str]) -> frozenset[str]:
+    """Return every account of these people: nobody opens the way for their own drop under another one."""
+    if not whose:
+        return frozenset()
+    everyone = state.select(ActorRow)
+    subjects = {row.subject for row in everyone if row.id in whose}
+    return frozenset(row.id for row in everyone if row.subject in subjects)
+
+
+def brought_for(known: BatchRow | None, acting: Acting | None = None) -> tuple[str, ...]:
+    """Return the people for whom a drop was brought, also earlier: whoever brings it again does not make it theirs."""
+    before = known.report.get("brought_for", ()) if known is not None else ()
+    return tuple(sorted({*before, *([acting.on_behalf_of] if acting and acting.on_behalf_of else [])}))
 
 
 def _same(row: BatchRow, payload: Mapping[str, Any]) -> bool:

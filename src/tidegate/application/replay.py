@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from tidegate.application.gating import kept, measured
-from tidegate.application.ingest import stands, turn_away
+from tidegate.application.gating import kept, measured, waiving
+from tidegate.application.ingest import brought_for, stands, turn_away, waived_now
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Mended, StateReader
 from tidegate.application.recording import draft, permit
@@ -44,7 +44,10 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
     state = platform.ledger.state()
     found = listings(platform, state, contract)
     known = state.get(BatchRow, dataset, name)
-    if known is not None and stands(known, contract, listing_facts(found)):
+    whose = brought_for(known, acting)
+    if known is not None and stands(
+        known, contract, listing_facts(found), waived_now(platform, state, dataset, known.period, whose)
+    ):
         return known
     about = {"dataset": dataset, "drop": name, "period": ""}
     try:
@@ -52,10 +55,12 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
         about["period"] = mended.period
         end = period_window(mended.period)[1]
         base = _base(state, dataset, mended)
+        whose = brought_for(base, acting)
+        waived = waived_now(platform, state, dataset, mended.period, whose)
         held = _held(platform, base)
         _all_held(mended, held)
         table = platform.batches.restored(contract, base.batch, base.quarantine_root, mended)
-        report = measured(platform, contract, found, table, end, first=False)
+        report = measured(platform, contract, found, table, end, waived, first=False)
         left = {row: reasons for row, reasons in held.items() if row not in set(mended.rows)}
         report = _with(report, left)
         if not report.stops and not set(mended.rows) - report.reasons.keys():
@@ -65,13 +70,16 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
             turn_away(tx, acting, about, error)
         raise
     payload = {**about, **kept(platform, contract, found, table, report), "revision": base.revision}
-    payload["report"] = {**payload["report"], "replays": {"drop": base.drop, "rows": len(mended.rows)}}
+    replays = {"drop": base.drop, "rows": len(mended.rows)}
+    payload["report"] = {**payload["report"], **waiving(report, waived, whose), "replays": replays}
     kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
     with platform.ledger.transaction() as tx:
         row = tx.get(BatchRow, dataset, name)
         if row is None or not row.batch:
             now = standing(tx, dataset, mended.period)
-            if now is None or now.sequence != base.sequence:
+            counting = waived_now(platform, tx, dataset, mended.period, whose)
+            ended = bool(report.waived) and counting.in_force != waived.in_force
+            if now is None or now.sequence != base.sequence or ended:
                 raise _moved_on(dataset, mended)
             replaces = "" if report.stops else base.batch
             payload |= {"supersedes": replaces, "touches": touches(tx, replaces)}

@@ -5,7 +5,7 @@ A risk blocks nothing. It is sealed so that whoever approves has read it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from tidegate.domain.contract import OnRow
@@ -17,19 +17,20 @@ _NAMED = 5
 
 
 def open_risks(
-    packet: Mapping[str, Any], declared: Iterable[str], batches: Iterable[BatchRow]
+    packet: Mapping[str, Any], declared: Iterable[str], batches: Collection[BatchRow]
 ) -> dict[str, Any]:
     """Return the risks that the other sections of a packet, and the gate runs of its batches, show."""
     found = [{"kind": kind, "sentence": sentence} for kind, sentence in _found(packet, batches)]
     return {"declared": list(declared), "found": found}
 
 
-def _found(packet: Mapping[str, Any], batches: Iterable[BatchRow]) -> Iterator[tuple[str, str]]:
+def _found(packet: Mapping[str, Any], batches: Collection[BatchRow]) -> Iterator[tuple[str, str]]:
     yield from _data(packet["data"], packet["features"])
     yield from _judged(packet)
     yield from _compared(packet)
     if packet["code"].get("changed") == "true":
         yield "code", "it was trained from files that are not the commit that it names"
+    yield from _waived(batches)
     yield from _kept(batches)
 
 
@@ -76,6 +77,20 @@ def _compared(packet: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     canary = packet["canary"]
     if canary["verdict"] in {Verdict.INCONCLUSIVE, Verdict.ERROR}:
         yield "canary", f"its canary on {canary['period']} is {canary['verdict']} and {canary['standing']}"
+
+
+def _waived(batches: Iterable[BatchRow]) -> Iterator[tuple[str, str]]:
+    """Yield what waivers let through: it did not hold of the data, and somebody said that it need not."""
+    let: dict[tuple[str, str, str], list[int]] = {}
+    for batch in batches:
+        for use in batch.report.get("waived", ()):
+            seen = let.setdefault((batch.dataset, use["check"], use["waiver"]), [0, 0])
+            seen[0] += 1
+            seen[1] += use["rows"]
+    for (dataset, check, waiver), (count, rows) in sorted(let.items()):
+        whole = "1 batch" if count == 1 else f"{count} batches"
+        of = f", {rows:,} rows" if rows else ""
+        yield "waived", f"{dataset} {check} was waived by {waiver} for {whole} that it learned from{of}"
 
 
 def _kept(batches: Iterable[BatchRow]) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from tidegate.application.revisions import in_force
 from tidegate.application.runs import schedule_status
 from tidegate.application.standing import MANDATORY
 from tidegate.application.tend import overdue
+from tidegate.application.waive import shown as waivers
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
 from tidegate.domain.lifecycle import time_for
@@ -91,6 +92,7 @@ def status(platform: Platform) -> dict[str, Any]:
                 for row in state.select(ReviewRow, status="open")
             ],
         },
+        "waivers": waivers(platform),
         "schedules": schedules,
         "schedules_fault": fault,
         "gaps": missing,

@@ -42,6 +42,8 @@ def _gated(payload: Payload) -> str:
         return f"held back {name} whole ({payload['read']} rows): {stops}"
     held = payload["quarantined"]
     told = f"accepted {name}: {payload['read']} rows in, {payload['accepted']} on, {held} quarantined"
+    if let := payload["report"].get("waived"):
+        told += "; " + ", ".join(f"{use['check']} was waived by {use['waiver']}" for use in let)
     if not payload["supersedes"]:
         return told
     touched = ", ".join(payload["touches"]["versions"]) or "no version"
@@ -130,6 +132,11 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.APPROVAL_DELEGATED: lambda p: (
         f"let {p['delegate']} decide as {p['role']} on {p['model'] or 'every model'} until {p['until'][:10]}"
     ),
+    EventType.WAIVER_GIVEN: lambda p: (
+        f"let {p['check']} of {p['dataset']} not count for {p['period'] or 'every period'} until {p['until']}, "
+        f"at most {'once' if p['most'] == 1 else str(p['most']) + ' times'} ({p['id']})"
+    ),
+    EventType.WAIVER_ENDED: lambda p: f"ended the waiver {p['id']}",
     EventType.DELEGATION_ENDED: lambda p: f"ended the delegation {p['id']}",
     EventType.CERTIFICATION_LAPSED: lambda p: (
         f"found the approval of {p['model']} version {p['version']} lapsed, by {p['because']}"

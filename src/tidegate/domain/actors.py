@@ -23,6 +23,7 @@ class Permission(StrEnum):
     """One thing somebody may do."""
 
     INGEST = "data:batch:ingest"
+    WAIVE = "data:check:waive"
     MATERIALIZE = "features:view:materialize"
     REGISTER = "model:version:register"
     REQUEST = "model:promotion:request"
@@ -51,9 +52,13 @@ class Permission(StrEnum):
 ROLES: Mapping[str, frozenset[Permission]] = {
     "administrator": frozenset({Permission.MANAGE_ACTORS, Permission.ANCHOR, Permission.ERASE}),
     "data_scientist": frozenset({Permission.REGISTER, Permission.REQUEST, Permission.PROPOSE_POLICY}),
-    "approver": frozenset({Permission.APPROVE, Permission.PROPOSE_POLICY, Permission.APPROVE_POLICY}),
+    "approver": frozenset(
+        {Permission.APPROVE, Permission.PROPOSE_POLICY, Permission.APPROVE_POLICY, Permission.WAIVE}
+    ),
     # A second pair of eyes of another kind: where a gate asks for one of each role.
-    "risk_officer": frozenset({Permission.APPROVE, Permission.PROPOSE_POLICY, Permission.APPROVE_POLICY}),
+    "risk_officer": frozenset(
+        {Permission.APPROVE, Permission.PROPOSE_POLICY, Permission.APPROVE_POLICY, Permission.WAIVE}
+    ),
     "reviewer": frozenset({Permission.REVIEW}),
     "operator": frozenset(
         {

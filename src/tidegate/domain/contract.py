@@ -9,19 +9,23 @@ happens to the rows that fail it. A batch stops when
     G4  a critical check evaluated no row at all (inconclusive), or a check of the contract was not run
     G5  the drop breaks the contract's volume or freshness
 
+What somebody has waived (G6, see `waiver`) neither stops a batch nor sets a row aside, and is told as a use of it;
+what could not be measured is not waived. A waiver that counts no more is named by what stops again without it.
+
 A stopped batch is held back whole, so that read = accepted + quarantined always. Its verdict is the worst
 of what stopped it: an error (G1), a failure (G2, G3, G5), or that it cannot be told (G4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tidegate.domain.evidence import Verdict, worst
 from tidegate.domain.masking import Column
+from tidegate.domain.waiver import NONE, Use, Waivers
 
 __all__ = [
     "Check",
@@ -124,22 +128,28 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Stop:
-    """One reason why a batch does not go on, with the rule it rests on."""
+    """One reason why a batch does not go on, with the rule it rests on; ``about`` is the check or limit."""
 
     rule: str
     code: str
     sentence: str
+    about: str = ""
 
 
 @dataclass(frozen=True)
 class GateReport:
-    """The judgement of one batch. ``reasons`` maps a held-back row's position to all checks it failed."""
+    """The judgement of one batch. ``reasons`` maps a held-back row's position to all checks it failed.
+
+    ``waived`` is what was let through, ``lapsed`` says by check what would have let its rows through before.
+    """
 
     verdict: Verdict
     read: int
     reasons: Mapping[int, tuple[str, ...]]
     results: tuple[CheckResult, ...]
     stops: tuple[Stop, ...]
+    waived: tuple[Use, ...] = ()
+    lapsed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def quarantined(self) -> int:
@@ -153,35 +163,62 @@ class GateReport:
 
 
 def judge(
-    contract: Contract, read: int, results: Sequence[CheckResult], period_end: datetime | None, now: datetime
+    contract: Contract,
+    read: int,
+    results: Sequence[CheckResult],
+    period_end: datetime | None,
+    now: datetime,
+    waivers: Waivers = NONE,
 ) -> GateReport:
     """Judge a batch of ``read`` rows by what its checks found.
 
-    ``period_end`` is when the drop's period closed, for freshness; ``now`` is the clock's time.
+    ``period_end`` is when the drop's period closed, for freshness; ``now`` is the clock's time; ``waivers`` say
+    what somebody lets through, by check or limit.
     """
-    reasons: dict[int, dict[str, None]] = {}  # a check is one reason, however often it names the row
-    for result in results:
-        if result.check.on_row is OnRow.QUARANTINE:
-            for position in result.failing:
-                reasons.setdefault(position, {})[result.check.id] = None
+    reasons, aside = _reasons(results), _reasons(results, waivers.in_force)
     stops = [*_check_stops(contract, read, results), *_volume_and_freshness(contract, read, period_end, now)]
-    share = len(reasons) / read if read else 0.0
+    share = len(aside) / read if read else 0.0
     if not share <= contract.quarantine_limit:  # written so that a limit that is no number stops everything
         stops.append(
             Stop(
                 "G3",
                 "quarantine-share",
-                f"{len(reasons)} of {read} rows ({share:.2%}) would be quarantined, "
+                f"{len(aside)} of {read} rows ({share:.2%}) would be quarantined, "
                 f"the contract allows {contract.quarantine_limit:.2%}",
+                "quarantine-share",
             )
         )
+    stops, waived = _let_through(results, stops, waivers.in_force)
     if stops:
-        code = f"batch:{stops[0].code}"
-        held = _Whole(read, {position: tuple(codes) for position, codes in reasons.items()}, code)
+        stops = [_named(stop, waivers.lapsed, results) for stop in stops]
+        held = _Whole(read, reasons, f"batch:{stops[0].code}")
         verdict = worst(_VERDICTS.get(stop.rule, Verdict.FAILED) for stop in stops)
-        return GateReport(verdict, read, held, tuple(results), tuple(stops))
-    kept = {position: tuple(codes) for position, codes in sorted(reasons.items())}
-    return GateReport(Verdict.PASSED, read, kept, tuple(results), ())
+        return GateReport(verdict, read, held, tuple(results), tuple(stops))  # nothing was let through
+    lapsed = {
+        result.check.id: waivers.lapsed[result.check.id]
+        for result in results
+        if result.failing and result.check.id in waivers.lapsed
+    }
+    return GateReport(Verdict.PASSED, read, dict(sorted(aside.items())), tuple(results), (), waived, lapsed)
+
+
+def _reasons(results: Sequence[CheckResult], waived: Collection[str] = ()) -> dict[int, tuple[str, ...]]:
+    """Return the checks that set each row aside; a check is one reason, however often it names the row."""
+    reasons: dict[int, dict[str, None]] = {}
+    for result in results:
+        if result.check.on_row is OnRow.QUARANTINE and result.check.id not in waived:
+            for position in result.failing:
+                reasons.setdefault(position, {})[result.check.id] = None
+    return {position: tuple(codes) for position, codes in reasons.items()}
+
+
+def _named(stop: Stop, lapsed: Mapping[str, str], results: Sequence[CheckResult]) -> Stop:
+    """Return a stop that names what let it through before; of too many rows set aside, what let those through."""
+    about = [stop.about]
+    if stop.rule == "G3":
+        about += [each.check.id for each in results if each.failing and each.check.on_row is OnRow.QUARANTINE]
+    told = "; ".join([stop.sentence, *(lapsed[each] for each in about if each in lapsed)])
+    return replace(stop, sentence=told)
 
 
 class _Whole(Mapping[int, tuple[str, ...]]):
@@ -202,6 +239,24 @@ class _Whole(Mapping[int, tuple[str, ...]]):
         return len(self._rows)
 
 
+def _let_through(
+    results: Sequence[CheckResult], stops: Sequence[Stop], waivers: Mapping[str, str]
+) -> tuple[list[Stop], tuple[Use, ...]]:
+    """Return the stops that nobody waived, and what was waived: each check once, with the rows it had found."""
+    found = {
+        result.check.id: (len(result.failing), result.sentence)
+        for result in results
+        if result.check.on_row is OnRow.QUARANTINE and result.failing
+    }
+    found |= {stop.about: found.get(stop.about, (0, stop.sentence)) for stop in stops}
+    unmeasured = {stop.about for stop in stops if stop.rule not in _WAIVABLE}
+    let = {about: told for about, told in found.items() if about in waivers and about not in unmeasured}
+    left = [stop for stop in stops if stop.about not in let]
+    return left, tuple(Use(waivers[about], about, rows, told) for about, (rows, told) in let.items())
+
+
+#: The rules that a waiver may set aside: something was measured. What was not (G1, a check that was not run) is not.
+_WAIVABLE = frozenset({"G2", "G3", "G4", "G5"})
 _VERDICTS: Mapping[str, Verdict] = {"G1": Verdict.ERROR, "G4": Verdict.INCONCLUSIVE}
 
 
@@ -218,16 +273,18 @@ def _check_stops(contract: Contract, read: int, results: Sequence[CheckResult]) 
         check, critical = result.check, result.check.severity is Severity.CRITICAL
         strays = [position for position in result.failing if not 0 <= position < read]
         if result.verdict is Verdict.ERROR:
-            stops.append(Stop("G1", "check-errored", f"{check.id} could not measure: {result.sentence}"))
+            sentence = f"{check.id} could not measure: {result.sentence}"
+            stops.append(Stop("G1", "check-errored", sentence, check.id))
         elif strays:
             sentence = f"{check.id} points at row {strays[0]}, the drop holds {read} rows"
-            stops.append(Stop("G1", "check-errored", sentence))
+            stops.append(Stop("G1", "check-errored", sentence, check.id))
         elif critical and (
             result.verdict is Verdict.INCONCLUSIVE or (check.row_level and not result.evaluated)
         ):
-            stops.append(Stop("G4", "nothing-evaluated", f"{check.id} evaluated no row: {result.sentence}"))
+            sentence = f"{check.id} evaluated no row: {result.sentence}"
+            stops.append(Stop("G4", "nothing-evaluated", sentence, check.id))
         elif critical and result.verdict is Verdict.FAILED and not _set_aside(result):
-            stops.append(Stop("G2", "critical-check", f"{check.id} failed: {result.sentence}"))
+            stops.append(Stop("G2", "critical-check", f"{check.id} failed: {result.sentence}", check.id))
     return stops
 
 
@@ -246,11 +303,16 @@ def _volume_and_freshness(
                 "volume",
                 f"the drop holds {read} rows, "
                 f"the contract promises {contract.min_rows} to {contract.max_rows}",
+                "volume",
             )
         )
     if contract.max_age is not None and period_end is None:
         stops.append(
-            Stop("G5", "freshness", "the drop names no period, so nobody can say whether it is fresh enough")
+            Stop(
+                "G5",
+                "freshness",
+                "the drop names no period, so nobody can say whether it is fresh enough",
+            )
         )
     elif contract.max_age is not None and period_end is not None and now - period_end > contract.max_age:
         days = (now - period_end) / timedelta(days=1)
@@ -260,6 +322,7 @@ def _volume_and_freshness(
                 "freshness",
                 f"the drop's period closed {days:.1f} days ago, the contract promises at most "
                 f"{contract.max_age / timedelta(days=1):.1f}",
+                "freshness",
             )
         )
     return stops

@@ -35,6 +35,8 @@ class EventType(StrEnum):
     DROP_REFUSED = "drop.refused"
     BATCH_ACCEPTED = "batch.accepted"
     BATCH_REFUSED = "batch.refused"
+    WAIVER_GIVEN = "waiver.given"
+    WAIVER_ENDED = "waiver.ended"
     FEATURES_BUILT = "features.built"
     FEATURES_MATERIALIZED = "features.materialized"
     MODEL_REGISTERED = "model.registered"

@@ -41,6 +41,7 @@ from tidegate.domain.state import (
     TextRow,
     TrainingSetRow,
     VersionRow,
+    WaiverRow,
 )
 
 R = TypeVar("R", bound=Row)
@@ -172,12 +173,32 @@ def _policy_decided(view: View, event: Event) -> list[Row]:
 
 def _batch(view: View, event: Event) -> list[Row]:
     batch = _row(BatchRow, event, superseded_by="", occurred_at=event.occurred_at)
+    used = _used(view, event)
     if not batch.supersedes:
-        return [batch]
+        return [batch, *used]
     replaced = view.select(
         BatchRow, dataset=batch.dataset, period=batch.period, batch=batch.supersedes, superseded_by=""
     )
-    return [*(replace(row, superseded_by=batch.batch) for row in replaced), batch]
+    return [*(replace(row, superseded_by=batch.batch) for row in replaced), batch, *used]
+
+
+def _used(view: View, event: Event) -> list[Row]:
+    """Count what waivers let through: one use a batch, however many checks."""
+    let_through: dict[str, int] = {}
+    for use in event.payload["report"].get("waived", ()):
+        let_through[use["waiver"]] = let_through.get(use["waiver"], 0) + use["rows"]
+    waivers = {name: _known(view.get(WaiverRow, name)) for name in let_through}
+    return [
+        replace(row, uses=row.uses + 1, rows=row.rows + let_through[name]) for name, row in waivers.items()
+    ]
+
+
+def _waiver_given(_: View, event: Event) -> list[Row]:
+    return [_row(WaiverRow, event, given_by=event.actor, ended=False, uses=0, rows=0)]
+
+
+def _waiver_ended(view: View, event: Event) -> list[Row]:
+    return [replace(_known(view.get(WaiverRow, event.payload["id"])), ended=True)]
 
 
 def _features_built(view: View, event: Event) -> list[Row]:
@@ -413,6 +434,8 @@ _HANDLERS: Mapping[EventType, Callable[[View, Event], Iterable[Row]]] = {
     EventType.POLICY_REJECTED: _policy_decided,
     EventType.BATCH_ACCEPTED: _batch,
     EventType.BATCH_REFUSED: _batch,
+    EventType.WAIVER_GIVEN: _waiver_given,
+    EventType.WAIVER_ENDED: _waiver_ended,
     EventType.FEATURES_BUILT: _features_built,
     EventType.FEATURES_MATERIALIZED: _features_materialized,
     EventType.MODEL_REGISTERED: _model_registered,

@@ -146,6 +146,30 @@ class BatchRow(Row):
 
 
 @dataclass(frozen=True)
+class WaiverRow(Row):
+    """A check of a dataset that somebody lets not count until ``until``; ``period`` empty: for every period.
+
+    ``uses`` counts the batches that it let through, of at most ``most``; ``rows`` the rows that its check had found
+    in them.
+    """
+
+    TABLE: ClassVar[str] = "waivers"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    dataset: str
+    check: str
+    period: str
+    given_by: str
+    until: str
+    ended: bool
+    most: int
+    uses: int
+    rows: int
+    sequence: int
+
+
+@dataclass(frozen=True)
 class FeatureViewRow(Row):
     """The latest build of a view: its definition, its source table, and up to when it is online."""
 
@@ -505,6 +529,7 @@ ROWS: tuple[type[Row], ...] = (
     ProposalRow,
     ProposalDecisionRow,
     BatchRow,
+    WaiverRow,
     FeatureViewRow,
     TrainingSetRow,
     ModelRow,

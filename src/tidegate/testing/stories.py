@@ -29,6 +29,7 @@ from tidegate.domain.state import (
     ProposalRow,
     ReviewRow,
     VersionRow,
+    WaiverRow,
 )
 from tidegate.domain.texts import kept
 
@@ -125,6 +126,19 @@ class Story:
     def with_refused_data(self, period: str, read: int = 100) -> Self:
         """A drop comes, and all of it is held back."""
         return self._gate(EventType.BATCH_REFUSED, period, read, read)
+
+    def waived(self, check: str, period: str = "", most: int = 1) -> Self:
+        """The approver lets a check not count for a while."""
+        name = f"W-{len(self.ledger.state().select(WaiverRow)) + 1}"
+        given = {"id": name, "dataset": self.dataset, "check": check, "period": period}
+        until = {"until": "2020-01-20T00:00:00Z", "most": most}
+        texts = {"reason": "The gauge at the lock was replaced that week."}
+        stream = f"dataset/{self.dataset}"
+        return self._append(EventType.WAIVER_GIVEN, stream, "p-3", {**given, **until}, texts)
+
+    def waiver_ended(self, name: str) -> Self:
+        """...and no longer."""
+        return self._append(EventType.WAIVER_ENDED, f"dataset/{self.dataset}", "p-3", {"id": name})
 
     def with_unreadable_drop(self, period: str) -> Self:
         """A drop comes that cannot be read."""
@@ -546,6 +560,7 @@ class Story:
 def whole_story(ledger: Ledger) -> Story:
     """Tell a life with every type of event and a row in every table of state."""
     story = Story(ledger).opened().with_data("2020-01").with_refused_data("2020-02")
+    story.waived("T01", "2020-02").waiver_ended("W-1").waived("T01", most=3)
     story.with_restated_data("2020-01").ran("collect", "2020-03-01T05:30:00Z")
     story.with_unreadable_drop("2020-03").with_features("2020-03-01T00:00:00Z")
     story.with_version().refused().in_prod(1)

@@ -68,6 +68,10 @@ class Town:
             ]
             report = {"contract_version": "1", "tool": self.words, "checks": checks, "stops": stops}
             self._gated(period, report)
+        waived = {"id": "W-1", "dataset": "gauges", "check": "T01", "period": "2013-02", "most": 2}
+        until = {"until": "2013-03-20T00:00:00Z"}
+        self.say(EventType.WAIVER_GIVEN, "p-3", {**waived, **until}, "dataset/gauges", texts=self.reason())
+        self.say(EventType.WAIVER_ENDED, "p-3", {"id": "W-1"}, "dataset/gauges")
         gone = {"dataset": "gauges", "drop": "sha256:3", "period": "2013-03", "code": self.words}
         self.say(EventType.DROP_REFUSED, "s-1", gone, "dataset/gauges")
         views = {"hours": {"definition": "sha256:d", "source": "tg1:s", "rows": 97}}

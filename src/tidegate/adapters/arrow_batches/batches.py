@@ -27,6 +27,8 @@ from tidegate.adapters.arrow_batches.delimited import arrow_type, read_csv
 from tidegate.adapters.arrow_batches.drop import open_regular, opened
 from tidegate.adapters.arrow_batches.masks import MaskingKey, masked
 from tidegate.adapters.arrow_batches.mending import read_mended, restored
+from tidegate.adapters.arrow_batches.profiling import profiled
+from tidegate.adapters.arrow_batches.rebuilding import rebuilt
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, partial, told
 from tidegate.application.ports import Contents, Mended, Segment, Table
@@ -34,6 +36,7 @@ from tidegate.domain.canonical import canonical, utc_text
 from tidegate.domain.contract import Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.merkle import merkle_root
+from tidegate.domain.suggestion import Profile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,8 +111,8 @@ class ArrowBatches:
             BadInput: the batch has other columns than the contract has now.
             DependencyFailed: the batch or the held-back rows are gone or were altered.
         """
-        rows = self._read(contract.dataset, batch)[1]
-        return cast(Table, restored(rows, self.held(contract.dataset, root), contract, mended))
+        whole = cast("pa.Table", self.whole(contract, batch, root))
+        return cast(Table, restored(whole, contract, mended))
 
     def accept(
         self, contract: Contract, table: Table, held: Mapping[int, tuple[str, ...]]
@@ -208,6 +211,25 @@ class ArrowBatches:
                 _text(value) for value in rows.column(column).unique().to_pylist() if value is not None
             )
         return tuple(sorted(found))
+
+    def whole(self, contract: Contract, batch: str, root: str) -> Table:
+        """Return the rows of a drop again: those of its batch, if it has one, and those held back under ``root``.
+
+        What JSON could not carry of a row held back (a NaN) is a null here.
+
+        Raises:
+            DependencyFailed: a file is gone or was altered.
+        """
+        kept = self._read(contract.dataset, batch)[1] if batch else None
+        return cast(Table, rebuilt(contract, kept, list(self.held(contract.dataset, root))))
+
+    def profile(self, dataset: str, batch: str) -> tuple[Profile, ...]:
+        """Return what each column of an accepted batch holds, in the batch's order.
+
+        Raises:
+            DependencyFailed: the file is gone or no longer has this digest.
+        """
+        return profiled(self._read(dataset, batch)[1])
 
     def path(self, dataset: str, batch: str) -> Path:
         """Return the Parquet file of an accepted batch, after reading it back and comparing its digest.

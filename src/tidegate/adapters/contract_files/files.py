@@ -11,8 +11,10 @@ bounds included), ``slaProperties`` with the property ``freshness``. What it has
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from tidegate.adapters.contract_files.amending import amended
 from tidegate.adapters.contract_files.odcs import OdcsFile
 from tidegate.adapters.contract_files.references import resolve
 from tidegate.adapters.contract_files.suite import SuiteFile
@@ -20,6 +22,7 @@ from tidegate.adapters.shared.yaml_reader import Reader, read_text
 from tidegate.domain.canonical import digest, sha256
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
+from tidegate.domain.suggestion import Suggestion
 
 
 class ContractFiles:
@@ -48,10 +51,39 @@ class ContractFiles:
                 "write contracts/NAME.yaml for it",
                 faults=[],
             )
-        name, suite_name = f"contracts/{dataset}.yaml", f"suites/{dataset}.json"
+        return self._load(dataset, None, None)
+
+    def proposed(self, dataset: str, contract: Path | None, suite: Path | None) -> Contract:
+        """Return the contract that a dataset would have with another file in the place of its own.
+
+        Raises:
+            BadInput: as `load`; ``faults`` name the files as they are named here.
+        """
+        return (
+            self.load(dataset) if contract is None and suite is None else self._load(dataset, contract, suite)
+        )
+
+    def amended(
+        self, dataset: str, suggestions: Sequence[Suggestion]
+    ) -> tuple[Path, str, str, tuple[Suggestion, ...]]:
+        """Return the dataset's suite: its file, its text, the text with what it lacks of these, and which those are.
+
+        Nothing is written.
+
+        Raises:
+            BadInput: as `load`.
+        """
+        self.load(dataset)
+        path = self._folder / f"suites/{dataset}.json"
+        text = read_text(path, "contract", "a suite")
+        return path, text, *amended(text, suggestions)
+
+    def _load(self, dataset: str, contract: Path | None, other: Path | None) -> Contract:
+        name = str(contract or f"contracts/{dataset}.yaml")
+        suite_name = str(other or f"suites/{dataset}.json")
         suite, suite_text = None, ""
         try:
-            text = read_text(self._folder / name, "contract", "a data contract")
+            text = read_text(contract or self._folder / name, "contract", "a data contract")
             reader = Reader(text, name, "contract")
         except BadInput as error:
             raise _breaks(dataset, [{"file": name, **fault} for fault in _faults_of(error)]) from error
@@ -59,7 +91,7 @@ class ContractFiles:
         references = resolve(odcs.relationships, self._folder / "contracts")
         if odcs.suite is not None:
             try:
-                suite_text = read_text(self._folder / suite_name, "contract", "a suite")
+                suite_text = read_text(other or self._folder / suite_name, "contract", "a suite")
                 suite = SuiteFile(suite_text, suite_name, dataset, odcs.columns, references, odcs.masked)
             except BadInput as error:
                 odcs.suite.fault(f"no readable {suite_name} ({error.sentence})", "the suite as GX writes it")

@@ -56,18 +56,23 @@ class GxGate:
         return f"great_expectations {version('great_expectations')}"
 
     def run(
-        self, contract: Contract, table: Table, references: Mapping[str, Sequence[str]]
+        self,
+        contract: Contract,
+        table: Table,
+        references: Mapping[str, Sequence[str]],
+        suite: Path | None = None,
     ) -> tuple[CheckResult, ...]:
-        """Return one result per check of the contract, in its order.
+        """Return one result per check of the contract, in its order; ``suite`` is another file than its own.
 
         A check that cannot be measured, also because it names a parameter that ``references`` lacks, yields
         the verdict ``error``; this never raises for that.
         """
+        path = suite or self._suites / f"{contract.dataset}.json"
         try:
-            configurations = _configurations(self._suites / f"{contract.dataset}.json")
+            configurations = _configurations(path)
         except (OSError, ValueError, KeyError, TypeError) as error:
             kind = type(error).__name__
-            sentence = f"got no readable suite {contract.dataset}.json ({kind}), expected one as GX writes it"
+            sentence = f"got no readable suite {path.name} ({kind}), expected one as GX writes it"
             return tuple(_error(check, sentence) for check in contract.checks)
         arrow = cast("pa.Table", table)
         given = {parameter_of(name): list(values) for name, values in references.items()}

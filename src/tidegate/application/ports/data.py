@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tidegate.domain.contract import CheckResult, Contract, GateReport
+from tidegate.domain.suggestion import Profile, Suggestion
 
 
 class Table(Protocol):
@@ -35,6 +36,23 @@ class Contracts(Protocol):
         """
         ...
 
+    def proposed(self, dataset: str, contract: Path | None, suite: Path | None) -> Contract:
+        """Return the contract that a dataset would have with another file in the place of its own.
+
+        Raises:
+            BadInput: as `load`, with the files as they are named here.
+        """
+        ...
+
+    def amended(
+        self, dataset: str, suggestions: Sequence[Suggestion]
+    ) -> tuple[Path, str, str, tuple[Suggestion, ...]]:
+        """Return the dataset's suite: its file, its text, the text with what it lacks of these, and which those are.
+
+        Nothing is written.
+        """
+        ...
+
 
 class DataGate(Protocol):
     """Runs a contract's suite on one drop."""
@@ -45,9 +63,13 @@ class DataGate(Protocol):
         ...
 
     def run(
-        self, contract: Contract, table: Table, references: Mapping[str, Sequence[str]]
+        self,
+        contract: Contract,
+        table: Table,
+        references: Mapping[str, Sequence[str]],
+        suite: Path | None = None,
     ) -> tuple[CheckResult, ...]:
-        """Return one result per check of the contract, in its order.
+        """Return one result per check of the contract, in its order; ``suite`` is another file than its own.
 
         ``references`` holds, by the name that the contract gives them (like ``stations.id``), the values
         known in other datasets: an expectation names them as its parameter. A check that cannot be measured
@@ -159,6 +181,25 @@ class Batches(Protocol):
 
         Raises:
             DependencyFailed: a batch's file is gone or no longer has its digest.
+        """
+        ...
+
+    def whole(self, contract: Contract, batch: str, root: str) -> Table:
+        """Return the rows of a drop again: those of its batch, if it has one, and those held back under ``root``.
+
+        Rows held back stand where they stood, the others between them in the order of the key; types are the
+        batch's own, else the contract's.
+
+        Raises:
+            DependencyFailed: a file is gone or was altered.
+        """
+        ...
+
+    def profile(self, dataset: str, batch: str) -> tuple[Profile, ...]:
+        """Return what each column of an accepted batch holds, in the batch's order.
+
+        Raises:
+            DependencyFailed: the file is gone or no longer has this digest.
         """
         ...
 

@@ -19,6 +19,7 @@ from tidegate.entrypoints.cli import (
     create,
     data,
     deciding,
+    gates,
     history,
     models,
     outbox,
@@ -28,6 +29,7 @@ from tidegate.entrypoints.cli import (
     rollout,
     schedule,
     texts,
+    waivers,
     work,
 )
 from tidegate.entrypoints.cli.common import err, out, printable, tell_sinks
@@ -57,6 +59,7 @@ app.command(rich_help_panel="See")(work.doctor)
 app.command(rich_help_panel="Data")(data.ingest)
 app.command(rich_help_panel="Data")(data.replay)
 app.command(rich_help_panel="Data")(data.quarantine)
+app.add_typer(gates.gate, name="gate", rich_help_panel="Data")
 app.command(rich_help_panel="Models")(models.train)
 app.command(rich_help_panel="Models")(models.versions)
 app.command(rich_help_panel="Models")(models.promote)
@@ -68,6 +71,7 @@ app.command(rich_help_panel="People")(people.reject)
 app.command(rich_help_panel="People")(deciding.revoke)
 app.command(rich_help_panel="People")(deciding.recertify)
 app.command("break-glass", rich_help_panel="People")(deciding.break_glass)
+app.add_typer(waivers.waiver, name="waiver", rich_help_panel="People")
 app.add_typer(deciding.delegation, name="delegation", rich_help_panel="People")
 app.command(rich_help_panel="People")(people.review)
 app.add_typer(people.user, name="user", rich_help_panel="People")

@@ -177,6 +177,10 @@ def _told(row: BatchRow, before: BatchRow | None) -> None:
         out.print(f"  stopped by {stop['rule']}: {stop['sentence']}", markup=False)
     if len(stops) > MOST_STOPS:
         out.print(f"  … and {len(stops) - MOST_STOPS} more; --json prints all")
+    for use in row.report.get("waived", ()):
+        out.print(f"  let through by {use['waiver']}: {use['check']}: {use['sentence']}", markup=False)
+    for told in row.report.get("lapsed", {}).values():
+        out.print(f"  {told}: its rows are quarantined again", markup=False)
     failing = table("check", "severity", "rows", "what it found")
     for check in row.report["checks"]:
         if check["verdict"] in {"failed", "inconclusive"}:

@@ -93,7 +93,7 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
             out.print(f"held: {model}: a review that must not be missed is overdue, nothing goes up (P9)")
         if not any(waiting.values()):
             out.print("nothing waits for anybody")
-        for line in (*_gaps(found), *_clockwork(found), *_outside(found)):
+        for line in (*_waived(found), *_gaps(found), *_clockwork(found), *_outside(found)):
             out.print(printable(line), markup=False)
 
     say(found, as_json, render)
@@ -122,6 +122,21 @@ def _clockwork(found: dict[str, Any]) -> list[str]:
             lines.append(f"ahead of the clock: {ran_ahead(item)}")
     coming = min(((item["next"], item["name"]) for item in found["schedules"] if item["next"]), default=None)
     return lines + ([f"next run: {coming[1]} at {coming[0]}"] if coming else [])
+
+
+def _waived(found: dict[str, Any]) -> list[str]:
+    """Return what people are told of checks that do not count now, and of what was let through before."""
+    lines = [
+        f"waived: {row['dataset']} {row['check']} for {row['period'] or 'every period'} until {row['until']}, "
+        f"used {row['uses']} of {row['most']} times, {row['rows']:,} rows let through ({row['id']})"
+        for row in found["waivers"]
+        if not row["over"]
+    ]
+    past = [row for row in found["waivers"] if row["over"] and row["uses"]]
+    if past:
+        uses = sum(row["uses"] for row in past)
+        lines.append(f"waivers that are over were used {uses} times: `tidegate waiver list`")
+    return lines
 
 
 def _gaps(found: dict[str, Any]) -> list[str]:

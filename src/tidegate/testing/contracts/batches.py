@@ -16,6 +16,7 @@ from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.masking import Mask, Treatment, kept
 from tidegate.domain.merkle import merkle_root
+from tidegate.domain.suggestion import Profile
 from tidegate.testing.tides import HEADER, LINES, TIDES
 
 #: A digest that no drop in these tests has.
@@ -151,6 +152,37 @@ class BatchesContract:
             "reading": "9007199254740993", "note": "Föhn",
         }  # fmt: skip
         assert (segment.records, segment.root) == (2, merkle_root(canonical(row) for row in rows))
+
+    @pytest.mark.parametrize("held", [{}, {1: ("T02",)}, {3: ("T05",), 1: ("T02", "T06")}])
+    def test_a_drop_is_whole_again_from_its_batch_and_what_was_held_back(
+        self, subject: Batches, tmp_path: Path, held: Mapping[int, tuple[str, ...]]
+    ) -> None:
+        table = read(subject, write_drop(tmp_path))
+        segment = subject.quarantine(TIDES, table, report(table, held))
+        digest, _ = subject.accept(TIDES, table, held)
+        again = subject.whole(TIDES, digest, segment.root)
+        assert (again.num_rows, again.column_names) == (table.num_rows, table.column_names)
+        assert subject.accept(TIDES, again, {})[0] == subject.accept(TIDES, table, {})[0]
+        assert subject.accept(TIDES, again, held)[0] == digest  # those held back stand where they stood
+
+    def test_a_drop_that_was_held_back_whole_is_whole_again(self, subject: Batches, tmp_path: Path) -> None:
+        table = read(subject, write_drop(tmp_path))
+        everything = dict.fromkeys(range(table.num_rows), ("batch:volume",))
+        segment = subject.quarantine(TIDES, table, report(table, everything))
+        again = subject.whole(TIDES, "", segment.root)
+        assert again.column_names == table.column_names
+        assert subject.accept(TIDES, again, {})[0] == subject.accept(TIDES, table, {})[0]
+
+    def test_a_batch_is_profiled_by_column(self, subject: Batches, tmp_path: Path) -> None:
+        table = read(subject, write_drop(tmp_path))
+        digest, _ = subject.accept(TIDES, table, {3: ("T05",)})
+        found = {each.column: each for each in subject.profile("tides", digest)}
+        assert set(found) == set(table.column_names)
+        assert found["station"] == Profile("station", 3, 0, values=("ABC", "BCD"))
+        assert found["level"] == Profile("level", 3, 1, -1.25, 0.5)
+        assert found["reading"] == Profile("reading", 3, 1, 1, 2)
+        assert (found["at"].rows, found["at"].nulls, found["at"].low) == (3, 0, None)
+        assert found["note"].nulls == 1
 
     def test_the_segments_root_is_that_of_its_lines(self, subject: Batches, tmp_path: Path) -> None:
         drop = write_drop(tmp_path)

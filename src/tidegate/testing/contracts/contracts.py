@@ -69,3 +69,7 @@ class ContractsContract:
         assert caught.value.code == "contract"
         assert f"`{name}`" in caught.value.sentence
         assert "buoys, tides" in caught.value.sentence
+
+    def test_nothing_else_in_its_place_is_the_contract_itself(self, subject: Contracts) -> None:
+        dataset = subject.datasets()[0]
+        assert subject.proposed(dataset, None, None) == subject.load(dataset)

@@ -21,6 +21,7 @@ from tidegate.domain.contract import Column, Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.masking import HASHED, TOKEN, Mask, generalised, keyed_hash
 from tidegate.domain.merkle import merkle_root
+from tidegate.domain.suggestion import MOST_VALUES, Profile
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,27 @@ class FakeBatches:
             sorted(value if isinstance(value, str) else canonical(value).decode() for value in found)
         )
 
+    def whole(self, contract: Contract, batch: str, root: str) -> Table:
+        types = {column.name: column for column in contract.columns}
+        lines = self.path(contract.dataset, batch).read_bytes().splitlines() if batch else []
+        rows = [json.loads(line) for line in lines]
+        for each in self.held(contract.dataset, root):
+            rows.insert(cast(int, each["row"]), each["values"])
+        again = [
+            {
+                name: value if value is None or name not in types else _typed(types[name], str(value))
+                for name, value in row.items()
+            }
+            for row in rows
+        ]
+        came = set(again[0]) if again else set(types)
+        names = [name for name in types if name in came] + sorted(came - set(types))
+        return RowTable(names, tuple(again))
+
+    def profile(self, dataset: str, batch: str) -> tuple[Profile, ...]:
+        rows = [json.loads(line) for line in self.path(dataset, batch).read_bytes().splitlines()]
+        return tuple(_profile(name, [row[name] for row in rows]) for name in (rows[0] if rows else ()))
+
     def path(self, dataset: str, batch: str) -> Path:
         path = self._batch(dataset, batch)
         if not path.exists():
@@ -235,3 +257,13 @@ def _plain(row: Mapping[str, Any]) -> dict[str, object]:
         else:
             plain[name] = str(value) if isinstance(value, int) and abs(value) > 2**53 else value
     return plain
+
+
+def _profile(name: str, cells: Sequence[Any]) -> Profile:
+    """Return what a column holds; here a time is a text like any other."""
+    given = [cell for cell in cells if cell is not None]
+    numbers = [cell for cell in given if isinstance(cell, (int, float)) and not isinstance(cell, bool)]
+    texts = sorted({cell for cell in given if isinstance(cell, str)})
+    low, high = (min(numbers), max(numbers)) if numbers else (None, None)
+    few = tuple(texts) if len(texts) <= MOST_VALUES else ()
+    return Profile(name, len(cells), len(cells) - len(given), low, high, few)

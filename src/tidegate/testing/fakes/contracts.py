@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
+from tidegate.domain.suggestion import Suggestion
 
 
 class FakeContracts:
@@ -25,3 +29,13 @@ class FakeContracts:
                 faults=[],
             )
         return self._contracts[dataset]
+
+    def proposed(self, dataset: str, contract: Path | None, suite: Path | None) -> Contract:
+        return self.load(dataset)  # it has no files: what is proposed is what it holds
+
+    def amended(
+        self, dataset: str, suggestions: Sequence[Suggestion]
+    ) -> tuple[Path, str, str, tuple[Suggestion, ...]]:
+        self.load(dataset)
+        after = "".join(f"{each.expectation}\n" for each in suggestions)
+        return Path(f"suites/{dataset}.json"), "", after, tuple(suggestions)

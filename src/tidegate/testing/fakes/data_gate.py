@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from tidegate.application.ports import Table
@@ -80,7 +81,11 @@ class FakeDataGate:
         self._rules = rules
 
     def run(
-        self, contract: Contract, table: Table, references: Mapping[str, Sequence[str]]
+        self,
+        contract: Contract,
+        table: Table,
+        references: Mapping[str, Sequence[str]],
+        suite: Path | None = None,  # it has rules, no files
     ) -> tuple[CheckResult, ...]:
         rows: _Rows = cast(Any, table).to_pylist()
         return tuple(self._check(check, rows, references) for check in contract.checks)

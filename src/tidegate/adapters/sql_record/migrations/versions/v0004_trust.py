@@ -1,4 +1,4 @@
-"""Delegation, conditions, terms, policy changes, incidents and erasures; personal texts are encrypted.
+"""Delegation, conditions, terms, policy changes, waivers, incidents and erasures; personal texts are encrypted.
 
 What older events do not say is filled as their upcasters say it. A text that no event commits to is left out:
 nobody can say whom it is about.
@@ -42,11 +42,15 @@ MADE = {
     "policy_proposals": (("id",), ("digest", "name", "version", "body", "base", "proposer", "status")),
     "policy_decisions": (("proposal", "actor"), ("role", "outcome")),
     "delegations": (("id",), ("principal", "delegate", "role", "model", "until", "ended")),
+    "waivers": (
+        ("id",),
+        ("dataset", "check", "period", "given_by", "until", "ended", "most", "uses", "rows"),
+    ),
     "incidents": (("id",), ("model", "kind", "facts", "occurred_at")),
     "commitments": (("commitment",), ("subject", "kind", "occurred_at")),
     "erasures": (("commitment",), ("cause",)),
 }
-_FLAGS = {"ended"}
+_TYPES = {"ended": sa.Boolean, "most": sa.BigInteger, "uses": sa.BigInteger, "rows": sa.BigInteger}
 
 
 def upgrade() -> None:
@@ -62,7 +66,7 @@ def upgrade() -> None:
                 sa.Column(name, sa.Text, nullable=False, primary_key=True, autoincrement=False)
                 for name in keys
             ),
-            *(sa.Column(name, sa.Boolean if name in _FLAGS else sa.Text, nullable=False) for name in others),
+            *(sa.Column(name, _TYPES.get(name, sa.Text), nullable=False) for name in others),
             sa.Column("sequence", sa.BigInteger, nullable=False),
         )
     versions = sa.table("versions", sa.column("prod_sequence"), sa.column("certified_sequence"))

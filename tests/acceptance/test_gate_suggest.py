@@ -1,0 +1,68 @@
+"""Checks suggested from a baseline: a difference that a person reads, applies and tries."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from tidegate.testing.shell import Shell
+from tidegate.testing.tides import HEADER, write_tides
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_baseline_becomes_a_difference_that_is_applied_and_tried(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.tidegate]\n")
+    shutil.copytree(ROOT / "infra" / "profiles", tmp_path / "profiles")
+    shutil.copytree(ROOT / "models" / "policy", tmp_path / "models" / "policy")
+    (tmp_path / "pipelines").mkdir()
+    write_tides(tmp_path / "expectations")
+    shell = Shell(tmp_path / "home", tmp_path)
+    for day, levels in ((30, (1, 2, 3)), (31, (2, 3, 4))):
+        path = tmp_path / f"tides-2013-01-{day}.csv"
+        lines = [
+            f"ABC,2013-01-{day}T0{hour}:00:00Z,{level},{hour + day - 30},"
+            for hour, level in enumerate(levels)
+        ]
+        path.write_text("\n".join([HEADER, *lines, ""]))
+        done = shell.run(
+            "ingest", "tides", str(path), "--as", "svc-ingest", TIDEGATE_NOW="2013-02-01T06:00:00Z"
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    suite = tmp_path / "expectations" / "suites" / "tides.json"
+    before, head = suite.read_bytes(), shell.json("log")
+
+    found = shell.run("gate", "suggest", "tides", "--baseline", "2013-01-30")
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith(
+        "--- a/expectations/suites/tides.json\n+++ b/expectations/suites/tides.json\n"
+    )
+    assert [line for line in found.stdout.splitlines()[2:] if line.startswith("-")] in ([], ["-    }"])
+    assert "reading lies between 0 and 2, as in 2013-01-30" in found.stdout
+    assert '"column": "note"' not in found.stdout  # of a column without a value nothing is learned
+    assert (suite.read_bytes(), shell.json("log")) == (before, head)
+
+    applied = subprocess.run(
+        ["git", "apply", "--verbose", "-"], input=found.stdout, text=True, cwd=tmp_path, capture_output=True
+    )
+    assert applied.returncode == 0, applied.stderr
+    assert suite.read_bytes() != before
+    told = shell.json("gate", "backtest", "--suite", "expectations/suites/tides.json", "tides")
+    assert [each["now"]["verdict"] for each in told["drops"]] == ["passed", "passed"]
+    findings = [
+        (drop["period"], check["sentence"])
+        for drop in told["drops"]
+        for check in drop["checks"]
+        if check["then"] is None and check["verdict"] != "passed"
+    ]
+    # The baseline bears all of it; the day after has a reading that was not seen then.
+    assert findings == [("2013-01-31", "reading lies between 0 and 2, as in 2013-01-30: 1 of 3 rows fail")]
+    assert shell.json("gate", "suggest", "tides", "--baseline", "2013-01-30")["suggestions"] == []
+
+    unknown = shell.run("gate", "suggest", "tides", "--baseline", "2012-12")
+    assert unknown.returncode == 2
+    assert (
+        "got the baseline 2012-12 of tides, expected an accepted period: 2013-01-30, 2013-01-31"
+        in unknown.stderr
+    )
