@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters.feast_store import repository, tables
+from tidegate.adapters.feast_store import definitions, repository, tables
 from tidegate.adapters.feast_store.guard import refuse_foreign_code, registry_address
 from tidegate.adapters.feast_store.repository import tool_errors
 from tidegate.adapters.shared.arrow import PREFIX
@@ -26,8 +26,10 @@ from tidegate.adapters.shared.files import hex_of, write_whole
 from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
 from tidegate.application.ports import Frame
+from tidegate.domain.canonical import digest as digest_of
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.feature_change import Definitions, ViewDefinition
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,16 +99,41 @@ class FeastStore:
             store, contents = self._store(replace=True), self._definitions()
             objects, gone, _, _ = extract_objects_for_apply_delete(store.project, store.registry, contents)
             store.apply(objects, objects_to_delete=gone, partial=False)
-            digests: dict[str, str] = {}
+            documents: dict[str, dict[str, Any]] = {}
             for view in (*contents.feature_views, *contents.on_demand_feature_views):
-                registered = store.registry.get_any_feature_view(view.name, store.project)
+                known = store.registry.get_any_feature_view(view.name, store.project)
                 filled = view in contents.feature_views
                 text, steps = repository.source_sql(self._repo, view.name) if filled else ("", {})
-                digests[view.name] = repository.view_digest(registered, text, steps)
-            for service in contents.feature_services:
-                registered = store.registry.get_feature_service(service.name, store.project)
-                digests[service.name] = repository.service_digest(registered, digests)
-            return digests
+                documents[view.name] = repository.view_document(repository.view_spec(known), text, steps)
+            services = {
+                service.name: store.registry.get_feature_service(service.name, store.project)
+                for service in contents.feature_services
+            }
+            digests = {name: digest_of(document) for name, document in documents.items()}
+            selected = {name: repository.service_digest(each, digests) for name, each in services.items()}
+            filled_ones = {view.name: documents[view.name] for view in contents.feature_views}
+            definitions.keep(self._home, filled_ones, services)
+            return digests | selected
+
+    def defined(self) -> Definitions:
+        """Return what the repository's files define; nothing is registered, and nothing written.
+
+        Raises:
+            BadInput: a file does not run, a view has no SQL, entity or source of its own, or a service selects
+                from a view that is not defined.
+        """
+        with _PROCESS, tool_errors("reading definitions"):
+            contents = self._loaded()
+            self._views_in(contents)
+            return definitions.defined(self._repo, contents)
+
+    def registered(self, recorded: Mapping[str, str]) -> Definitions:
+        """Return what was registered last, its views by the digests that are on record."""
+        return definitions.registered(self._home, recorded)
+
+    def kept(self, views: Mapping[str, str]) -> Mapping[str, ViewDefinition]:
+        """Return the definitions that have these digests; of one that was not kept, the digest alone."""
+        return definitions.kept(self._home, views)
 
     # ── reading and writing ───────────────────────────────────────────────────────────────────────
 
@@ -245,7 +272,9 @@ class FeastStore:
         return repository.load_definitions(self._repo, self._home, project)
 
     def _defined_views(self) -> list[tables.View]:
-        contents = self._definitions()
+        return self._views_in(self._definitions())
+
+    def _views_in(self, contents: Any) -> list[tables.View]:
         join_keys = {entity.name: entity.join_key for entity in contents.entities}
         views = [tables.View.of(view, join_keys) for view in contents.feature_views]
         for view in views:
