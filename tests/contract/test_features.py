@@ -443,3 +443,25 @@ class TestEdits:
         assert refused.value.code == code
         assert sentence in refused.value.sentence
         assert "\n" not in refused.value.sentence
+
+    QUERIES = (
+        ("FROM sales", "FROM refunds", "sql-failed", "Table with name refunds does not exist!"),
+        ("FROM sales", "FORM sales", "sql-failed", "got a query that does not run"),
+        (", rate", "", "source-columns", "for shop_sales, expected also rate"),
+    )
+
+    @pytest.mark.parametrize(("old", "new", "code", "sentence"), QUERIES)
+    def test_a_query_that_does_not_fit_its_view_is_one_sentence_before_anything_is_built(
+        self, store, tmp_path, old, new, code, sentence
+    ):
+        batch = shops.write_batch(tmp_path / "batches" / "a.parquet", shops.SALES)
+        store.check({"sales": [batch]}, shops.DECLARED)
+        sql = tmp_path / "features" / "sources" / "shop_sales.sql"
+        sql.write_text(sql.read_text().replace(old, new))
+        with pytest.raises(BadInput) as refused:
+            store.check({"sales": [batch]}, shops.DECLARED)
+        assert refused.value.code == code
+        assert sentence in refused.value.sentence
+        assert refused.value.hint.startswith("mend sources/shop_sales.sql")
+        assert "\n" not in refused.value.sentence
+        assert not (tmp_path / "home" / "features" / "shop_sales").exists()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from tidegate.application.held import refuse_held
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader
 from tidegate.application.recording import draft, permit
@@ -67,7 +68,8 @@ def materialize(
     ``until`` everything on record is built, and what is online never goes back, whatever the clock did.
 
     Raises:
-        Refused: rule A1, or no batch was accepted yet.
+        Refused: rule A1, no batch was accepted yet, or a change of the definitions is held (rule F1).
+        BadInput: the definitions do not load, or do not belong together.
         DependencyFailed: a source was altered since it was built.
     """
     permit(platform, acting, Permission.MATERIALIZE, "features")
@@ -81,6 +83,7 @@ def materialize(
         moment = max(utc_time(row.online_until) for row in known)
     heard = None if until is None or until >= now else moment
     files, _ = accepted(platform, platform.ledger.state(), heard)
+    refuse_held(platform, acting)  # before anything is built: views are swapped whole
     built = platform.features.build(files, declared(platform))
     definitions = platform.features.apply()
     views: dict[str, Mapping[str, str | int]] = {

@@ -127,6 +127,21 @@ class FeastStore:
             self._views_in(contents)
             return definitions.defined(self._repo, contents)
 
+    def check(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> None:
+        """Ask DuckDB for the columns of every view's SQL over these batches, without a row.
+
+        Raises:
+            BadInput: a view has no SQL, the SQL does not run, or lacks a column that its view defines.
+        """
+        with _PROCESS, tool_errors("checking sources"):
+            for view in self._views_in(self._loaded()):
+                text, steps = repository.source_sql(self._repo, view.name)
+                try:
+                    tables.as_defined(view, run_sql(text, batches, declared, steps=steps, most=0))
+                except BadInput as error:
+                    hint = f"mend sources/{view.name}.sql" + (f": {error.hint}" if error.hint else "")
+                    raise BadInput(error.code, error.sentence, hint) from error
+
     def registered(self, recorded: Mapping[str, str]) -> Definitions:
         """Return what was registered last, its views by the digests that are on record."""
         return definitions.registered(self._home, recorded)

@@ -172,6 +172,18 @@ class Features(Protocol):
         """
         ...
 
+    def check(
+        self,
+        batches: Mapping[str, Sequence[Path]],
+        declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]],
+    ) -> None:
+        """Try the views' queries over these batches for their columns alone; nothing is built.
+
+        Raises:
+            BadInput: a view's query does not run, or lacks a column that the view defines.
+        """
+        ...
+
     def registered(self, recorded: Mapping[str, str]) -> Definitions:
         """Return what was registered last, its views by the digests that are on record (``recorded``).
 

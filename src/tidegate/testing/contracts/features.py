@@ -233,6 +233,13 @@ class FeaturesContract:
         assert differences(subject.registered(digests), subject.defined()) == ()
         assert set(subject.registered(digests).views["item_price"].keys) == {"item", "shop"}
 
+    def test_queries_that_fit_their_views_are_tried_without_building_anything(
+        self, subject: Features, tmp_path: Path
+    ) -> None:
+        subject.check({"sales": [write_batch(tmp_path / "a.parquet", SALES)]}, DECLARED)
+        with pytest.raises(DependencyFailed):
+            subject.verify({"shop_sales": "tg1:" + "0" * 64})
+
     def test_a_definition_is_found_again_by_its_digest_and_no_other_is(self, built: Features) -> None:
         now = built.apply()["shop_sales"]
         other = "sha256:" + "0" * 64

@@ -113,6 +113,15 @@ class FakeFeatures:
         }
         return Definitions(views, services)
 
+    def check(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> None:
+        """Ask every view for its rows, and look whether they have its columns."""
+        for name, view in self._views.items():
+            for row in view.rows(batches, declared):
+                if missing := sorted({*view.keys, *view.features} - set(row)):
+                    raise BadInput(
+                        "source-columns", f"got rows for {name} without {', '.join(missing)}, expected it", ""
+                    )
+
     def registered(self, recorded: Mapping[str, str]) -> Definitions:
         """Return what was registered last."""
         if self._registered is None:
