@@ -98,6 +98,13 @@ def view_never_built(world: FakePlatform) -> None:
     row.facts["features"]["definitions"]["tides"] = "d"  # type: ignore[index]
 
 
+def service_gone(world: FakePlatform) -> None:
+    store = world.features
+    assert isinstance(store, FakeFeatures)
+    store.edit(services={"another": ("stops",)})
+    store.apply()
+
+
 def view_altered(world: FakePlatform) -> None:
     built = {"stops": {"definition": "d", "source": "tg1:" + "0" * 64, "rows": 0}}
     world.write(EventType.FEATURES_BUILT, {"views": built}, "s-5", "features")
@@ -138,6 +145,11 @@ def predicts_otherwise(world: FakePlatform) -> None:
             "got no line: string among the declared inputs, expected all that version 1 asks for",
         ),
         (view_never_built, 1, "got no view tides, expected those that version 1 learned from"),
+        (
+            service_gone,
+            1,
+            "got no feature service tram_delay, expected the one that version 1 was trained on",
+        ),
         (view_altered, 1, "got the source of stops with the content tg1:"),
         (rows_gone, 2, "got no readable Parquet file"),
         (rows_altered, 2, "got the reference rows with the content tg1:"),
