@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -465,3 +466,41 @@ class TestEdits:
         assert refused.value.hint.startswith("mend sources/shop_sales.sql")
         assert "\n" not in refused.value.sentence
         assert not (tmp_path / "home" / "features" / "shop_sales").exists()
+
+    def test_what_the_native_command_registered_otherwise_is_not_joined_until_it_is_applied_here(
+        self, tmp_path
+    ):
+        store = real(tmp_path / "features", tmp_path / "home")
+        store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
+        store.apply()
+        asked = ("north", 48)
+        assert FeaturesContract.sold(store, tmp_path, asked) == [21]
+        overlay = tmp_path / "home" / "feast" / "feature_store.yaml"
+        command = [
+            sys.executable,
+            "-m",
+            "feast.cli.cli",
+            "-f",
+            str(overlay),
+            "-c",
+            str(tmp_path / "features"),
+            "apply",
+        ]
+        environment = {**os.environ, "TIDEGATE_HOME": str(tmp_path / "home")}
+
+        def apply():
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+            assert done.returncode == 0, done.stderr
+
+        apply()
+        assert FeaturesContract.sold(store, tmp_path, asked) == [21]
+        self.edit(tmp_path, *TTL)
+        apply()
+        with pytest.raises(DependencyFailed) as failed:
+            FeaturesContract.sold(store, tmp_path, asked)
+        assert (failed.value.code, "definition of shop_sales" in failed.value.sentence) == (
+            "registry-foreign",
+            True,
+        )
+        store.apply()
+        assert FeaturesContract.sold(store, tmp_path, asked) == [21]

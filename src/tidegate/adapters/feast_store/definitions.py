@@ -8,7 +8,7 @@ the SQL that fills it. The ledger names the digest, so a file that was altered i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,26 @@ def registered(home: Path, recorded: Mapping[str, str]) -> Definitions:
     )
 
 
+def applied_otherwise(home: Path, service: Any, views: Sequence[Any]) -> str:
+    """Name the service, or the view of it, that Feast's registry has otherwise than it was registered here.
+
+    Empty where all is as it was, and where nothing says how it was.
+    """
+    told = _noted(home)
+    if told is None:
+        return ""
+    for view in views:
+        document = _document(home, told["views"].get(view.name, ""))
+        if document is not None and document["spec"] != repository.view_spec(view):
+            return str(view.name)
+    known, found = told["services"].get(service.name), service_of(service)
+    same = known is None or (known["selects"], known["rest"]) == (
+        {view: list(names) for view, names in found.selects.items()},
+        found.rest,
+    )
+    return "" if same else str(service.name)
+
+
 def kept(home: Path, views: Mapping[str, str]) -> Mapping[str, ViewDefinition]:
     """Return the views of which these are the digests, as far as they were kept."""
     return {name: _kept(home, name, known) for name, known in views.items()}
@@ -156,13 +176,20 @@ def _noted(home: Path) -> dict[str, Any] | None:
 
 
 def _kept(home: Path, name: str, known: str) -> ViewDefinition:
+    document = _document(home, known)
     try:
-        document = json.loads(_file(home, known).read_text("utf-8"))
-        if digest(document) == known:
-            return view_of(document)
-    except (OSError, ValueError, LookupError, TypeError, BadInput):
-        pass  # gone, altered, or a digest of another kind: what it was cannot be told
-    return ViewDefinition(name, known, kept=False)
+        return ViewDefinition(name, known, kept=False) if document is None else view_of(document)
+    except (LookupError, TypeError, AttributeError):  # a digest of something else
+        return ViewDefinition(name, known, kept=False)
+
+
+def _document(home: Path, known: str) -> dict[str, Any] | None:
+    """Return what has this digest; None where it is gone, was altered, or the digest is of another kind."""
+    try:
+        document: dict[str, Any] = json.loads(_file(home, known).read_text("utf-8"))
+    except (OSError, ValueError, BadInput):
+        return None
+    return document if isinstance(document, dict) and digest(document) == known else None
 
 
 def _file(home: Path, known: str) -> Path:

@@ -170,13 +170,15 @@ class FeastStore:
 
         Raises:
             BadInput: no such service, or a column is missing or would be there twice.
-            DependencyFailed: the entity frame or a source no longer has its digest.
+            DependencyFailed: the entity frame or a source no longer has its digest, or what Feast has registered
+                is not what was applied here.
         """
         import pyarrow as pa
 
         with self._alone(), tool_errors("joining features"):
             store = self._store(fresh=True)
             selected, views = self._service(store, service)
+            self._as_applied(store, selected)
             keys = sorted({key for view in views for key in view.keys})
             kept = [name for name in dict.fromkeys(keep) if name not in ("event_timestamp", *keys)]
             rows = tables.entity_rows(
@@ -328,6 +330,19 @@ class FeastStore:
                     "find out who wrote it, and build the features again",
                 )
         return selected, views
+
+    def _as_applied(self, store: Any, service: Any) -> None:
+        """Refuse what another hand registered: a change that is held would come in by that door."""
+        views = [
+            store.registry.get_feature_view(projection.name, store.project, allow_cache=True)
+            for projection in service.feature_view_projections
+        ]
+        if other := definitions.applied_otherwise(self._home, service, views):
+            raise DependencyFailed(
+                "registry-foreign",
+                f"got another definition of {other} in Feast's registry, expected the one that was applied here",
+                "somebody ran `feast apply`: see `tidegate features plan`, then run `tidegate run materialize`",
+            )
 
     def _source(self, view: tables.View) -> pa.Table:
         """Read a view's source, verified: what was written behind our back is not joined."""
