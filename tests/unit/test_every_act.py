@@ -90,7 +90,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
             promote.request(world, world.acting("p-2"), MODEL, version)
             approved(world, version)
     view = {"definition": "sha256:d", "source": "tg1:s", "rows": 1}
-    world.write(E.FEATURES_BUILT, {"views": {"stops": view}}, "s-5", "features")
+    world.write(E.FEATURES_BUILT, {"views": {"stops": view}, "batches": []}, "s-5", "features")
     frame = a_frame(tmp_path, "tg1:joined")
     store = SimpleNamespace(
         training_frame=lambda *_, **__: frame,

@@ -34,7 +34,7 @@ def world(tmp_path: Path) -> FakePlatform:
     world.__dict__["features"] = store
     (built,) = store.build({}, {}).values()
     view = {"definition": "d", "source": built.digest, "rows": 0}
-    world.write(EventType.FEATURES_BUILT, {"views": {"stops": view}}, "s-5", "features")
+    world.write(EventType.FEATURES_BUILT, {"views": {"stops": view}, "batches": []}, "s-5", "features")
     world.register()
     learned(world, 1)
     climb(world, world.acting("p-2"), MODEL, 1, Stage.PROD)
@@ -107,7 +107,7 @@ def service_gone(world: FakePlatform) -> None:
 
 def view_altered(world: FakePlatform) -> None:
     built = {"stops": {"definition": "d", "source": "tg1:" + "0" * 64, "rows": 0}}
-    world.write(EventType.FEATURES_BUILT, {"views": built}, "s-5", "features")
+    world.write(EventType.FEATURES_BUILT, {"views": built, "batches": []}, "s-5", "features")
 
 
 def reference(world: FakePlatform) -> Path:
@@ -188,7 +188,7 @@ def test_a_way_back_that_fails_keeps_a_version_out_of_prod_and_the_reason_is_tol
 def test_a_view_that_is_defined_otherwise_does_not_bar_the_way_and_is_told(world: FakePlatform) -> None:
     (built,) = world.features.build({}, {}).values()
     view = {"stops": {"definition": "other", "source": built.digest, "rows": 0}}
-    world.write(EventType.FEATURES_BUILT, {"views": view}, "s-5", "features")
+    world.write(EventType.FEATURES_BUILT, {"views": view, "batches": []}, "s-5", "features")
     way_back = tried(world)
     assert way_back.verified
     assert way_back.steps[1].endswith("its 1 views are built and whole; defined otherwise since: stops")

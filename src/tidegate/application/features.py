@@ -82,7 +82,7 @@ def materialize(
         # Altered, or swapped by a build that was killed before it was recorded: build what is recorded again.
         moment = max(utc_time(row.online_until) for row in known)
     heard = None if until is None or until >= now else moment
-    files, _ = accepted(platform, platform.ledger.state(), heard)
+    files, batches = accepted(platform, platform.ledger.state(), heard)
     refuse_held(platform, acting)  # before anything is built: views are swapped whole
     built = platform.features.build(files, declared(platform))
     definitions = platform.features.apply()
@@ -90,7 +90,7 @@ def materialize(
         name: {"definition": definitions[name], "source": frame.digest, "rows": frame.rows}
         for name, frame in sorted(built.items())
     }
-    changed = _record_built(platform, acting, views)
+    changed = _record_built(platform, acting, views, batches)
     online = utc_text(moment)
     if changed or any(row.online_until != online for row in platform.ledger.state().select(FeatureViewRow)):
         platform.features.verify({name: frame.digest for name, frame in built.items()})
@@ -116,7 +116,9 @@ def _intact(platform: Platform) -> bool:
     return True
 
 
-def _record_built(platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, str | int]]) -> bool:
+def _record_built(
+    platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, str | int]], batches: Sequence[str]
+) -> bool:
     """Record the views that are other than recorded, and say whether there were any."""
     with platform.ledger.transaction() as tx:
         known = {
@@ -125,5 +127,9 @@ def _record_built(platform: Platform, acting: Acting, views: Mapping[str, Mappin
         }
         changed = {name: view for name, view in views.items() if known.get(name) != view}
         if changed:
-            tx.append(draft(acting, EventType.FEATURES_BUILT, "features", {"views": changed}))
+            tx.append(
+                draft(
+                    acting, EventType.FEATURES_BUILT, "features", {"views": changed, "batches": list(batches)}
+                )
+            )
     return bool(changed)
