@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from tidegate.application import features, held, train
+from tidegate.application.lineage import of_feature, of_version
 from tidegate.application.lower import lower
 from tidegate.application.promote import climb
 from tidegate.application.resolve import resolve
 from tidegate.domain.canonical import sha256
-from tidegate.domain.errors import Refused
+from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.feature_change import Change
 from tidegate.domain.lifecycle import Action
@@ -363,3 +364,70 @@ def test_a_packet_names_the_views_that_were_redefined_of_those_its_service_selec
     edit(world, stops=V2)
     materialize(world)
     assert feature_facts(world.ledger.state(), row)["redefined"] == ["stops"]
+
+
+# ── where it all comes from ───────────────────────────────────────────────────────────────────────
+
+
+def test_a_feature_is_followed_to_its_view_its_source_and_its_batches(
+    world: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version(world, Stage.PROD)
+    batch = world.accept("2024-02")
+    monkeypatch.setattr(features, "accepted", lambda *_: ({}, [batch]))
+    edit(world, stops=replace(STOPS, rows=lambda *_: [*rows(), {**rows()[0], "stop": "other"}]))
+    materialize(world)
+    (found,) = of_feature(world, world.ledger.state(), "load")
+    assert (found["view"], found["rows"], found["definition"]) == ("stops", 2, defined(world))
+    dataset = world.models.spec(MODEL).datasets[0]
+    assert found["built_from"] == [{"dataset": dataset, "period": "2024-02", "batch": batch}]
+    assert [(each["model"], each["version"], each["stage"]) for each in found["consumers"]] == [
+        (MODEL, 1, "prod")
+    ]
+    assert found["consumers"][0]["definition"] == found["definition"]
+    both = of_feature(world, world.ledger.state(), "late")
+    assert [(each["view"], len(each["consumers"])) for each in both] == [("stops", 1), ("weather", 0)]
+
+
+def test_a_feature_that_nobody_knows_is_bad_input_that_names_those_there_are(world: FakePlatform) -> None:
+    with pytest.raises(BadInput) as caught:
+        of_feature(world, world.ledger.state(), "lode")
+    assert caught.value.code == "unknown-feature"
+    assert (
+        caught.value.sentence
+        == "got 'lode', expected a view or one of its fields: stops, weather, late, load"
+    )
+
+
+def test_a_version_is_followed_to_its_views_as_they_were_whatever_was_built_since(
+    world: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = world.accept("2024-02")
+    monkeypatch.setattr(features, "accepted", lambda *_: ({}, [first]))
+    edit(world, stops=replace(STOPS, rows=lambda *_: rows() * 2))
+    materialize(world)
+    number = version(world, Stage.STAGING)
+    second = world.accept("2024-03")
+    monkeypatch.setattr(features, "accepted", lambda *_: ({}, [first, second]))
+    edit(world, stops=replace(STOPS, rows=lambda *_: rows() * 3))
+    materialize(world)
+    state = world.ledger.state()
+    row = state.get(VersionRow, MODEL, number)
+    assert row is not None
+    found = of_version(world, state, row)
+    (view,) = found["features"]
+    assert view == "stops"
+    assert found["features"]["stops"]["selected"] == ["late", "load"]
+    assert [each["batch"] for each in found["features"]["stops"]["built_from"]] == [first]
+    assert found["training_set"]["digest"] == row.training_set
+    assert (found["training_set"]["service"], bool(found["training_set"]["entities"])) == ("tram_delay", True)
+
+
+def test_a_lineage_with_a_hole_is_refused_and_not_shown(world: FakePlatform) -> None:
+    number = version(world, Stage.STAGING)
+    state = world.ledger.state()
+    row = state.get(VersionRow, MODEL, number)
+    assert row is not None
+    with pytest.raises(Refused) as caught:
+        of_version(world, state, replace(row, training_set="tg1:gone"))
+    assert caught.value.code == "lineage-not-whole"

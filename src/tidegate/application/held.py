@@ -69,6 +69,10 @@ class Consumer:
             return name == self.service
         return name in (self.selected or self.definitions)
 
+    def selects(self, view: str, field: str) -> bool:
+        """Say whether it consumes a field of a view; of whom it is not on record, every field."""
+        return not self.selected or field in self.selected.get(view, ())
+
     def as_dict(self) -> dict[str, object]:
         """Return the consumer as JSON has it."""
         return {"model": self.model, "version": self.number, "stage": self.stage, "service": self.service}
