@@ -14,7 +14,7 @@ from tidegate.application import features, held, train
 from tidegate.application.lineage import of_feature, of_version
 from tidegate.application.lower import lower
 from tidegate.application.promote import climb
-from tidegate.application.resolve import resolve
+from tidegate.application.resolve import Say, resolve
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
@@ -431,3 +431,32 @@ def test_a_lineage_with_a_hole_is_refused_and_not_shown(world: FakePlatform) -> 
     with pytest.raises(Refused) as caught:
         of_version(world, state, replace(row, training_set="tg1:gone"))
     assert caught.value.code == "lineage-not-whole"
+
+
+def test_what_decides_the_rest_beside_a_live_version_that_may_decide_a_share_holds_too(
+    world: FakePlatform,
+) -> None:
+    version(world, Stage.PROD)
+    edit(world, BESIDE, stops_v2=V2)
+    materialize(world)
+    second = version(world, Stage.CANARY, "tram_delay_v2")
+    climb(world, world.acting("p-2"), MODEL, second, Stage.PROD)
+    say = Say(conditions={"max_share": 0.5})
+    resolve(world, world.acting("p-3"), MODEL, second, Action.APPROVE, WHY, say)
+    edit(world, BESIDE, stops=V2, stops_v2=V2)
+    with pytest.raises(
+        Refused, match=f"expected the one that {MODEL} version 1, which stands in, learned from"
+    ):
+        materialize(world)
+
+
+def test_a_service_of_which_nothing_says_how_it_was_registered_is_held_by_what_the_version_selected(
+    world: FakePlatform,
+) -> None:
+    version(world, Stage.PROD)
+    store(world)._registered = None  # what a home has that was restored without its notes
+    assert plan(world)["other"].change is Change.ADDITIVE
+    assert "tram_delay" not in plan(world)
+    edit(world, {**SERVICES, "tram_delay": ("weather",)})
+    with pytest.raises(Refused, match="the service tram_delay"):
+        materialize(world)

@@ -312,12 +312,12 @@ def _digest(of_all: Definitions, of: Of, name: str) -> str:
 
 def _versions(those: Sequence[Consumer]) -> str:
     """Name versions by where they stand, like ``a version 2 in prod and b version 3 in canary``."""
-    names = [f"{each.model} version {each.number} {_where(each.stage)}" for each in those]
+    names = [f"{each.model} version {each.number}{_where(each.stage)}" for each in those]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _where(stage: str) -> str:
-    return stage if stage in {STANDS_IN, WAY_BACK} else f"in {stage}"
+    return f", which {STANDS_IN}," if stage == STANDS_IN else f" in {stage}"
 
 
 def _beside(name: str) -> str:
