@@ -281,7 +281,7 @@ def test_a_plan_without_an_edit_says_so_and_ends_well(team):
 @pytest.mark.slow
 def test_an_edit_that_prod_consumes_is_planned_and_refused_with_whom_it_concerns(team, edited):
     edited("features/definitions.py", lambda text: text.replace(*TTL))
-    before = team.json("tidegate status")["ledger"]
+    before = team.json("tidegate log")
     plan = team.json("tidegate features plan")
     (change,) = plan["changes"]
     assert (plan["does"], change["name"], change["change"]) == ("refuse", "station_day", "meaning")
@@ -289,7 +289,7 @@ def test_an_edit_that_prod_consumes_is_planned_and_refused_with_whom_it_concerns
         ("busy_hour", 1, "prod"),
         ("hour_count", 1, "prod"),
     ]
-    assert team.json("tidegate status")["ledger"] == before
+    assert team.json("tidegate log") == before
     told = team.run("tidegate features plan")
     assert "busy_hour 1 (prod), hour_count 1 (prod)" in told
     team.run(f"{NEXT_HOUR} tidegate run materialize --as svc-features", 1)
