@@ -233,6 +233,133 @@ def test_the_tools_work_on_the_new_project_without_us(team):
     assert "readings" in team.run(f"python -W ignore -c '{program}'")
 
 
+# ── an edit of the feature definitions (here, because somebody has to stand in prod) ───────────────────
+
+TTL = ("timedelta(days=14)", "timedelta(days=7)")
+NEXT_HOUR = "TIDEGATE_NOW=2026-06-01T07:00:00Z"
+BESIDE = """
+station_day_v2 = FeatureView(
+    name="station_day_v2",
+    entities=[station],
+    ttl=timedelta(days=7),
+    schema=[
+        Field(name="station_mean_1d", dtype=Float64, description="Bicycles an hour, that day"),
+        Field(name="station_mean_7d", dtype=Float64, description="Bicycles an hour, 7 days"),
+    ],
+    source=FileSource(
+        name="station_day_v2_history",
+        path=str(HOME / "features" / "station_day_v2.parquet"),
+        timestamp_field="event_timestamp",
+        created_timestamp_column="created_timestamp",
+    ),
+)
+busy_hour_v2 = FeatureService(name="busy_hour_v2", features=[station_day_v2])
+"""
+
+
+@pytest.fixture
+def edited(team):
+    """Return a function that edits files of the project; at the end they are as they were."""
+    kept = {}
+
+    def edit(path, change):
+        file = team.project / path
+        kept.setdefault(file, file.read_text() if file.exists() else None)
+        file.write_text(change(kept[file] or ""))
+
+    yield edit
+    for file, text in kept.items():
+        file.unlink() if text is None else file.write_text(text)
+
+
+@pytest.mark.slow
+def test_a_plan_without_an_edit_says_so_and_ends_well(team):
+    assert team.json("tidegate features plan") == {"does": "nothing", "changes": [], "reasons": []}
+    assert team.run("tidegate features plan") == "nothing differs from what was registered last\n"
+
+
+@pytest.mark.slow
+def test_an_edit_that_prod_consumes_is_planned_and_refused_with_whom_it_concerns(team, edited):
+    edited("features/definitions.py", lambda text: text.replace(*TTL))
+    before = team.json("tidegate log")
+    plan = team.json("tidegate features plan")
+    (change,) = plan["changes"]
+    assert (plan["does"], change["name"], change["change"]) == ("refuse", "station_day", "meaning")
+    assert [(each["model"], each["version"], each["stage"]) for each in change["consumers"]] == [
+        ("busy_hour", 1, "prod"),
+        ("hour_count", 1, "prod"),
+    ]
+    assert team.json("tidegate log") == before
+    told = team.run("tidegate features plan")
+    assert "busy_hour 1 (prod), hour_count 1 (prod)" in told
+    team.run(f"{NEXT_HOUR} tidegate run materialize --as svc-features", 1)
+    said = team.said[-1][1]
+    assert (
+        "F1  got another meaning of the view station_day (ttl was 1209600s, is 604800s), expected the one that "
+        "busy_hour version 1 in prod and hour_count version 1 in prod learned from, until they have left"
+    ) in said
+    assert "next: restore station_day and define station_day_v2 beside it" in said
+    last = team.json("tidegate log")[-1]
+    assert "was refused apply_features: F1: got another meaning of the view station_day" in last["sentence"]
+
+
+@pytest.mark.slow
+def test_a_view_beside_the_old_one_is_applied_and_a_version_is_trained_on_it(team, edited):
+    edited("features/definitions.py", lambda text: text + BESIDE)
+    sql = (team.project / "features/sources/station_day.sql").read_text()
+    edited("features/sources/station_day_v2.sql", lambda _: sql)
+    plan = team.json("tidegate features plan")
+    assert plan["does"] == "apply"
+    assert {each["name"]: (each["change"], each["consumers"]) for each in plan["changes"]} == {
+        "station_day_v2": ("additive", []),
+        "busy_hour_v2": ("additive", []),
+    }
+    team.run(f"{NEXT_HOUR} tidegate run materialize --as svc-features")
+    edited(
+        "models/busy_hour/model.yaml",
+        lambda text: text.replace("service: busy_hour", "service: busy_hour_v2"),
+    )
+    team.run(f"{NEXT_HOUR} tidegate train busy_hour --as dana")
+    found = team.json("tidegate lineage busy_hour 2")
+    assert list(found["features"]) == ["station_day_v2"]
+    view = found["features"]["station_day_v2"]
+    assert (found["training_set"]["service"], view["selected"]) == (
+        "busy_hour_v2",
+        ["station_mean_1d", "station_mean_7d"],
+    )
+    assert [each["period"] for each in view["built_from"]] == [f"2026-{month:02}" for month in range(1, 6)]
+    assert list(team.json("tidegate lineage busy_hour")["features"]) == ["station_day"]
+    shown = {each["view"]: each for each in team.json("tidegate features show station_mean_1d")}
+    assert set(shown) == {"station_day", "station_day_v2"}
+    assert [each["version"] for each in shown["station_day"]["consumers"]] == [1, 1]
+    assert shown["station_day_v2"]["consumers"] == []
+
+
+FAULTS = {
+    "no SQL": ("features/definitions.py", lambda text: text + BESIDE, "got no readable sources/station_day_v2.sql"),
+    "an unknown source": (
+        "features/sources/station_day.sql", lambda text: text.replace("FROM readings", "FROM lodes"),
+        "Table with name lodes does not exist",
+    ),
+    "a key of another type": (
+        "features/definitions.py",
+        lambda text: text.replace("schema=[", 'schema=[Field(name="station", dtype=Float64),'),
+        "Entity station has type ValueType.STRING, which does not match the inferred type Float64",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_definitions_that_cannot_be_used_are_one_sentence_before_anything_is_built(team, edited, fault):
+    path, change, sentence = FAULTS[fault]
+    edited(path, change)
+    team.run("tidegate features plan", 2)
+    said = team.said[-1][1]
+    assert sentence in said
+    assert [line[:6] for line in said.splitlines()] == ["not us", "  next"]
+
+
 # ── and what was broken behind its back (here, because a small project is soon scored) ────────────────
 
 

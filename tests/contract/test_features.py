@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -18,6 +19,7 @@ import pytest
 from tidegate.adapters.feast_store import FeastStore
 from tidegate.adapters.shared.arrow import table_digest
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.feature_change import Change, differences
 from tidegate.testing.contracts import features as shops
 from tidegate.testing.contracts.features import FeaturesContract
 from tidegate.testing.fakes.features import FakeFeatures, FakeView
@@ -298,3 +300,209 @@ def test_feast_joins_and_serves_what_the_plain_loop_does(tmp_path, seed):
     assert shops.read(frames[0]) == shops.read(frames[1])
     assert frames[0].digest == frames[1].digest
     assert served[:3] == served[3:]
+
+
+# ── what an edit of the files changes ─────────────────────────────────────────────────────────────
+
+TTL = ("timedelta(days=2)", "timedelta(days=3)")
+SALES = "shop_sales = view("
+EDITS = {
+    "a ttl": (TTL, "shop_sales: ttl was 172800s, is 259200s"),
+    "a type": (("rate=Float64", "rate=Int64"), "shop_sales: field rate was DOUBLE, is INT64"),
+    "a field less": ((", rate=Float64", ""), "shop_sales: field rate is gone, was DOUBLE"),
+    "a key less": (
+        ('"item_price", [shop, item]', '"item_price", [shop]'),
+        "item_price: join key item is gone, was INT64",
+    ),
+    "a key's type": (
+        ("ValueType.INT64", "ValueType.STRING"), "item_price: join key item was INT64, is STRING",
+    ),
+    "the time that counts": (
+        ('created_timestamp_column="created_timestamp"', 'created_timestamp_column="known"'),
+        '"createdTimestampColumn": "known"',
+    ),
+}  # fmt: skip
+
+
+class TestEdits:
+    @pytest.fixture
+    def store(self, tmp_path):
+        store = real(tmp_path / "features", tmp_path / "home")
+        store.apply()
+        return store
+
+    def found(self, store):
+        recorded = {name: view.digest for name, view in store.registered({}).views.items()}
+        return {
+            f"{each.name}: {each.sentence}": each.change
+            for each in differences(store.registered(recorded), store.defined())
+        }
+
+    def edit(self, tmp_path, old, new):
+        file = tmp_path / "features" / "definitions.py"
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+
+    @pytest.mark.parametrize("what", EDITS)
+    def test_each_edit_that_changes_what_a_view_is_is_told_in_a_sentence(self, store, tmp_path, what):
+        (old, new), sentence = EDITS[what]
+        self.edit(tmp_path, old, new)
+        told = [each for each in self.found(store) if sentence in each]
+        assert told
+        assert {self.found(store)[each] for each in told} == {Change.MEANING}
+
+    def test_a_description_and_a_comment_are_words_alone(self, store, tmp_path):
+        self.edit(
+            tmp_path, "Field(name=feature, dtype=dtype)", "Field(name=feature, dtype=dtype, description='x')"
+        )
+        sql = tmp_path / "features" / "sources" / "shop_sales.sql"
+        sql.write_text(f"-- Sales as they were known.\n{sql.read_text()}")
+        found = self.found(store)
+        assert set(found.values()) == {Change.DESCRIPTION}
+        assert "shop_sales: description of sold is new: x" in found
+        assert "shop_sales: sql is written otherwise, in words alone" in found
+
+    def test_other_sql_is_another_meaning_and_so_is_that_of_a_shared_step(self, store, tmp_path):
+        folder = tmp_path / "features" / "sources"
+        (folder / "shared").mkdir()
+        (folder / "shared" / "doubled.sql").write_text(
+            "SELECT shop, happened, known, sold, rate FROM sales\n"
+        )
+        sql = folder / "shop_sales.sql"
+        sql.write_text(sql.read_text().replace("FROM sales", "FROM doubled"))
+        assert set(self.found(store).values()) == {Change.MEANING}
+        store.apply()
+        assert self.found(store) == {}
+        (folder / "shared" / "doubled.sql").write_text(
+            "SELECT shop, happened, known, sold * 2 AS sold, rate FROM sales\n"
+        )
+        assert self.found(store) == {
+            "shop_sales: step doubled is written otherwise, in what it computes": Change.MEANING
+        }
+
+    def test_a_view_beside_the_old_one_is_new_and_changes_nothing(self, store, tmp_path):
+        self.edit(
+            tmp_path,
+            SALES,
+            'shop_sales_v2 = view("shop_sales_v2", [shop], None, sold=Int64)\nshop_sales = view(',
+        )
+        with pytest.raises(BadInput) as refused:
+            store.defined()
+        assert refused.value.code == "no-source-sql"
+        assert refused.value.sentence.startswith("got no readable sources/shop_sales_v2.sql")
+        sources = tmp_path / "features" / "sources"
+        (sources / "shop_sales_v2.sql").write_text((sources / "shop_sales.sql").read_text())
+        assert self.found(store) == {"shop_sales_v2: the view is new": Change.ADDITIVE}
+
+    def test_a_definition_that_was_altered_where_it_is_kept_is_as_good_as_none(self, store, tmp_path):
+        (known,) = (view.digest for view in store.registered({}).views.values() if view.name == "shop_sales")
+        file = tmp_path / "home" / "features" / "definitions" / f"{known[7:]}.json"
+        file.write_text(file.read_text().replace("172800s", "259200s"))
+        (found,) = store.kept({"shop_sales": known}).values()
+        assert (found.digest, found.kept) == (known, False)
+
+    def test_what_is_defined_is_read_without_a_trace(self, tmp_path):
+        store = real(tmp_path / "features", tmp_path / "home")
+        before = sorted(tmp_path.rglob("*"))
+        store.defined()
+        store.registered({})
+        assert sorted(path for path in tmp_path.rglob("*") if path.name != "__pycache__") == before
+
+    FAULTS = (
+        (
+            '"shop_sales", [shop]',
+            '"shop_sales", [Entity(name="lorry", value_type=ValueType.STRING)]',
+            "no-entity",
+            "got the view shop_sales over lorry, expected entities among",
+        ),
+        (
+            "schema = [",
+            'schema = [Field(name="shop", dtype=Int64)] + [',
+            "definitions-broken",
+            "Entity shop has type ValueType.STRING, which does not match the inferred type Int64",
+        ),
+        ('f"{name}.parquet"', '"other.parquet"', "source-path", "got a source called other.parquet for"),
+        (
+            "features=[shop_sales, item_price]",
+            'features=[shop_sales, view("nowhere", [shop], None, price=Float64)]',
+            "unknown-view",
+            "got the service demand over nowhere, expected views that are defined: item_price, shop_sales",
+        ),
+        (
+            "shop_sales = view(",
+            "shop_sales = vew(",
+            "definitions-broken",
+            "NameError: name 'vew' is not defined",
+        ),
+    )
+
+    @pytest.mark.parametrize(("old", "new", "code", "sentence"), FAULTS)
+    def test_definitions_that_cannot_be_used_are_one_sentence(
+        self, store, tmp_path, old, new, code, sentence
+    ):
+        self.edit(tmp_path, old, new)
+        with pytest.raises(BadInput) as refused:
+            store.defined()
+        assert refused.value.code == code
+        assert sentence in refused.value.sentence
+        assert "\n" not in refused.value.sentence
+
+    QUERIES = (
+        ("FROM sales", "FROM refunds", "sql-failed", "Table with name refunds does not exist!"),
+        ("FROM sales", "FORM sales", "sql-failed", "got a query that does not run"),
+        (", rate", "", "source-columns", "for shop_sales, expected also rate"),
+    )
+
+    @pytest.mark.parametrize(("old", "new", "code", "sentence"), QUERIES)
+    def test_a_query_that_does_not_fit_its_view_is_one_sentence_before_anything_is_built(
+        self, store, tmp_path, old, new, code, sentence
+    ):
+        batch = shops.write_batch(tmp_path / "batches" / "a.parquet", shops.SALES)
+        store.check({"sales": [batch]}, shops.DECLARED)
+        sql = tmp_path / "features" / "sources" / "shop_sales.sql"
+        sql.write_text(sql.read_text().replace(old, new))
+        with pytest.raises(BadInput) as refused:
+            store.check({"sales": [batch]}, shops.DECLARED)
+        assert refused.value.code == code
+        assert sentence in refused.value.sentence
+        assert refused.value.hint.startswith("mend sources/shop_sales.sql")
+        assert "\n" not in refused.value.sentence
+        assert not (tmp_path / "home" / "features" / "shop_sales").exists()
+
+    def test_what_the_native_command_registered_otherwise_is_not_joined_until_it_is_applied_here(
+        self, tmp_path
+    ):
+        store = real(tmp_path / "features", tmp_path / "home")
+        store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
+        store.apply()
+        asked = ("north", 48)
+        assert FeaturesContract.sold(store, tmp_path, asked) == [21]
+        overlay = tmp_path / "home" / "feast" / "feature_store.yaml"
+        command = [
+            sys.executable,
+            "-m",
+            "feast.cli.cli",
+            "-f",
+            str(overlay),
+            "-c",
+            str(tmp_path / "features"),
+            "apply",
+        ]
+        environment = {**os.environ, "TIDEGATE_HOME": str(tmp_path / "home")}
+
+        def apply():
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+            assert done.returncode == 0, done.stderr
+
+        apply()
+        assert FeaturesContract.sold(store, tmp_path, asked) == [21]
+        self.edit(tmp_path, *TTL)
+        apply()
+        with pytest.raises(DependencyFailed) as failed:
+            FeaturesContract.sold(store, tmp_path, asked)
+        assert (failed.value.code, "definition of shop_sales" in failed.value.sentence) == (
+            "registry-foreign",
+            True,
+        )
+        store.apply()
+        assert FeaturesContract.sold(store, tmp_path, asked) == [21]

@@ -28,6 +28,7 @@ from tidegate.domain.actors import ROLES, Permission
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
+from tidegate.domain.feature_change import Definitions
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Stage
 from tidegate.domain.schedule import CatchUp, Schedule
@@ -537,6 +538,7 @@ def trams(tmp_path, monkeypatch):
     world.entities = StatedEntities(tmp_path)
     world.monitors.run = lambda *_: MonitorResult((), (), tmp_path, "sha256:report")
     store = {"training_frame": lambda entities, *_, **__: entities, "verify": lambda _: None}
+    store["registered"] = lambda _: Definitions()
     monkeypatch.setitem(world.__dict__, "features", SimpleNamespace(**store))
     world.scorer = SimpleNamespace(score=lambda *_: Segment("sha256:root", tmp_path / "x.parquet", 120))
     modules = {name: load_file(ROOT / "pipelines" / f"{name}.py") for name in ("score", "monitor")}

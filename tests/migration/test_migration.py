@@ -196,6 +196,7 @@ def test_an_address_without_a_driver_uses_ours(postgres_url):
 #: What the first cut of an event's payload did not have, per type; and what its tables did not.
 YOUNGER = {
     "batch.accepted": ("revision", "supersedes", "touches"),
+    "features.built": ("batches",),
     "decisions.scored": ("stage", "of"),
     "monitor.ran": ("outcomes",),
     "packet.sealed": ("envelope",),
@@ -207,6 +208,7 @@ YOUNGER = {
 THIRD_CUT = """
     ALTER TABLE versions DROP COLUMN conditions; ALTER TABLE versions DROP COLUMN certified_until;
     ALTER TABLE versions DROP COLUMN certified_sequence;
+    ALTER TABLE feature_views DROP COLUMN batches;
     ALTER TABLE packets DROP COLUMN envelope; ALTER TABLE reviews DROP COLUMN kind;
     ALTER TABLE promotions DROP COLUMN kind; ALTER TABLE promotions DROP COLUMN due_at;
     ALTER TABLE promotions DROP COLUMN chased; ALTER TABLE promotions DROP COLUMN escalated_to;
@@ -273,7 +275,8 @@ def first_cut(monkeypatch):
 def test_a_ledger_of_the_first_cut_is_migrated_and_is_still_what_it_folds_to(url, monkeypatch):
     ledger = opened(url)
     with first_cut(monkeypatch):
-        story = Story(ledger).opened().with_data("2020-01").with_version().in_prod(1)
+        story = Story(ledger).opened().with_data("2020-01").with_features("2020-02-01T00:00:00Z")
+        story.with_version().in_prod(1)
         story.scored("2020-02", 1).monitored("2020-02", 1, "failed")
     ledger.advance("registry", 3)
     with ledger.engine.begin() as connection:

@@ -26,6 +26,7 @@ from tidegate.application import (
     erase,
     features,
     follow,
+    held,
     identity,
     ingest,
     monitor,
@@ -49,6 +50,7 @@ from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Evidence, Verdict
+from tidegate.domain.feature_change import Definitions, ServiceDefinition
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Certification, Deadline, Policy, Stage, Tier
 from tidegate.domain.schedule import Outcome
@@ -90,7 +92,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
             promote.request(world, world.acting("p-2"), MODEL, version)
             approved(world, version)
     view = {"definition": "sha256:d", "source": "tg1:s", "rows": 1}
-    world.write(E.FEATURES_BUILT, {"views": {"stops": view}}, "s-5", "features")
+    world.write(E.FEATURES_BUILT, {"views": {"stops": view}, "batches": []}, "s-5", "features")
     frame = a_frame(tmp_path, "tg1:joined")
     store = SimpleNamespace(
         training_frame=lambda *_, **__: frame,
@@ -98,6 +100,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
         reread=lambda digest: digest,
         build=lambda *_: {"stops": frame},
         apply=lambda: {"stops": "sha256:d"},
+        defined=Definitions,
+        registered=lambda _: Definitions(),
         materialize=lambda _: {"stops": 1},
     )
     monkeypatch.setitem(world.__dict__, "features", store)
@@ -308,6 +312,14 @@ def collecting(world: FakePlatform) -> Act:
 @case("features.materialize", E.FEATURES_MATERIALIZED, E.FEATURES_BUILT)
 def materializing(world: FakePlatform) -> Act:
     return lambda: features.materialize(world, world.acting("s-5"))
+
+
+@case("held.refuse_held", E.ACTION_REFUSED)
+def applying_what_is_held(world: FakePlatform) -> Act:
+    service = world.models.spec(MODEL).service
+    there = Definitions(services={service: ServiceDefinition(service, {"stops": ("a",)})})
+    world.features.registered = lambda _: there  # type: ignore[method-assign]
+    return lambda: held.refuse_held(world, world.acting("s-5"))
 
 
 @case("train.train", E.VERSION_REGISTERED, E.TRAINING_SET_BUILT)

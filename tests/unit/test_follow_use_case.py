@@ -21,6 +21,7 @@ from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Measure
+from tidegate.domain.feature_change import Definitions
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import ReviewRow, VersionRow
@@ -42,10 +43,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     world.accept()
     world.entities = StatedEntities(tmp_path / "entities")
     view = {"definition": "d", "source": "tg1:s", "rows": 1}
-    world.write(EventType.FEATURES_BUILT, {"views": {"stops": view}}, "s-5", "features")
+    world.write(EventType.FEATURES_BUILT, {"views": {"stops": view}, "batches": []}, "s-5", "features")
     frame = Frame("tg1:rows", tmp_path / "rows.parquet", 1000)
     store = SimpleNamespace(
-        training_frame=lambda *_, **__: frame, verify=lambda _: None, reread=lambda digest: digest
+        training_frame=lambda *_, **__: frame,
+        verify=lambda _: None,
+        reread=lambda digest: digest,
+        registered=lambda _: Definitions(),
     )
     monkeypatch.setitem(world.__dict__, "features", store)
     monkeypatch.setattr(world.trainer, "train", lambda *_: world._trained({})[0])

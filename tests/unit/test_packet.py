@@ -78,7 +78,7 @@ def training_set(world: FakePlatform) -> Path:
 
 def redefine(world: FakePlatform, view: str, definition: str) -> None:
     built = {view: {"definition": definition, "source": "tg1:s", "rows": 1}}
-    world.write(EventType.FEATURES_BUILT, {"views": built}, "s-5", "features")
+    world.write(EventType.FEATURES_BUILT, {"views": built, "batches": []}, "s-5", "features")
 
 
 def with_facts(world: FakePlatform, **changes: Any) -> int:

@@ -34,7 +34,7 @@ def world(tmp_path: Path) -> FakePlatform:
     world.__dict__["features"] = store
     (built,) = store.build({}, {}).values()
     view = {"definition": "d", "source": built.digest, "rows": 0}
-    world.write(EventType.FEATURES_BUILT, {"views": {"stops": view}}, "s-5", "features")
+    world.write(EventType.FEATURES_BUILT, {"views": {"stops": view}, "batches": []}, "s-5", "features")
     world.register()
     learned(world, 1)
     climb(world, world.acting("p-2"), MODEL, 1, Stage.PROD)
@@ -98,9 +98,16 @@ def view_never_built(world: FakePlatform) -> None:
     row.facts["features"]["definitions"]["tides"] = "d"  # type: ignore[index]
 
 
+def service_gone(world: FakePlatform) -> None:
+    store = world.features
+    assert isinstance(store, FakeFeatures)
+    store.edit(services={"another": ("stops",)})
+    store.apply()
+
+
 def view_altered(world: FakePlatform) -> None:
     built = {"stops": {"definition": "d", "source": "tg1:" + "0" * 64, "rows": 0}}
-    world.write(EventType.FEATURES_BUILT, {"views": built}, "s-5", "features")
+    world.write(EventType.FEATURES_BUILT, {"views": built, "batches": []}, "s-5", "features")
 
 
 def reference(world: FakePlatform) -> Path:
@@ -138,6 +145,11 @@ def predicts_otherwise(world: FakePlatform) -> None:
             "got no line: string among the declared inputs, expected all that version 1 asks for",
         ),
         (view_never_built, 1, "got no view tides, expected those that version 1 learned from"),
+        (
+            service_gone,
+            1,
+            "got no feature service tram_delay, expected the one that version 1 was trained on",
+        ),
         (view_altered, 1, "got the source of stops with the content tg1:"),
         (rows_gone, 2, "got no readable Parquet file"),
         (rows_altered, 2, "got the reference rows with the content tg1:"),
@@ -176,7 +188,7 @@ def test_a_way_back_that_fails_keeps_a_version_out_of_prod_and_the_reason_is_tol
 def test_a_view_that_is_defined_otherwise_does_not_bar_the_way_and_is_told(world: FakePlatform) -> None:
     (built,) = world.features.build({}, {}).values()
     view = {"stops": {"definition": "other", "source": built.digest, "rows": 0}}
-    world.write(EventType.FEATURES_BUILT, {"views": view}, "s-5", "features")
+    world.write(EventType.FEATURES_BUILT, {"views": view, "batches": []}, "s-5", "features")
     way_back = tried(world)
     assert way_back.verified
     assert way_back.steps[1].endswith("its 1 views are built and whole; defined otherwise since: stops")

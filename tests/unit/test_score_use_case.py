@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from tidegate.application.resolve import Say, resolve
 from tidegate.application.score import score
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import Event, EventType
+from tidegate.domain.feature_change import Definitions
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import ScoringRow, VersionRow
@@ -82,7 +84,12 @@ def store_in(folder: Path) -> SimpleNamespace:
         rows = [{name: row[name] for name in keep} for row in pq.read_table(entities.path).to_pylist()]
         return write_rows(rows, folder / f"joined-{entities.path.name}")
 
-    return SimpleNamespace(training_frame=joined, verify=lambda _: None, reread=lambda digest: digest)
+    return SimpleNamespace(
+        training_frame=joined,
+        verify=lambda _: None,
+        reread=lambda digest: digest,
+        registered=lambda _: Definitions(),
+    )
 
 
 @pytest.fixture
@@ -138,6 +145,44 @@ def test_both_score_the_same_rows_and_keep_every_decision(world: FakePlatform) -
     assert live.artifact != canary.artifact
     for row in (live, canary):
         assert pq.read_table(world.frames / "scores" / row.file).num_rows == 120
+
+
+def test_each_version_is_given_the_features_of_the_service_it_was_trained_on_and_both_are_compared(
+    world: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once model.yaml names a service beside the old one, the live version still decides on the old one's."""
+    seen: list[tuple[str, str]] = []
+    plain, scorer = world.features.training_frame, watched(world)
+
+    def joined(entities: Frame, service: str, keep: Sequence[str]) -> Frame:
+        found = plain(entities, service, keep)
+        rows = [
+            {**row, "load": 1.0 if service == "tram_delay" else 2.0}
+            for row in pq.read_table(found.path).to_pylist()
+        ]
+        return write_rows(rows, world.frames / f"{service}-{found.path.name}")
+
+    monkeypatch.setattr(world.features, "training_frame", joined)
+    world.models.put(replace(world.models.spec(MODEL), service="tram_delay_v2"))
+    lower(world, world.acting("p-5"), MODEL, Action.RETIRE, "Make room.", 2)
+    world.register()
+    climb(world, world.acting("p-2"), MODEL, 3)
+    scoring = scorer.score
+
+    def looking(artifact: Path, digest: str, model: ModelSpec, frame: Frame, into: Path) -> Segment:
+        seen.append((digest, str(set(pq.read_table(frame.path).column("load").to_pylist()))))
+        return scoring(artifact, digest, model, frame, into)
+
+    scorer.score = looking  # type: ignore[method-assign]
+    live, canary = run(world)
+    assert seen == [(live.artifact, "{1.0}"), (canary.artifact, "{2.0}")]
+    assert (live.entities, live.rows) == (canary.entities, canary.rows)
+    world.entities = StatedEntities(world.frames)
+    analyse(world, world.acting("s-4"), MODEL)
+    assert isinstance(world.monitors, StatedMonitors)
+    ((_, beside),) = world.monitors.compared
+    assert isinstance(beside, Segment)
+    assert beside.root == live.root
 
 
 def test_what_is_scored_is_not_scored_again(world: FakePlatform) -> None:

@@ -13,6 +13,7 @@ from tidegate.application import train as use_case
 from tidegate.application.ports import Frame
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
+from tidegate.domain.feature_change import Definitions
 from tidegate.domain.state import ModelRow, VersionRow
 from tidegate.testing.cases import MODEL
 from tidegate.testing.fakes.platform import FakePlatform
@@ -26,10 +27,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     world = FakePlatform(tmp_path)
     world.register(on_behalf_of="p-2")
     view = {"definition": "d", "source": "tg1:s", "rows": 1}
-    world.write(EventType.FEATURES_BUILT, {"views": {"shop_sales": view}}, stream="features")
+    world.write(EventType.FEATURES_BUILT, {"views": {"shop_sales": view}, "batches": []}, stream="features")
     frame = Frame("tg1:rows", tmp_path / "rows.parquet", 1)
     world.entities = SimpleNamespace(frame=lambda *_: frame)
-    store = SimpleNamespace(training_frame=lambda *_, **__: frame, verify=lambda _: None)
+    store = SimpleNamespace(
+        training_frame=lambda *_, **__: frame, verify=lambda _: None, registered=lambda _: Definitions()
+    )
     monkeypatch.setitem(world.__dict__, "features", store)
     monkeypatch.setattr(use_case, "accepted", lambda *_: ({}, []))
     monkeypatch.setattr(use_case, "declared", lambda _: {})

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from tidegate.application.held import refuse_held
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader
 from tidegate.application.recording import draft, permit
@@ -67,7 +68,8 @@ def materialize(
     ``until`` everything on record is built, and what is online never goes back, whatever the clock did.
 
     Raises:
-        Refused: rule A1, or no batch was accepted yet.
+        Refused: rule A1, no batch was accepted yet, or a change of the definitions is held (rule F1).
+        BadInput: the definitions do not load, or do not belong together.
         DependencyFailed: a source was altered since it was built.
     """
     permit(platform, acting, Permission.MATERIALIZE, "features")
@@ -80,14 +82,15 @@ def materialize(
         # Altered, or swapped by a build that was killed before it was recorded: build what is recorded again.
         moment = max(utc_time(row.online_until) for row in known)
     heard = None if until is None or until >= now else moment
-    files, _ = accepted(platform, platform.ledger.state(), heard)
+    files, batches = accepted(platform, platform.ledger.state(), heard)
+    refuse_held(platform, acting)  # before anything is built: views are swapped whole
     built = platform.features.build(files, declared(platform))
     definitions = platform.features.apply()
     views: dict[str, Mapping[str, str | int]] = {
         name: {"definition": definitions[name], "source": frame.digest, "rows": frame.rows}
         for name, frame in sorted(built.items())
     }
-    changed = _record_built(platform, acting, views)
+    changed = _record_built(platform, acting, views, batches)
     online = utc_text(moment)
     if changed or any(row.online_until != online for row in platform.ledger.state().select(FeatureViewRow)):
         platform.features.verify({name: frame.digest for name, frame in built.items()})
@@ -113,7 +116,9 @@ def _intact(platform: Platform) -> bool:
     return True
 
 
-def _record_built(platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, str | int]]) -> bool:
+def _record_built(
+    platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, str | int]], batches: Sequence[str]
+) -> bool:
     """Record the views that are other than recorded, and say whether there were any."""
     with platform.ledger.transaction() as tx:
         known = {
@@ -122,5 +127,9 @@ def _record_built(platform: Platform, acting: Acting, views: Mapping[str, Mappin
         }
         changed = {name: view for name, view in views.items() if known.get(name) != view}
         if changed:
-            tx.append(draft(acting, EventType.FEATURES_BUILT, "features", {"views": changed}))
+            tx.append(
+                draft(
+                    acting, EventType.FEATURES_BUILT, "features", {"views": changed, "batches": list(batches)}
+                )
+            )
     return bool(changed)

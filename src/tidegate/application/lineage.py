@@ -6,10 +6,16 @@ nothing that a later build changes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from tidegate.application.ports import StateReader
-from tidegate.domain.state import BatchRow, TrainingSetRow, VersionRow
+from tidegate.application.held import consumers
+from tidegate.application.platform import Platform
+from tidegate.application.ports import Ledger, StateReader
+from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.events import EventType
+from tidegate.domain.feature_change import Of
+from tidegate.domain.state import BatchRow, FeatureViewRow, TrainingSetRow, VersionRow
 
 
 def lineage(state: StateReader, version: VersionRow) -> dict[str, Any]:
@@ -60,3 +66,93 @@ def brought(state: StateReader, learned: TrainingSetRow | None) -> dict[str, Bat
         if learned is not None and row.batch in learned.batches:
             first.setdefault(row.batch, row)
     return first
+
+
+def built_from(ledger: Ledger) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return, by view and the digest of its source, the batches that were in force when that was first built.
+
+    It is read off the events: a row has the latest build alone, and versions learned from earlier ones.
+    """
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for event in ledger.events(stream="features"):
+        if event.type is EventType.FEATURES_BUILT:
+            for view, built in event.payload["views"].items():
+                if event.payload["batches"]:
+                    found.setdefault((view, built["source"]), tuple(event.payload["batches"]))
+    return found
+
+
+def of_version(platform: Platform, state: StateReader, version: VersionRow) -> dict[str, Any]:
+    """Return the way from the batches to a version, by view: what its service selected, and what that was built from.
+
+    Views that its service does not select are left out, where it is on record what it selected.
+
+    Raises:
+        Refused: a part of the way is not on record.
+    """
+    whole = lineage(state, version)
+    if not whole:
+        name = f"{version.model} version {version.number}"
+        raise Refused(
+            "lineage-not-whole",
+            f"got {name} without all of its drops, views or rows on record, expected the whole way",
+            "train it again: what is recorded today reaches from the drops to the version",
+        )
+    selected, batches = version.facts["features"].get("selected"), built_from(platform.ledger)
+    features = {
+        view: {
+            **each,
+            "selected": list(selected[view]) if selected else None,
+            "built_from": _named(state, batches.get((view, each["source"]), ())),
+        }
+        for view, each in whole["features"].items()
+        if selected is None or view in selected
+    }
+    return whole | {"features": features}
+
+
+def of_feature(platform: Platform, state: StateReader, name: str) -> list[dict[str, Any]]:
+    """Return the views of this name, or with a field of this name, as they are built now, and who consumes them.
+
+    Raises:
+        BadInput: no view that is built has this name, or such a field.
+    """
+    rows = {row.view: row for row in state.select(FeatureViewRow)}
+    known = platform.features.registered({view: row.definition for view, row in rows.items()}).views
+    of = [view for view in sorted(rows) if view == name or (view in known and name in known[view].fields)]
+    if not of:
+        fields = sorted({field for view in known.values() for field in view.fields})
+        expected = ", ".join([*sorted(rows), *fields]) or "none is built yet"
+        raise BadInput(
+            "unknown-feature",
+            f"got {name!r}, expected a view or one of its fields: {expected}",
+            "tidegate run materialize builds what features/ defines",
+        )
+    batches, standing = built_from(platform.ledger), consumers(state)
+    return [
+        {
+            "view": view,
+            "fields": dict(known[view].fields) if view in known else {},
+            "definition": rows[view].definition,
+            "source": rows[view].source,
+            "rows": rows[view].rows,
+            "online_until": rows[view].online_until,
+            "built_from": _named(state, batches.get((view, rows[view].source), ())),
+            "consumers": [
+                each.as_dict() | {"definition": each.definitions.get(view, "")}
+                for each in standing
+                if each.consumes(Of.VIEW, view) and (name == view or each.selects(view, name))
+            ],
+        }
+        for view in of
+    ]
+
+
+def _named(state: StateReader, batches: Sequence[str]) -> list[dict[str, str]]:
+    """Say of each batch whose it is, in the order of datasets and periods."""
+    first: dict[str, BatchRow] = {}
+    for row in sorted(state.select(BatchRow), key=lambda row: row.sequence):
+        if row.batch in batches:
+            first.setdefault(row.batch, row)
+    told = [{"dataset": row.dataset, "period": row.period, "batch": row.batch} for row in first.values()]
+    return sorted(told, key=lambda each: (each["dataset"], each["period"], each["batch"]))

@@ -161,7 +161,12 @@ def feature_facts(state: StateReader, version: VersionRow) -> dict[str, Any]:
     """Return the definitions a version learned from, and the views that were defined otherwise since."""
     learned = version.facts["features"]
     rows = {view: state.get(FeatureViewRow, view) for view in learned["definitions"]}
-    others = [view for view, row in rows.items() if row and row.definition != learned["definitions"][view]]
+    consumed = learned.get("selected", rows)  # beside them there may be views of other models
+    others = [
+        view
+        for view, row in rows.items()
+        if row and view in consumed and row.definition != learned["definitions"][view]
+    ]
     return {
         "service": learned["service"],
         "definitions": learned["definitions"],

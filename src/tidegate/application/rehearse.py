@@ -103,6 +103,10 @@ def _earlier(platform: Platform, state: StateReader, earlier: VersionRow) -> Ite
     if missing := sorted(set(views) - set(built)):
         sentence = f"got no view {', '.join(missing)}, expected those that {name} learned from"
         raise DependencyFailed("features-gone", sentence)
+    service, services = earlier.facts["features"]["service"], platform.features.registered({}).services
+    if services and service not in services:
+        sentence = f"got no feature service {service}, expected the one that {name} was trained on"
+        raise DependencyFailed("features-gone", sentence)
     platform.features.verify({view: row.source for view, row in built.items()})
     others = sorted(view for view, row in built.items() if row.definition != views[view])
     since = f"; defined otherwise since: {', '.join(others)}" if others else ""

@@ -3,11 +3,16 @@
 Where the live version was approved for a share of the rows only (the condition ``max_share``), it decides these and
 no others. The rest is decided by the version that a rollback would restore; where there is none, by the fallback, of
 which nothing is recorded.
+
+A version is given the features of the service that it was trained on, whatever model.yaml names today: a service
+published beside the old one takes over when a version trained on it does, not before. Rows are named by the frame that
+today's service gives, so that two versions on two services are still compared on the same rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from tidegate.application.features import accepted, declared, trusted
 from tidegate.application.ingest import period_window
@@ -30,7 +35,7 @@ def score(
 ) -> tuple[ScoringRow, ...]:
     """Score every row of a period, on features as they were known at each row's time; live version first.
 
-    All versions score the same frame. Each artifact is loaded by its verified digest. What a version has
+    All versions score the same rows. Each artifact is loaded by its verified digest. What a version has
     scored it does not score again; one that moved meanwhile is asked about once more, where it stands then.
     With ``versions`` only those score, as far as they stand in prod or canary.
 
@@ -40,7 +45,7 @@ def score(
     """
     spec = platform.models.spec(model)  # first: what is no model's name never enters the record
     permit(platform, acting, Permission.SCORE, f"model/{model}")
-    frame: Frame | None = None
+    frames: dict[str, Frame] = {}
     while True:
         state = platform.ledger.state()
         standing = require_standing(state, model)
@@ -51,9 +56,11 @@ def score(
         missing = [row for row in asked if known[row.number] is None]
         if not missing:
             return tuple(row for row in known.values() if row is not None)
-        frame = frame or _frame(platform, spec, period)
         for version in missing:
-            _score(platform, acting, spec, version, frame, period)
+            own = version.facts["features"]["service"]
+            for service in {spec.service, own} - set(frames):
+                frames[service] = _frame(platform, replace(spec, service=service), period)
+            _score(platform, acting, spec, version, frames[own], frames[spec.service], period)
 
 
 def _stands_in(life: Lifecycle, asked: Sequence[VersionRow]) -> list[VersionRow]:
@@ -87,9 +94,18 @@ def _frame(platform: Platform, spec: ModelSpec, period: str) -> Frame:
 
 
 def _score(
-    platform: Platform, acting: Acting, spec: ModelSpec, version: VersionRow, frame: Frame, period: str
+    platform: Platform,
+    acting: Acting,
+    spec: ModelSpec,
+    version: VersionRow,
+    frame: Frame,
+    named: Frame,
+    period: str,
 ) -> None:
-    """Score with one version, and record it unless it has left the stage that it scored for."""
+    """Score with one version, and record it unless it has left the stage that it scored for.
+
+    ``named`` is the frame by which the rows are named; ``frame`` has the same rows, in the same order.
+    """
     artifact = platform.registry.fetch(spec.name, version.number, version.artifact)
     part = _part(lifecycle(platform.ledger.state(), spec.name), version, frame.rows)
     asked = (artifact, version.artifact, spec, frame, platform.frames / "scores")
@@ -99,7 +115,7 @@ def _score(
         "period": period,
         "version": version.number,
         "artifact": version.artifact,
-        "entities": frame.digest,
+        "entities": named.digest,
         "rows": segment.records,
         "of": frame.rows,
         "root": segment.root,

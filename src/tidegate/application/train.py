@@ -196,6 +196,7 @@ def version_facts(
             "service": spec.service,
             "definitions": {row.view: row.definition for row in views},
             "sources": {row.view: row.source for row in views},
+            **_selected(platform, spec),
         },
         "rows": frame.rows,
         "reference": trained.reference.digest,
@@ -203,6 +204,15 @@ def version_facts(
         "environment": dict(sorted(trained.environment.items())),
         "signature": {name: list(columns) for name, columns in sorted(trained.signature.items())},
     }
+
+
+def _selected(platform: Platform, spec: ModelSpec) -> dict[str, Any]:
+    """Return what the model's service selects, by view; nothing where that is not known.
+
+    It is by this that an edit of the definitions finds whom it concerns (`held`).
+    """
+    service = platform.features.registered({}).services.get(spec.service)
+    return {"selected": {view: list(names) for view, names in service.selects.items()}} if service else {}
 
 
 def _untested(trained: Trained) -> dict[str, Any]:

@@ -76,6 +76,7 @@ class EventType(StrEnum):
 SCHEMA_VERSIONS: Mapping[EventType, int] = dict.fromkeys(EventType, 1) | {
     EventType.BATCH_ACCEPTED: 2,
     EventType.BATCH_REFUSED: 2,
+    EventType.FEATURES_BUILT: 2,
     EventType.VERSION_REGISTERED: 2,
     EventType.DECISIONS_SCORED: 3,
     EventType.MONITOR_RAN: 2,
@@ -91,6 +92,11 @@ SCHEMA_VERSIONS: Mapping[EventType, int] = dict.fromkeys(EventType, 1) | {
 def _batch_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """Before revisions, a batch stood for itself and replaced none."""
     return {**payload, "revision": 0, "supersedes": "", "touches": {"training_sets": [], "versions": []}}
+
+
+def _built_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before provenance nobody said from which batches a view was built."""
+    return {**payload, "batches": []}
 
 
 def _version_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -144,6 +150,7 @@ def _opened_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
 UPCASTERS: Mapping[tuple[EventType, int], Any] = {
     (EventType.BATCH_ACCEPTED, 1): _batch_v2,
     (EventType.BATCH_REFUSED, 1): _batch_v2,
+    (EventType.FEATURES_BUILT, 1): _built_v2,
     (EventType.VERSION_REGISTERED, 1): _version_v2,
     (EventType.DECISIONS_SCORED, 1): _scored_v2,
     (EventType.DECISIONS_SCORED, 2): _scored_v3,

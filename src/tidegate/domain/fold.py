@@ -205,9 +205,16 @@ def _features_built(view: View, event: Event) -> list[Row]:
     rows: list[Row] = []
     for name, built in event.payload["views"].items():
         before = view.get(FeatureViewRow, name)
-        online = before.online_until if before else ""
         rows.append(
-            FeatureViewRow(name, built["definition"], built["source"], built["rows"], online, event.sequence)
+            FeatureViewRow(
+                view=name,
+                definition=built["definition"],
+                source=built["source"],
+                rows=built["rows"],
+                batches=tuple(event.payload["batches"]),
+                online_until=before.online_until if before else "",
+                sequence=event.sequence,
+            )
         )
     return rows
 

@@ -171,7 +171,10 @@ class WaiverRow(Row):
 
 @dataclass(frozen=True)
 class FeatureViewRow(Row):
-    """The latest build of a view: its definition, its source table, and up to when it is online."""
+    """The latest build of a view: its definition, its source table, and up to when it is online.
+
+    ``batches`` are those in force when this very source was first built; none where that is not on record.
+    """
 
     TABLE: ClassVar[str] = "feature_views"
     KEY: ClassVar[tuple[str, ...]] = ("view",)
@@ -180,6 +183,7 @@ class FeatureViewRow(Row):
     definition: str
     source: str
     rows: int
+    batches: tuple[str, ...]
     online_until: str
     sequence: int
 

@@ -152,7 +152,12 @@ class Story:
             name: {"definition": named(f"def {name}"), "source": named(f"{name} {until}"), "rows": 97}
             for name in ("station_day", "station_hour")
         }
-        self._append(EventType.FEATURES_BUILT, "features", "s-5", {"views": views})
+        self._append(
+            EventType.FEATURES_BUILT,
+            "features",
+            "s-5",
+            {"views": views, "batches": [named(f"batch {self.dataset}")]},
+        )
         online = {"until": until, "rows": dict.fromkeys(views, 97)}
         return self._append(EventType.FEATURES_MATERIALIZED, "features", "s-5", online)
 

@@ -75,7 +75,7 @@ class Town:
         gone = {"dataset": "gauges", "drop": "sha256:3", "period": "2013-03", "code": self.words}
         self.say(EventType.DROP_REFUSED, "s-1", gone, "dataset/gauges")
         views = {"hours": {"definition": "sha256:d", "source": "tg1:s", "rows": 97}}
-        self.say(EventType.FEATURES_BUILT, "s-1", {"views": views}, "features")
+        self.say(EventType.FEATURES_BUILT, "s-1", {"views": views, "batches": []}, "features")
         online = {"until": "2013-04-01T06:00:00Z", "rows": {"hours": 97}}
         self.say(EventType.FEATURES_MATERIALIZED, "s-1", online, "features")
         return self

@@ -199,17 +199,22 @@ def read_from(repo: Path, view: str) -> frozenset[str]:
     return frozenset(names - set(steps))
 
 
-def view_digest(view: Any, sql: str, steps: Mapping[str, str]) -> str:
-    """Return the digest of a registered view and the SQL that fills its source, shared steps included.
+def view_spec(view: Any) -> dict[str, Any]:
+    """Return what Feast keeps of a view, columns by name.
 
     Times and paths are left out: the same definition in another home, or on another day, is the same.
     """
     from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 
-    spec = _definition(MessageToDict(view.to_proto().spec))
+    spec: dict[str, Any] = _definition(MessageToDict(view.to_proto().spec))
     for columns in ("features", "entityColumns"):
         spec[columns] = sorted(spec.get(columns, []), key=lambda column: str(column["name"]))
-    return digest({"spec": spec, "sql": sql, **({"steps": dict(steps)} if steps else {})})
+    return spec
+
+
+def view_document(spec: Mapping[str, Any], sql: str, steps: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a view's digest is taken over: its spec and the SQL that fills it, shared steps included."""
+    return {"spec": dict(spec), "sql": sql, **({"steps": dict(steps)} if steps else {})}
 
 
 def service_digest(service: Any, views: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters.feast_store import repository, tables
+from tidegate.adapters.feast_store import definitions, repository, tables
 from tidegate.adapters.feast_store.guard import refuse_foreign_code, registry_address
 from tidegate.adapters.feast_store.repository import tool_errors
 from tidegate.adapters.shared.arrow import PREFIX
@@ -26,8 +26,10 @@ from tidegate.adapters.shared.files import hex_of, write_whole
 from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
 from tidegate.application.ports import Frame
+from tidegate.domain.canonical import digest as digest_of
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.feature_change import Definitions, ViewDefinition
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,16 +108,56 @@ class FeastStore:
             store, contents = self._store(replace=True), self._definitions()
             objects, gone, _, _ = extract_objects_for_apply_delete(store.project, store.registry, contents)
             store.apply(objects, objects_to_delete=gone, partial=False)
-            digests: dict[str, str] = {}
+            documents: dict[str, dict[str, Any]] = {}
             for view in (*contents.feature_views, *contents.on_demand_feature_views):
-                registered = store.registry.get_any_feature_view(view.name, store.project)
+                known = store.registry.get_any_feature_view(view.name, store.project)
                 filled = view in contents.feature_views
                 text, steps = repository.source_sql(self._repo, view.name) if filled else ("", {})
-                digests[view.name] = repository.view_digest(registered, text, steps)
-            for service in contents.feature_services:
-                registered = store.registry.get_feature_service(service.name, store.project)
-                digests[service.name] = repository.service_digest(registered, digests)
-            return digests
+                documents[view.name] = repository.view_document(repository.view_spec(known), text, steps)
+            services = {
+                service.name: store.registry.get_feature_service(service.name, store.project)
+                for service in contents.feature_services
+            }
+            digests = {name: digest_of(document) for name, document in documents.items()}
+            selected = {name: repository.service_digest(each, digests) for name, each in services.items()}
+            filled_ones = {view.name: documents[view.name] for view in contents.feature_views}
+            definitions.keep(self._home, filled_ones, services)
+            return digests | selected
+
+    def defined(self) -> Definitions:
+        """Return what the repository's files define; nothing is registered, and nothing written.
+
+        Raises:
+            BadInput: a file does not run, a view has no SQL, entity or source of its own, or a service selects
+                from a view that is not defined.
+        """
+        with _PROCESS, tool_errors("reading definitions"):
+            contents = self._loaded()
+            self._views_in(contents)
+            return definitions.defined(self._repo, contents)
+
+    def check(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> None:
+        """Ask DuckDB for the columns of every view's SQL over these batches, without a row.
+
+        Raises:
+            BadInput: a view has no SQL, the SQL does not run, or lacks a column that its view defines.
+        """
+        with _PROCESS, tool_errors("checking sources"):
+            for view in self._views_in(self._loaded()):
+                text, steps = repository.source_sql(self._repo, view.name)
+                try:
+                    tables.as_defined(view, run_sql(text, batches, declared, steps=steps, most=0))
+                except BadInput as error:
+                    hint = f"mend sources/{view.name}.sql" + (f": {error.hint}" if error.hint else "")
+                    raise BadInput(error.code, error.sentence, hint) from error
+
+    def registered(self, recorded: Mapping[str, str]) -> Definitions:
+        """Return what was registered last, its views by the digests that are on record."""
+        return definitions.registered(self._home, recorded)
+
+    def kept(self, views: Mapping[str, str]) -> Mapping[str, ViewDefinition]:
+        """Return the definitions that have these digests; of one that was not kept, the digest alone."""
+        return definitions.kept(self._home, views)
 
     # ── reading and writing ───────────────────────────────────────────────────────────────────────
 
@@ -137,13 +179,15 @@ class FeastStore:
 
         Raises:
             BadInput: no such service, or a column is missing or would be there twice.
-            DependencyFailed: the entity frame or a source no longer has its digest.
+            DependencyFailed: the entity frame or a source no longer has its digest, or what Feast has registered
+                is not what was applied here.
         """
         import pyarrow as pa
 
         with self._alone(), tool_errors("joining features"):
             store = self._store(fresh=True)
             selected, views = self._service(store, service)
+            self._as_applied(store, selected)
             keys = sorted({key for view in views for key in view.keys})
             kept = [name for name in dict.fromkeys(keep) if name not in ("event_timestamp", *keys)]
             rows = tables.entity_rows(
@@ -254,7 +298,9 @@ class FeastStore:
         return repository.load_definitions(self._repo, self._home, project)
 
     def _defined_views(self) -> list[tables.View]:
-        contents = self._definitions()
+        return self._views_in(self._definitions())
+
+    def _views_in(self, contents: Any) -> list[tables.View]:
         join_keys = {entity.name: entity.join_key for entity in contents.entities}
         views = [tables.View.of(view, join_keys) for view in contents.feature_views]
         for view in views:
@@ -293,6 +339,19 @@ class FeastStore:
                     "find out who wrote it, and build the features again",
                 )
         return selected, views
+
+    def _as_applied(self, store: Any, service: Any) -> None:
+        """Refuse what another hand registered: a change that is held would come in by that door."""
+        views = [
+            store.registry.get_feature_view(projection.name, store.project, allow_cache=True)
+            for projection in service.feature_view_projections
+        ]
+        if other := definitions.applied_otherwise(self._home, service, views):
+            raise DependencyFailed(
+                "registry-foreign",
+                f"got another definition of {other} in Feast's registry, expected the one that was applied here",
+                "somebody ran `feast apply`: see `tidegate features plan`, then run `tidegate run materialize`",
+            )
 
     def _source(self, view: tables.View) -> pa.Table:
         """Read a view's source, verified: what was written behind our back is not joined."""

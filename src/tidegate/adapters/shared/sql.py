@@ -42,8 +42,9 @@ def run_sql(
     declared: Declared,
     params: Mapping[str, object] | None = None,
     steps: Mapping[str, str] | None = None,
+    most: int | None = None,
 ) -> pa.Table:
-    """Run one query and return its rows, times as microseconds in UTC.
+    """Run one query and return its rows, times as microseconds in UTC; of them the first ``most``, if that is said.
 
     ``steps`` are the texts of shared queries by name, each a view over the datasets. ``params`` are the
     query's named parameters (``$name``); those that it does not name are left out, and aware datetimes keep
@@ -60,7 +61,8 @@ def run_sql(
         try:
             for name, text in (steps or {}).items():
                 _relation(database, text).create_view(_checked(name), replace=False)
-            return _plain(_relation(database, sql_text, named or None).to_arrow_table())
+            found = _relation(database, sql_text, named or None)
+            return _plain((found if most is None else found.limit(most)).to_arrow_table())
         except duckdb.IOException as error:
             raise DependencyFailed(
                 "batch-unreadable",

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tidegate.application.ports.data import Segment
 from tidegate.domain.evidence import Evidence, Measure
+from tidegate.domain.feature_change import Definitions, ViewDefinition
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,38 @@ class Features(Protocol):
 
     def apply(self) -> Mapping[str, str]:
         """Register the repository's definitions; return each view's and service's definition digest."""
+        ...
+
+    def defined(self) -> Definitions:
+        """Return what the repository's files define now; nothing is registered, and nothing written.
+
+        Raises:
+            BadInput: the definitions do not load, or do not belong together.
+        """
+        ...
+
+    def check(
+        self,
+        batches: Mapping[str, Sequence[Path]],
+        declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]],
+    ) -> None:
+        """Try the views' queries over these batches for their columns alone; nothing is built.
+
+        Raises:
+            BadInput: a view's query does not run, or lacks a column that the view defines.
+        """
+        ...
+
+    def registered(self, recorded: Mapping[str, str]) -> Definitions:
+        """Return what was registered last, its views by the digests that are on record (``recorded``).
+
+        Of a view whose definition was not kept only the digest is known. A view on record that was left out of
+        the definitions since is not there.
+        """
+        ...
+
+    def kept(self, views: Mapping[str, str]) -> Mapping[str, ViewDefinition]:
+        """Return the views' definitions that have these digests; of one that was not kept, the digest alone."""
         ...
 
     def verify(self, sources: Mapping[str, str]) -> None:

@@ -19,6 +19,7 @@ from tidegate.entrypoints.cli import (
     create,
     data,
     deciding,
+    features,
     gates,
     history,
     models,
@@ -50,6 +51,7 @@ app.add_typer(create.model, name="model", rich_help_panel="Start")
 app.command(rich_help_panel="See")(work.status)
 app.command(rich_help_panel="See")(models.why)
 app.command(rich_help_panel="See")(bundle.packet)
+app.command(rich_help_panel="See")(features.lineage)
 app.command(rich_help_panel="See")(history.prod)
 app.command(rich_help_panel="See")(rollout.canary)
 app.command(rich_help_panel="See")(rollout.rehearse)
@@ -60,6 +62,7 @@ app.command(rich_help_panel="Data")(data.ingest)
 app.command(rich_help_panel="Data")(data.replay)
 app.command(rich_help_panel="Data")(data.quarantine)
 app.add_typer(gates.gate, name="gate", rich_help_panel="Data")
+app.add_typer(features.features, name="features", rich_help_panel="Data")
 app.command(rich_help_panel="Models")(models.train)
 app.command(rich_help_panel="Models")(models.versions)
 app.command(rich_help_panel="Models")(models.promote)

@@ -16,6 +16,7 @@ import pytest
 
 from tidegate.application.ports import Features, Frame
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.feature_change import differences
 from tidegate.testing.material import altered
 
 CONFIGURATION = """\
@@ -219,6 +220,40 @@ class FeaturesContract:
         assert set(digests) == {"shop_sales", "item_price", "demand"}
         assert len(set(digests.values())) == 3
         assert built.apply() == digests
+
+    # ── definitions ───────────────────────────────────────────────────────────────────────────────
+
+    def test_what_is_defined_is_what_will_be_registered(self, subject: Features) -> None:
+        assert subject.registered({}).views == {}
+        defined = subject.defined()
+        assert subject.registered({}).views == {}
+        assert set(defined.views) == {"shop_sales", "item_price"}
+        assert dict(defined.services["demand"].selects) == {
+            "shop_sales": ("sold", "rate"),
+            "item_price": ("price",),
+        }
+        digests = subject.apply()
+        assert {name: view.digest for name, view in defined.views.items()} == {
+            name: digests[name] for name in defined.views
+        }
+        assert differences(subject.registered(digests), subject.defined()) == ()
+        assert set(subject.registered(digests).views["item_price"].keys) == {"item", "shop"}
+
+    def test_queries_that_fit_their_views_are_tried_without_building_anything(
+        self, subject: Features, tmp_path: Path
+    ) -> None:
+        subject.check({"sales": [write_batch(tmp_path / "a.parquet", SALES)]}, DECLARED)
+        with pytest.raises(DependencyFailed):
+            subject.verify({"shop_sales": "tg1:" + "0" * 64})
+
+    def test_a_definition_is_found_again_by_its_digest_and_no_other_is(self, built: Features) -> None:
+        now = built.apply()["shop_sales"]
+        other = "sha256:" + "0" * 64
+        (found,) = built.kept({"shop_sales": now}).values()
+        (gone,) = built.kept({"shop_sales": other}).values()
+        assert (found.digest, found.kept, set(found.fields)) == (now, True, {"sold", "rate"})
+        assert (gone.digest, gone.kept, set(gone.fields)) == (other, False, set())
+        assert built.registered({"shop_sales": other}).views["shop_sales"] == gone
 
     # ── point in time ─────────────────────────────────────────────────────────────────────────────
 

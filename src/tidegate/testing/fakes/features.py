@@ -15,6 +15,7 @@ from tidegate.adapters.shared.sql import Declared, write_frame
 from tidegate.application.ports import Frame
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.feature_change import Definitions, ServiceDefinition, ViewDefinition
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -30,11 +31,16 @@ class FakeView:
     features: tuple[str, ...]
     ttl: timedelta | None
     rows: Callable[[Mapping[str, Sequence[Path]], Declared], Rows]
+    description: str = ""
+    sql: str = ""
     datasets: frozenset[str] = frozenset()
 
 
 class FakeFeatures:
-    """Views and services by name; a service lists its views."""
+    """Views and services by name; a service lists its views, and selects all of each.
+
+    `edit` is what an editor does to the files.
+    """
 
     def __init__(
         self, home: Path, views: Mapping[str, FakeView], services: Mapping[str, tuple[str, ...]]
@@ -45,6 +51,17 @@ class FakeFeatures:
         self._rows: dict[str, Rows] = {}
         self._frames: dict[str, Frame] = {}
         self._until: datetime | None = None
+        self._kept: dict[str, ViewDefinition] = {}
+        self._registered: Definitions | None = None
+
+    def edit(
+        self,
+        views: Mapping[str, FakeView] | None = None,
+        services: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        """Define other views, or other services, from now on."""
+        self._views = self._views if views is None else views
+        self._services = self._services if services is None else services
 
     @property
     def tool(self) -> str:
@@ -76,10 +93,52 @@ class FakeFeatures:
 
     def apply(self) -> Mapping[str, str]:
         """Return a digest per view and service."""
-        views = {
-            name: digest([view.keys, view.features, str(view.ttl)]) for name, view in self._views.items()
-        }
+        self._registered = found = self.defined()
+        views = {name: view.digest for name, view in found.views.items()}
+        self._kept |= {view.digest: view for view in found.views.values()}
         return views | {name: digest([views[view] for view in of]) for name, of in self._services.items()}
+
+    def defined(self) -> Definitions:
+        """Return what is defined; the types are not told."""
+        views = {}
+        for name, view in self._views.items():
+            said = [view.keys, view.features, str(view.ttl), view.description, view.sql]
+            views[name] = ViewDefinition(
+                name,
+                digest(said),
+                dict.fromkeys(view.features, "any"),
+                dict.fromkeys(view.keys, "any"),
+                str(view.ttl or ""),
+                view.sql,
+                words={"description": view.description} if view.description else {},
+            )
+        services = {
+            name: ServiceDefinition(name, {view: self._views[view].features for view in of if view in views})
+            for name, of in self._services.items()
+        }
+        return Definitions(views, services)
+
+    def check(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> None:
+        """Ask every view for its rows, and look whether they have its columns."""
+        for name, view in self._views.items():
+            for row in view.rows(batches, declared):
+                if missing := sorted({*view.keys, *view.features} - set(row)):
+                    raise BadInput(
+                        "source-columns", f"got rows for {name} without {', '.join(missing)}, expected it", ""
+                    )
+
+    def registered(self, recorded: Mapping[str, str]) -> Definitions:
+        """Return what was registered last."""
+        if self._registered is None:
+            return Definitions(self.kept(recorded))
+        names = {name: recorded.get(name, view.digest) for name, view in self._registered.views.items()}
+        return Definitions(self.kept(names), self._registered.services)
+
+    def kept(self, views: Mapping[str, str]) -> Mapping[str, ViewDefinition]:
+        """Return what had these digests."""
+        return {
+            name: self._kept.get(each, ViewDefinition(name, each, kept=False)) for name, each in views.items()
+        }
 
     def verify(self, sources: Mapping[str, str]) -> None:
         """Read each view's file and compare."""

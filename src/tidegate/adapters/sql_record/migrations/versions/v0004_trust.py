@@ -22,6 +22,7 @@ GAINED = (
     ("versions", "conditions", sa.Text, "{}"),
     ("versions", "certified_until", sa.Text, ""),
     ("versions", "certified_sequence", sa.BigInteger, 0),
+    ("feature_views", "batches", sa.Text, "[]"),
     ("packets", "envelope", sa.Text, "{}"),
     ("promotions", "kind", sa.Text, "regular"),
     ("promotions", "due_at", sa.Text, ""),
