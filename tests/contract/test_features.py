@@ -26,9 +26,11 @@ from tidegate.testing.fakes.features import FakeFeatures, FakeView
 
 VIEWS = {
     "shop_sales": FakeView(
-        ("shop",), ("sold", "rate"), timedelta(days=2), shops.sales_rows, frozenset({"sales"})
+        ("shop",), ("sold", "rate"), timedelta(days=2), shops.sales_rows, datasets=frozenset({"sales"})
     ),
-    "item_price": FakeView(("item", "shop"), ("price",), None, shops.price_rows, frozenset({"sales_prices"})),
+    "item_price": FakeView(
+        ("item", "shop"), ("price",), None, shops.price_rows, datasets=frozenset({"sales_prices"})
+    ),
 }
 
 
