@@ -42,7 +42,7 @@ from tidegate.application import (
     train,
 )
 from tidegate.application import lower as lowering
-from tidegate.application.ports import MonitorResult
+from tidegate.application.ports import Materialized, MonitorResult
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
@@ -96,7 +96,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
         reread=lambda digest: digest,
         build=lambda *_: {"stops": frame},
         apply=lambda: {"stops": "sha256:d"},
-        materialize=lambda _: {"stops": 1},
+        materialize=lambda _: Materialized({"stops": 1}, ("stops",)),
+        windows=dict,
     )
     monkeypatch.setitem(world.__dict__, "features", store)
     monkeypatch.setattr(world.trainer, "train", lambda *_: world._trained({})[0])

@@ -149,7 +149,7 @@ def write_overlay(repo: Path, home: Path) -> Path:
     if isinstance(registry, dict) and str(registry.get("path", "")).startswith(scheme):
         registry["path"] = scheme + str(folder / Path(str(registry["path"]).removeprefix(scheme)).name)
     online = config.get("online_store")
-    if isinstance(online, dict) and online.get("type") == "sqlite":
+    if isinstance(online, dict) and str(online.get("type")).lower().endswith(("sqlite", "sqliteonlinestore")):
         online["path"] = str(folder / Path(str(online.get("path", "online.db"))).name)
     body = io.BytesIO(b"# Written by Tidegate from the repository's feature_store.yaml; edit that one.\n")
     body.seek(0, io.SEEK_END)

@@ -5,11 +5,11 @@ rows and passes it on, it never looks inside.
 """
 
 from tidegate.application.ports.data import Batches, Contracts, DataGate, Segment, Table
+from tidegate.application.ports.features import Features, Materialized, OnlineWindow
 from tidegate.application.ports.machine import Clock, Entropy, Signer, Verifier
 from tidegate.application.ports.models import (
     Difference,
     Entities,
-    Features,
     Frame,
     Gains,
     Models,
@@ -44,11 +44,13 @@ __all__ = [
     "Gains",
     "Ledger",
     "Lockbox",
+    "Materialized",
     "ModelSpec",
     "Models",
     "MonitorResult",
     "Monitors",
     "Notes",
+    "OnlineWindow",
     "Part",
     "Policies",
     "Registered",

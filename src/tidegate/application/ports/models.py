@@ -145,56 +145,6 @@ class Models(Protocol):
         ...
 
 
-class Features(Protocol):
-    """The feature store, and the sources its views are built from."""
-
-    @property
-    def tool(self) -> str: ...
-
-    def build(
-        self,
-        batches: Mapping[str, Sequence[Path]],
-        declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]],
-    ) -> Mapping[str, Frame]:
-        """Rebuild every view's source table from accepted batches; return them by view name."""
-        ...
-
-    def apply(self) -> Mapping[str, str]:
-        """Register the repository's definitions; return each view's and service's definition digest."""
-        ...
-
-    def verify(self, sources: Mapping[str, str]) -> None:
-        """Compare each view's source table with the digest it must have.
-
-        Raises:
-            DependencyFailed: a view's source table no longer has this digest, or is gone.
-        """
-        ...
-
-    def materialize(self, until: datetime) -> Mapping[str, int]:
-        """Bring the online store to what was known at ``until``; return rows written by view."""
-        ...
-
-    def training_frame(self, entities: Frame, service: str, keep: Sequence[str]) -> Frame:
-        """Join a service's features onto an entity frame, as they were known at each row's event time.
-
-        ``entities`` has ``event_timestamp`` (UTC) and the join keys; ``keep`` names columns to carry along.
-        """
-        ...
-
-    def reread(self, digest: str) -> str:
-        """Read the training frame that was kept under ``digest`` once more, in full; return its digest now.
-
-        Raises:
-            DependencyFailed: it is gone or cannot be read. BadInput: that is no digest of a frame.
-        """
-        ...
-
-    def online(self, service: str, keys: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
-        """Return the latest materialised features of each key, None where unknown or past its time to live."""
-        ...
-
-
 class Entities(Protocol):
     """Runs a model's ``rows.sql`` over accepted batches: what is scored, when, and what came of it."""
 
