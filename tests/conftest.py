@@ -63,7 +63,7 @@ def postgres_url():
 
 @pytest.fixture
 def redis_address():
-    """The address of a Redis, and a prefix of this test alone; its keys are gone afterwards."""
+    """The address of a Redis, with a prefix of this test alone; its keys are gone afterwards."""
     url, prefix = os.environ.get("TIDEGATE_TEST_REDIS", REDIS), f"tidegate-test-{uuid.uuid4().hex}"
     client = redis.Redis.from_url(url)
     try:
@@ -75,7 +75,7 @@ def redis_address():
                 reason
             )  # there both online stores are promised: a skip would hide that one was not tried
         pytest.skip(reason)
-    yield url, prefix
+    yield f"{url}?prefix={prefix}"
     for key in client.scan_iter(f"{prefix}:*"):
         client.delete(key)
     client.close()

@@ -284,7 +284,7 @@ class TestFeastOnRedis(FeaturesContract):
 
     @pytest.fixture
     def subject(self, tmp_path, redis_address):
-        return real(tmp_path / "features", tmp_path / "home", online=shops.redis(*redis_address))
+        return real(tmp_path / "features", tmp_path / "home", online=shops.redis(redis_address))
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -52,8 +52,7 @@ def place(kind, request, tmp_path):
     """The configuration of an online store of ours, for Feast."""
     if kind == "sqlite":
         return {"type": SQLITE, "path": str(tmp_path / "online.db"), "expiry": "materialized"}
-    url, prefix = request.getfixturevalue("redis_address")
-    return {"type": REDIS, "url": url, "prefix": prefix, "expiry": "materialized"}
+    return {"type": REDIS, "url": request.getfixturevalue("redis_address"), "expiry": "materialized"}
 
 
 def native(folder, online, ttl=timedelta(0)):
@@ -459,10 +458,9 @@ class Line:
 
 @pytest.fixture
 def line(redis_address):
-    url, prefix = redis_address
-    address = urlsplit(url)
+    address = urlsplit(redis_address)
     made = Line(address.hostname, address.port or 6379)
-    place = {"type": REDIS, "url": f"redis://127.0.0.1:{made.port}{address.path}", "prefix": prefix}
+    place = {"type": REDIS, "url": address._replace(netloc=f"127.0.0.1:{made.port}").geturl()}
     yield made, place
     made.close()
 
@@ -501,8 +499,9 @@ def test_what_a_killed_writer_had_begun_goes_by_itself(line, tmp_path, redis_add
     cut.cut_after(60_000)
     with pytest.raises(DependencyFailed):
         store.materialize(shops.at(2))
-    client = redis.Redis.from_url(redis_address[0])
-    left = list(client.scan_iter(f"{redis_address[1]}:*:begun:*"))
+    url, prefix = redis_address.split("?prefix=")
+    client = redis.Redis.from_url(url)
+    left = list(client.scan_iter(f"{prefix}:*:begun:*"))
     assert len(left) == 1
     assert 0 < client.ttl(left[0]) <= 600
     client.close()
@@ -523,8 +522,8 @@ def test_a_password_is_never_told(tmp_path):
 
 
 def test_rows_that_redis_lost_are_not_taken_for_unknown_ones(redis_address, tmp_path):
-    url, prefix = redis_address
-    store = ours(tmp_path, {"type": REDIS, "url": url, "prefix": prefix})
+    url, prefix = redis_address.split("?prefix=")
+    store = ours(tmp_path, {"type": REDIS, "url": redis_address})
     store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
     store.apply()
     first = store.materialize(shops.at(40))
@@ -540,14 +539,44 @@ def test_rows_that_redis_lost_are_not_taken_for_unknown_ones(redis_address, tmp_
     assert store.online("demand", KEYS, shops.at(40)) == expected(40)
 
 
-@pytest.mark.parametrize("url", ["", "${TIDEGATE_ONLINE_URL}", "http://127.0.0.1"])
-def test_an_address_that_is_none_is_one_sentence(tmp_path, url):
+@pytest.mark.parametrize(
+    ("url", "code", "said"),
+    [
+        ("", "online-address", "got an address of Redis that cannot be read"),
+        ("http://127.0.0.1", "online-address", "got an address of Redis that cannot be read"),
+        ("${TIDEGATE_NO_SUCH_URL}", "no-variable", "got no environment variable TIDEGATE_NO_SUCH_URL"),
+    ],
+)
+def test_an_address_that_is_none_is_one_sentence(tmp_path, url, code, said):
     store = ours(tmp_path, {"type": REDIS, "url": url})
     store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
     store.apply()
     with pytest.raises(BadInput) as refused:
         store.materialize(shops.at(40))
-    assert refused.value.code == "online-address"
+    assert refused.value.code == code
+    assert refused.value.sentence.startswith(said)
+
+
+def test_a_profiles_address_takes_the_place_of_the_files_store_and_stays_in_its_variable(
+    redis_address, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TIDEGATE_TEST_ONLINE", redis_address)
+    folder = shops.write_repository(tmp_path / "features")
+    store = FeastStore(folder, tmp_path / "home", "${TIDEGATE_TEST_ONLINE}")
+    store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
+    store.apply()
+    store.materialize(shops.at(40))
+    url, prefix = redis_address.split("?prefix=")
+    client = redis.Redis.from_url(url)
+    assert {key.decode() for key in client.scan_iter(f"{prefix}:*:window")} == {
+        f"{prefix}:shops_item_price:window",
+        f"{prefix}:shops_shop_sales:window",
+    }
+    client.close()
+    overlay = (tmp_path / "home" / "feast" / "feature_store.yaml").read_text()
+    assert "${TIDEGATE_TEST_ONLINE}" in overlay
+    assert prefix not in overlay
+    assert not (tmp_path / "home" / "feast" / "online.db").exists()
 
 
 # ── what is kept ──────────────────────────────────────────────────────────────────────────────────

@@ -84,7 +84,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     moment = until or now
     known, online = platform.ledger.state().select(FeatureViewRow), platform.features.windows()
     if known and all(row.online_until and utc_time(row.online_until) >= moment for row in known):
-        whole = _intact(platform) and _online(known, online)
+        whole = _intact(platform) and not not_online(known, online)
         if whole and not (until is None and _behind(platform.ledger.state(), known)):
             return Brought(known)  # an older moment never replaces what is online
         # Altered, lost, or swapped by a build that was killed before it was recorded: build what is recorded again.
@@ -105,7 +105,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     if (
         changed
         or any(row.online_until != at for row in known)
-        or not _online(known, platform.features.windows())
+        or not_online(known, platform.features.windows())
     ):
         platform.features.verify({name: frame.digest for name, frame in built.items()})
         brought = platform.features.materialize(moment)
@@ -117,13 +117,14 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     return Brought(platform.ledger.state().select(FeatureViewRow), written)
 
 
-def _online(views: Sequence[FeatureViewRow], windows: Mapping[str, OnlineWindow]) -> bool:
-    """Say whether the online store has what the record says is online: it can be emptied, or another one."""
-    return all(
-        row.view in windows
-        and (utc_text(windows[row.view].until), windows[row.view].source) == (row.online_until, row.source)
+def not_online(views: Sequence[FeatureViewRow], windows: Mapping[str, OnlineWindow]) -> list[str]:
+    """Return the views of which the online store has not what the record says: it can be emptied, or another one."""
+    return [
+        row.view
         for row in views
-    )
+        if row.view not in windows
+        or (utc_text(windows[row.view].until), windows[row.view].source) != (row.online_until, row.source)
+    ]
 
 
 def _behind(state: StateReader, views: Sequence[FeatureViewRow]) -> bool:

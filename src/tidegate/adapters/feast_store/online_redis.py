@@ -2,7 +2,7 @@
 
     online_store:
       type: tidegate.adapters.feast_store.online_redis.NewestRedisOnlineStore
-      url: ${TIDEGATE_ONLINE_URL}     # like redis://:password@host:6379/0, or rediss:// for TLS
+      url: ${TIDEGATE_ONLINE_URL}     # like redis://:password@host:6379/0?prefix=shop, or rediss:// for TLS
 
 A view is two hashes, a field a key: its window, and what Feast wrote beside it. A window is written whole under a name
 of its own and then takes the old one's place, in one step: who reads meanwhile sees one of both, and what a killed
@@ -11,12 +11,14 @@ writer had begun goes by itself. For that step both lie in memory.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
 from feast.repo_config import FeastConfigBaseModel
@@ -27,6 +29,7 @@ from tidegate.domain.errors import BadInput, DependencyFailed
 
 _DIGITS, _STAMP = 18, 36  # a row begins with its two times, as digits of one length: they compare as text
 _PER_CALL = 500
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 _SECONDS_TO_CONNECT, _SECONDS_TO_ANSWER = 5, 30
 #: What a killed writer had begun goes after this long; a writer that lives puts it off with each call.
 _BEGUN_SECONDS = 600
@@ -66,11 +69,10 @@ return 'taken'
 
 
 class NewestRedisOnlineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc] # Feast has no types
-    """``prefix`` begins every key, so that several projects of one name can share a server."""
+    """``?prefix=NAME`` in the address begins every key, so that projects of one name can share a server."""
 
     type: str = "tidegate.adapters.feast_store.online_redis.NewestRedisOnlineStore"
     url: str = "redis://localhost:6379/0"
-    prefix: str = "tidegate"
     expiry: Expiry = "clock"
 
 
@@ -165,15 +167,23 @@ class NewestRedisOnlineStore(NewestOnlineStore):
         """
         url = config.online_store.url
         if self._client is None:
+            if unset := _VARIABLE.search(url):
+                raise BadInput(
+                    "no-variable",
+                    f"got no environment variable {unset.group(1)}, expected the address of the online store in it",
+                    "set it, like redis://host:6379/0",
+                )
             try:
                 self._client = redis.Redis.from_url(
-                    url, socket_connect_timeout=_SECONDS_TO_CONNECT, socket_timeout=_SECONDS_TO_ANSWER
+                    _split(url)[0],
+                    socket_connect_timeout=_SECONDS_TO_CONNECT,
+                    socket_timeout=_SECONDS_TO_ANSWER,
                 )
             except ValueError as error:
                 raise BadInput(
                     "online-address",
                     f"got an address of Redis that cannot be read ({error}), expected one like redis://host:6379/0",
-                    "see `online` in the profile, and that the variable which it names is set",
+                    "mend `online` in the profile, or what it names; or `url` in features/feature_store.yaml",
                 ) from None
         try:
             yield self._client
@@ -187,7 +197,7 @@ class NewestRedisOnlineStore(NewestOnlineStore):
 
 
 def _place(config: Any, name: str) -> str:
-    return f"{config.online_store.prefix}:{name}"
+    return f"{_split(config.online_store.url)[1]}:{name}"
 
 
 def _packed(row: Row) -> bytes:
@@ -208,6 +218,15 @@ def _text(window: OnlineWindow) -> str:
 def _window(text: bytes) -> OnlineWindow:
     kept = json.loads(text)
     return OnlineWindow(moment_of(int(kept["until"])), kept["source"], kept["rows"])
+
+
+@functools.cache
+def _split(url: str) -> tuple[str, str]:
+    """Return the address without our own parameter, and that: what begins every key."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    prefix = query.pop("prefix", "tidegate")
+    return urlunsplit(parts._replace(query=urlencode(query))), prefix
 
 
 def _public(url: str) -> str:

@@ -46,11 +46,13 @@ class FeastStore:
 
     ``home/features`` holds each view's source, by content and under the path its definition names;
     ``home/feast`` the registry, the online store and the overlay configuration; ``home/frames`` what
-    was joined for training.
+    was joined for training. ``online`` is the address of a Redis that takes the place of what the repository
+    says of its online store.
     """
 
-    def __init__(self, repo: Path, home: Path) -> None:
+    def __init__(self, repo: Path, home: Path, online: str = "") -> None:
         self._repo = repo.resolve()
+        self._online = online
         self._home = home.resolve()
         self._opened: Any = None
         self._address = ""
@@ -246,7 +248,7 @@ class FeastStore:
         if self._opened is None:
             with self._alone():
                 if self._opened is None:
-                    overlay = repository.write_overlay(self._repo, self._home)
+                    overlay = repository.write_overlay(self._repo, self._home, self._online)
                     feast = repository.import_feast()
                     self._address = registry_address(overlay)
                     refuse_foreign_code(self._address, self._loaded, replace)

@@ -35,10 +35,9 @@ SQLITE = (
 )
 
 
-def redis(url: str, prefix: str) -> str:
+def redis(url: str) -> str:
     """Return the configuration of an online store in Redis."""
-    kind = "tidegate.adapters.feast_store.online_redis.NewestRedisOnlineStore"
-    return f"{{type: {kind}, url: {url!r}, prefix: {prefix!r}}}"
+    return f"{{type: tidegate.adapters.feast_store.online_redis.NewestRedisOnlineStore, url: {url!r}}}"
 
 
 DEFINITIONS = """\
