@@ -30,6 +30,8 @@ from tidegate.adapters.feast_store.newest import NewestOnlineStore, Row
 from tidegate.adapters.shared.arrow import write_parquet
 from tidegate.application.ports import Materialized, OnlineWindow
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.evidence import Verdict
+from tidegate.domain.parity import TOLERANCES, judged
 from tidegate.testing.contracts import features as shops
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -408,6 +410,59 @@ def test_feasts_own_materialization_stops_no_read_either(place, tmp_path):
     assert hammer.failed == []
     assert hammer.answers
     assert {value for answer in hammer.answers for value in answer} <= {1, 2}
+
+
+# ── a skew is found ───────────────────────────────────────────────────────────────────────────────
+
+
+def plant(place, tmp_path):
+    """Alter one row where it lies, behind every door."""
+    from feast.protos.feast.types.Value_pb2 import Map, Value
+
+    def wrong(body):
+        values = Map.FromString(body)
+        values.val["rate"].CopyFrom(Value(double_val=0.210001))
+        return values.SerializeToString()
+
+    if "path" in place:
+        with (
+            contextlib.closing(sqlite3.connect(tmp_path / "home" / "feast" / "online.db")) as database,
+            database,
+        ):
+            table, whose = "newest_shops_shop_sales", "instr(entity_key, 'north') > 0"
+            (body,) = database.execute(f"SELECT body FROM {table} WHERE {whose}").fetchone()
+            database.execute(f"UPDATE {table} SET body = ? WHERE {whose}", (wrong(body),))
+        return
+    url, prefix = place["url"].split("?prefix=")
+    client = redis.Redis.from_url(url)
+    hash_ = f"{prefix}:shops_shop_sales"
+    (key,) = [key for key in client.hkeys(hash_) if b"north" in key]
+    row = client.hget(hash_, key)
+    client.hset(hash_, key, row[:36] + wrong(row[36:]))
+    client.close()
+
+
+def test_a_planted_skew_is_found(built, tmp_path, place):
+    built.materialize(shops.at(50))
+    assert judged(built.paired("shop_sales", 100), TOLERANCES).verdict is Verdict.PASSED
+    plant(place, tmp_path)
+    found = judged(built.paired("shop_sales", 100), TOLERANCES)
+    assert found.verdict is Verdict.FAILED
+    assert found.skewed == {"rate": 1}
+    assert [(pair.key, pair.online, pair.known) for pair in found.examples] == [
+        ("shop=north", 0.210001, 0.21)
+    ]
+    assert judged(built.paired("shop_sales", 100), {**TOLERANCES, "double": 1e-3}).verdict is Verdict.PASSED
+
+
+def test_a_sample_comes_from_all_over_the_keys(built, tmp_path):
+    built.build({"sales": [many(tmp_path)]}, shops.DECLARED)
+    built.materialize(shops.at(2))
+    keys = sorted({pair.key for pair in built.paired("shop_sales", 50)})
+    assert len(keys) == 50
+    assert len({key[:8] for key in keys}) > 8  # shop=s1…, shop=s2…, and so on
+    built.materialize(shops.at(3))
+    assert sorted({pair.key for pair in built.paired("shop_sales", 50)}) != keys  # another window, other keys
 
 
 # ── Redis that goes away, or loses what it had ────────────────────────────────────────────────────

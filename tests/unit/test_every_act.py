@@ -30,6 +30,7 @@ from tidegate.application import (
     ingest,
     monitor,
     outbox,
+    parity,
     projection,
     promote,
     reconcile,
@@ -276,6 +277,12 @@ def collecting(world: FakePlatform) -> Act:
 @case("features.materialize", E.FEATURES_MATERIALIZED, E.FEATURES_BUILT)
 def materializing(world: FakePlatform) -> Act:
     return lambda: features.materialize(world, world.acting("s-5"))
+
+
+@case("parity.parity", E.FEATURES_COMPARED)
+def comparing_what_is_online(world: FakePlatform) -> Act:
+    features.materialize(world, world.acting("s-5"))
+    return lambda: parity.parity(world, world.acting("s-5"))
 
 
 @case("train.train", E.VERSION_REGISTERED, E.TRAINING_SET_BUILT)

@@ -17,9 +17,9 @@ from feast.type_map import feast_value_type_to_python_type, python_values_to_pro
 from feast.value_type import ValueType
 
 from tidegate.adapters.feast_store.newest import Found, NewestOnlineStore, key_bytes, ticks
-from tidegate.adapters.feast_store.tables import View
+from tidegate.adapters.feast_store.tables import View, empty
 from tidegate.application.ports import OnlineWindow
-from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.errors import BadInput
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,11 +99,7 @@ class Serving:
         answers: list[dict[str, object]] = [{} for _ in keys]
         for each, found in zip(served, self._online.find(self._config, asked), strict=True):
             if found.window is None:
-                raise DependencyFailed(
-                    "online-empty",
-                    f"got nothing of {each.view.name} in the online store, expected it to be brought online",
-                    "run `tidegate run materialize`",
-                )
+                raise empty(each.view.name)
             for answer, values in zip(answers, _values(each.view, found, found.window, at), strict=True):
                 answer.update(values)
         return list(answers)

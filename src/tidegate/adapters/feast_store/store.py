@@ -30,6 +30,7 @@ from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
 from tidegate.application.ports import Frame, Materialized, OnlineWindow
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.parity import Pair
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -220,6 +221,29 @@ class FeastStore:
             serving, views = self._plan(service)
             rows = tables.key_rows(keys, sorted({key for each in views for key in each.view.keys}))
             return serving.answers(views, rows, at)
+
+    def paired(self, view: str, count: int) -> Sequence[Pair]:
+        """Return every feature of ``count`` keys of a view, as it is served and as it was known at its moment.
+
+        Raises:
+            BadInput: no such view.
+            DependencyFailed: nothing of it is online, its source is gone or was altered, or a store fails.
+        """
+        with self._alone(), tool_errors("comparing features"):
+            from tidegate.adapters.feast_store.pairing import paired
+
+            store = self._store(fresh=True)
+            found = {each.name: each for each in self._defined_views()}
+            if view not in found:
+                known = ", ".join(sorted(found)) or "none"
+                raise BadInput(
+                    "no-such-view", f"got the view {view}, expected one that is defined: {known}", ""
+                )
+            part, serving = found[view], self._serving(store)
+            window = serving.windows([serving.served(store.get_feature_view(view), part)]).get(view)
+            if window is None:
+                raise tables.empty(view)
+            return paired(store, serving, part, self._source(part), window, count)
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 

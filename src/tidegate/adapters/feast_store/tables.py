@@ -235,3 +235,12 @@ def key_rows(keys: Sequence[Mapping[str, object]], parts: Sequence[str]) -> list
                 "",
             )
     return [{part: key[part] for part in parts} for key in keys]
+
+
+def empty(view: str) -> DependencyFailed:
+    """Return the error for a view of which nothing is online."""
+    return DependencyFailed(
+        "online-empty",
+        f"got nothing of {view} in the online store, expected it to be brought online",
+        "run `tidegate run materialize`",
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tidegate.application.ports.models import Frame
+from tidegate.domain.parity import Pair
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,16 @@ class Features(Protocol):
 
         Raises:
             DependencyFailed: it is gone or cannot be read. BadInput: that is no digest of a frame.
+        """
+        ...
+
+    def paired(self, view: str, count: int) -> Sequence[Pair]:
+        """Return every feature of ``count`` keys of a view, as served and as known at the moment that is online.
+
+        Which keys of the source, the window settles: the same window gives the same ones.
+
+        Raises:
+            DependencyFailed: nothing of the view is online, or a source or the online store cannot be read.
         """
         ...
 

@@ -19,6 +19,7 @@ from tidegate.entrypoints.cli import (
     create,
     data,
     deciding,
+    features,
     history,
     models,
     outbox,
@@ -56,6 +57,7 @@ app.command(rich_help_panel="See")(work.desk)
 app.command(rich_help_panel="See")(work.doctor)
 app.command(rich_help_panel="Data")(data.ingest)
 app.command(rich_help_panel="Data")(data.quarantine)
+app.add_typer(features.features, name="features", rich_help_panel="Data")
 app.command(rich_help_panel="Models")(models.train)
 app.command(rich_help_panel="Models")(models.versions)
 app.command(rich_help_panel="Models")(models.promote)

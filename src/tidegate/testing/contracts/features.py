@@ -378,6 +378,32 @@ class FeaturesContract:
         built.materialize(at(72.5))
         assert built.online("demand", self.KEYS[:1], at(50))[0]["sold"] is None
 
+    # ── served beside known ───────────────────────────────────────────────────────────────────────
+
+    def test_each_feature_of_a_key_is_paired_with_what_was_known_at_its_moment(self, built: Features) -> None:
+        built.materialize(at(50))
+        pairs = {(pair.key.split("=")[-1], pair.feature): pair for pair in built.paired("shop_sales", 10)}
+        assert {
+            place: (pair.kind, pair.online, pair.known) for place, pair in pairs.items() if pair.online
+        } == {
+            ("north", "sold"): ("integer", 21, 21),
+            ("north", "rate"): ("double", 0.21, 0.21),
+            ("south", "rate"): ("double", 0.5, 0.5),
+        }
+        assert [pair for pair in pairs.values() if (pair.online is None) != (pair.known is None)] == []
+        assert len(pairs) == 4
+
+    def test_the_same_window_gives_the_same_sample(self, built: Features) -> None:
+        built.materialize(at(50))
+        few = built.paired("shop_sales", 1)
+        assert len({pair.key for pair in few}) == 1
+        assert built.paired("shop_sales", 1) == few
+
+    def test_what_is_not_online_has_no_pair(self, built: Features) -> None:
+        with pytest.raises(DependencyFailed) as failed:
+            built.paired("shop_sales", 1)
+        assert failed.value.code == "online-empty"
+
     def test_a_time_without_a_zone_is_refused(self, built: Features) -> None:
         with pytest.raises(BadInput) as refused:
             built.materialize(datetime(2024, 1, 2))  # noqa: DTZ001 - that is the point

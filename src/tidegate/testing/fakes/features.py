@@ -15,8 +15,10 @@ from tidegate.adapters.shared.sql import Declared, write_frame
 from tidegate.application.ports import Frame, Materialized, OnlineWindow
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.parity import Pair
 
 Rows = Sequence[Mapping[str, Any]]
+_KINDS = {int: "integer", float: "double"}
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,25 @@ class FakeFeatures:
         """Read a kept frame again."""
         path = self._home / "frames" / f"{hex_of(digest, PREFIX)}.parquet"
         return found_digest(path, f"the training set {digest}")
+
+    def paired(self, view: str, count: int) -> Sequence[Pair]:
+        """Look the first keys up in what is online and in what is built."""
+        if view not in self._windows:
+            raise DependencyFailed("online-empty", f"got nothing of {view} online, expected it", "")
+        shape, until, rows = self._views[view], self._windows[view].until, self._built(view)
+        keys = sorted({tuple(row[part] for part in shape.keys) for row in rows}, key=str)[:count]
+        pairs = []
+        for key in keys:
+            named = dict(zip(shape.keys, key, strict=True))
+            served = self._latest(self._online[view], view, named, until)
+            known = self._latest(rows, view, named, until)
+            for feature in shape.features:
+                values = (served and served[feature], known and known[feature])
+                kind = next(
+                    (_KINDS.get(type(value), "other") for value in values if value is not None), "other"
+                )
+                pairs.append(Pair(", ".join(map(str, key)), feature, kind, *values))
+        return pairs
 
     def online(
         self, service: str, keys: Sequence[Mapping[str, object]], at: datetime

@@ -1,4 +1,4 @@
-"""Delegation, conditions, terms, policy changes, incidents and erasures; personal texts are encrypted.
+"""Delegation, conditions, terms, policy changes, incidents, erasures, parity; personal texts are encrypted.
 
 What older events do not say is filled as their upcasters say it. A text that no event commits to is left out:
 nobody can say whom it is about.
@@ -41,6 +41,7 @@ GAINED = (
 MADE = {
     "policy_proposals": (("id",), ("digest", "name", "version", "body", "base", "proposer", "status")),
     "policy_decisions": (("proposal", "actor"), ("role", "outcome")),
+    "parities": (("view",), ("source", "until", "verdict", "sentence")),
     "delegations": (("id",), ("principal", "delegate", "role", "model", "until", "ended")),
     "incidents": (("id",), ("model", "kind", "facts", "occurred_at")),
     "commitments": (("commitment",), ("subject", "kind", "occurred_at")),
