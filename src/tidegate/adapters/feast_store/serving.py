@@ -95,7 +95,11 @@ class Serving:
         Raises:
             DependencyFailed: a view was never brought online.
         """
-        asked = [(each.name, self._keys(each, keys)) for each in served]
+        encoded: dict[tuple[object, ...], list[bytes]] = {}  # views of the same entities share their keys
+        for each in served:
+            kinds = tuple(each.kinds.items())
+            encoded[kinds] = encoded.get(kinds) or self._keys(each, keys)
+        asked = [(each.name, encoded[tuple(each.kinds.items())]) for each in served]
         answers: list[dict[str, object]] = [{} for _ in keys]
         for each, found in zip(served, self._online.find(self._config, asked), strict=True):
             if found.window is None:
@@ -130,8 +134,8 @@ def _values(view: View, found: Found, window: OnlineWindow, at: datetime) -> Ite
         if row is None or row[0] < oldest:
             yield unknown
             continue
-        values = Map.FromString(row[1]).val
-        yield {name: _plain(values[name]) if name in values else None for name in view.features}
+        found_values = {name: _plain(message) for name, message in Map.FromString(row[1]).val.items()}
+        yield {name: found_values.get(name) for name in view.features}
 
 
 def _plain(message: Any) -> object:
