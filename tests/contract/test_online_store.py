@@ -412,6 +412,20 @@ def test_feasts_own_materialization_stops_no_read_either(place, tmp_path):
     assert {value for answer in hammer.answers for value in answer} <= {1, 2}
 
 
+def test_feast_reads_all_views_of_a_service_as_of_one_moment(built, monkeypatch):
+    built.materialize(shops.at(50))
+    store = built._store()
+    online, asked = store._get_provider().online_store, []
+    find = online.find
+    monkeypatch.setattr(online, "find", lambda config, keys: asked.append(len(keys)) or find(config, keys))
+    answer = store.get_online_features(
+        features=store.get_feature_service("demand"), entity_rows=KEYS
+    ).to_dict()
+    assert asked == [2]
+    told = [{name: answer[name][row] for name in ("sold", "rate", "price")} for row in range(3)]
+    assert told == list(built.online("demand", KEYS, shops.at(50)))
+
+
 # ── a skew is found ───────────────────────────────────────────────────────────────────────────────
 
 

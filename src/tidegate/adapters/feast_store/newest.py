@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from feast import utils
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.online_store import OnlineStore
@@ -110,16 +111,39 @@ class NewestOnlineStore(OnlineStore):  # type: ignore[misc] # Feast has no types
         """Return each key's values that are within the view's ttl, as Feast's protobuf messages."""
         keys = [key_bytes(config, key) for key in entity_keys]
         (found,) = self.find(config, [(self.name_of(config, table), keys)])
-        ttl, now = getattr(table, "ttl", None), _now(config, table, found.window)
-        answers: list[tuple[datetime | None, dict[str, Any] | None]] = []
-        for row in found.rows:
-            if row is None or (ttl and moment_of(row[0]) + ttl < now):
-                answers.append((None, None))
-                continue
-            values = Map.FromString(row[1]).val
-            wanted = values if requested_features is None else [f for f in requested_features if f in values]
-            answers.append((moment_of(row[0]), {name: values[name] for name in wanted}))
-        return answers
+        return _served(config, table, found, requested_features)
+
+    def _read_features_per_fv(
+        self,
+        config: Any,
+        grouped_refs: Sequence[tuple[Any, list[str]]],
+        join_key_values: Any,
+        entity_name_to_join_key_map: Any,
+        online_features_response: Any,
+        full_feature_names: bool,
+        include_feature_view_version_metadata: bool,
+    ) -> None:
+        """Read all views at once, as of one moment, where Feast would ask for one after the other."""
+        asked, places = [], []
+        for table, _ in grouped_refs:
+            entities, place, length = utils._get_unique_entities(  # noqa: SLF001 - Feast leaves this to its stores
+                table, join_key_values, entity_name_to_join_key_map
+            )
+            keys = [key_bytes(config, key) for key in utils._get_entity_key_protos(entities)]  # noqa: SLF001
+            asked.append((self.name_of(config, table), keys))
+            places.append((place, length))
+        found = self.find(config, asked)
+        for (table, features), (place, length), there in zip(grouped_refs, places, found, strict=True):
+            utils._populate_response_from_feature_data(  # noqa: SLF001
+                features,
+                _served(config, table, there, features),
+                place,
+                online_features_response,
+                full_feature_names,
+                table,
+                length,
+                include_feature_view_version_metadata,
+            )
 
     def update(
         self,
@@ -172,6 +196,22 @@ def rows_of(
 def key_bytes(config: Any, key: Any) -> bytes:
     """Return an entity key as bytes, in Feast's encoding."""
     return bytes(serialize_entity_key(key, config.entity_key_serialization_version))
+
+
+def _served(
+    config: Any, table: Any, found: Found, features: Sequence[str] | None
+) -> list[tuple[datetime | None, dict[str, Any] | None]]:
+    """Return each row that is within the view's ttl as Feast has it: when it happened, and its messages by feature."""
+    ttl, now = getattr(table, "ttl", None), _now(config, table, found.window)
+    answers: list[tuple[datetime | None, dict[str, Any] | None]] = []
+    for row in found.rows:
+        if row is None or (ttl and moment_of(row[0]) + ttl < now):
+            answers.append((None, None))
+            continue
+        values = dict(Map.FromString(row[1]).val)
+        wanted = values if features is None else [name for name in features if name in values]
+        answers.append((moment_of(row[0]), {name: values[name] for name in wanted}))
+    return answers
 
 
 def _now(config: Any, table: Any, window: OnlineWindow | None) -> datetime:
