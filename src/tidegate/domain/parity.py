@@ -77,9 +77,9 @@ def judged(pairs: Sequence[Pair], allowed: Mapping[str, float], shown: int = 5) 
         return Parity(Verdict.INCONCLUSIVE, "the view has no key to sample")
     skew = [pair for pair in pairs if not same(pair, allowed)]
     if not skew:
-        return Parity(
-            Verdict.PASSED, f"{len(pairs)} values of {keys} keys are served as they were known", keys, {}
-        )
+        known = sum(pair.known is not None for pair in pairs)
+        told = f"{len(pairs)} values of {keys} keys are served as they were known ({known} were, the rest is unknown)"
+        return Parity(Verdict.PASSED, told, keys, {})
     counted = dict(sorted(Counter(pair.feature for pair in skew).items()))
     named = ", ".join(f"{feature} {count} times" for feature, count in counted.items())
     told = f"{len(skew)} of {len(pairs)} values of {keys} keys are served otherwise than they were known: {named}"
