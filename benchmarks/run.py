@@ -1,9 +1,10 @@
 """Print what Tidegate costs: seconds, peak memory, and ratios against the peer in the same run.
 
     make bench            everything
-    make bench ONLY=demo  one part: demo, status, scoring, decide, ledger, gate or join
+    make bench ONLY=demo  one part: demo, status, scoring, decide, ledger, gate, join or online
     make bench ONLY=ledger N=1000000    the record with as many events (default: 20,000)
     make bench ONLY=gate N=3000000      the data gate on as many flights (default: 300,000)
+    make bench ONLY=online              online reads on SQLite and Redis, beside Feast's own and a raw read
     make bench ONLY=join N=3000000      a training set of as many rows (default: 300,000), beside its peers
 
 Every figure is measured now, on this machine; nothing is compared with a figure from another run.
@@ -27,6 +28,7 @@ from typing import Any
 import gate
 import join
 import ledger
+import online
 from rich.console import Console
 from rich.table import Table
 from tree import Tree
@@ -52,6 +54,7 @@ def main(only: str, count: int) -> None:
         "ledger": lambda _: ledger.measure(out, count or EVENTS),
         "gate": lambda _: gate.measure(out, count or gate.ROWS),
         "join": lambda _: join.measure(out, count or ROWS),
+        "online": lambda _: online.measure(out),
     }
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"

@@ -11,8 +11,15 @@ from tidegate.entrypoints.slots import scheduled
 def views(until: str | None) -> dict:
     """Build every view from batches known by then; an older moment never replaces a newer one."""
     here = service("svc-features")
-    rows = build_and_bring_online(here.platform, here.acting, when(until))
-    return {row.view: {"rows": row.rows, "online_until": row.online_until} for row in rows}
+    brought = build_and_bring_online(here.platform, here.acting, when(until))
+    return {
+        row.view: {
+            "rows": row.rows,
+            "online_until": row.online_until,
+            "was_online_already": row.view not in brought.written,
+        }
+        for row in brought.views
+    }
 
 
 @flow(name="materialize")

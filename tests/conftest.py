@@ -7,9 +7,11 @@ import json
 import os
 import shutil
 import sqlite3
+import uuid
 from pathlib import Path
 
 import pytest
+import redis
 import sqlalchemy as sa
 from filelock import FileLock
 
@@ -31,6 +33,7 @@ LONG = (
     "test_production.py",
 )
 SERVER = "postgresql+psycopg://127.0.0.1:5432/postgres"
+REDIS = "redis://127.0.0.1:6379/9"
 
 
 def pytest_collection_modifyitems(items):
@@ -56,6 +59,26 @@ def postgres_url():
         pytest.skip(reason)
     yield url
     database.__exit__(None, None, None)
+
+
+@pytest.fixture
+def redis_address():
+    """The address of a Redis, with a prefix of this test alone; its keys are gone afterwards."""
+    url, prefix = os.environ.get("TIDEGATE_TEST_REDIS", REDIS), f"tidegate-test-{uuid.uuid4().hex}"
+    client = redis.Redis.from_url(url)
+    try:
+        client.ping()
+    except redis.ConnectionError as error:
+        reason = f"Redis cannot be reached; set TIDEGATE_TEST_REDIS ({error})"
+        if os.environ.get("CI") == "true":
+            pytest.fail(
+                reason
+            )  # there both online stores are promised: a skip would hide that one was not tried
+        pytest.skip(reason)
+    yield f"{url}?prefix={prefix}"
+    for key in client.scan_iter(f"{prefix}:*"):
+        client.delete(key)
+    client.close()
 
 
 ROOT = Path(__file__).parents[1]

@@ -165,7 +165,7 @@ class Tidegate:
         """Return Feast."""
         from tidegate.adapters.feast_store import FeastStore
 
-        return FeastStore(self.settings.folder("features"), self.settings.home)
+        return FeastStore(self.settings.folder("features"), self.settings.home, self.settings.profile.online)
 
     @cached_property
     def entities(self) -> ports.Entities:

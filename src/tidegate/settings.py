@@ -57,7 +57,11 @@ SINKS: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Profile:
-    """One file of ``infra/profiles/``. Without ``sinks`` nobody is told."""
+    """One file of ``infra/profiles/``. Without ``sinks`` nobody is told.
+
+    ``online`` is the address of a Redis for online features, with the variables that it names: Feast expands them,
+    and what is written never holds a password. Without it features/feature_store.yaml says where they lie.
+    """
 
     ledger: str
     registry: str
@@ -66,6 +70,11 @@ class Profile:
     reader: str
     accounts: tuple[LocalAccount, ...]
     sinks: tuple[SinkSettings, ...] = ()
+    online: str = ""
+
+
+#: What a profile may leave out.
+_OPTIONAL = frozenset({"sinks", "online"})
 
 
 @dataclass(frozen=True)
@@ -166,7 +175,7 @@ def _profile(folder: Path, name: str, home: Path, env: Mapping[str, str]) -> Pro
         )
     table = _toml(file, "bad-profile")
     expected = {field.name for field in fields(Profile)}
-    if off := sorted(set(table) ^ expected - ({"sinks"} - set(table))):
+    if off := sorted(set(table) ^ expected - (_OPTIONAL - set(table))):
         raise BadInput(
             "bad-profile",
             f"got unknown or missing {', '.join(off)} in {file.name}, expected exactly {', '.join(sorted(expected))}",
@@ -178,8 +187,12 @@ def _profile(folder: Path, name: str, home: Path, env: Mapping[str, str]) -> Pro
         raise BadInput(
             "bad-profile", f"got no text as {', '.join(off)} in {file.name}, expected a text each", "mend it"
         )
+    online = table.pop("online", "")
     return Profile(
-        accounts=accounts, sinks=sinks, **{key: _expand(value, home, env) for key, value in table.items()}
+        accounts=accounts,
+        sinks=sinks,
+        online=online,
+        **{key: _expand(value, home, env) for key, value in table.items()},
     )
 
 

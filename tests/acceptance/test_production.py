@@ -1,9 +1,11 @@
-"""The production profile on a real PostgreSQL: the ledger on one database, MLflow on another, tokens only."""
+"""The production profile on a real PostgreSQL and a real Redis: the ledger, MLflow, online features, tokens only."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+import redis
 import sqlalchemy as sa
 
 from tidegate.testing.databases import new_database
@@ -15,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def production(postgres_url, tmp_path, played):
+def production(postgres_url, redis_address, tmp_path, played):
     """A production project: nothing is local but artifacts and work files."""
     with new_database(postgres_url) as registry:
         variables = {
@@ -23,6 +25,7 @@ def production(postgres_url, tmp_path, played):
             "TIDEGATE_LEDGER_URL": postgres_url,
             "TIDEGATE_MLFLOW_URL": registry,
             "TIDEGATE_ARTIFACTS": str(tmp_path / "artifacts"),
+            "TIDEGATE_ONLINE_URL": redis_address,
         }
         yield Shell(tmp_path / "home", ROOT), variables, played[0].home / "landing"
 
@@ -90,3 +93,13 @@ def test_the_same_loop_runs_on_postgresql(production, postgres_url):
     engine.dispose()
     assert not re.search("Dana|Amir|Otto|tg_", bodies), "names and tokens never enter the chain"
     assert not any(secret in bodies for secret in (admin, feed, dana, amir))
+
+    url, prefix = variables["TIDEGATE_ONLINE_URL"].split("?prefix=")
+    client = redis.Redis.from_url(url)
+    windows = [json.loads(client.get(key)) for key in client.scan_iter(f"{prefix}:*:window")]
+    client.close()
+    assert len(windows) == 5, "what is online lies in Redis"
+    assert len({window["until"] for window in windows}) == 1
+    overlay = (shell.home / "feast" / "feature_store.yaml").read_text()
+    assert "${TIDEGATE_ONLINE_URL}" in overlay, "the address stays in its variable"
+    assert prefix not in overlay

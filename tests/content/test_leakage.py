@@ -183,7 +183,7 @@ def test_online_serves_what_training_saw_at_that_moment_and_nothing_later(build,
     served = []
     for name, history in (("true", (rows, readings)), ("planted", planted(rows, readings))):
         store = build(name, *history)
-        assert store.materialize(CUT) == {
+        assert store.materialize(CUT).rows == {
             "carrier_day": 2,
             "origin_day": 2,
             "origin_hour": 2,
@@ -191,7 +191,7 @@ def test_online_serves_what_training_saw_at_that_moment_and_nothing_later(build,
             "weather_hour": 2,
         }
         served.append(
-            list(store.online(service, [{key: row[key] for key in SERVICES[service]} for row in KEYS]))
+            list(store.online(service, [{key: row[key] for key in SERVICES[service]} for row in KEYS], CUT))
         )
     assert served[0] == served[1]
     trained = joined(store, tmp_path, [{**key, "departs": CUT} for key in KEYS], service)

@@ -70,8 +70,8 @@ def fake(home):
     return FakeFeatures(home, VIEWS, {"demand": ("shop_sales", "item_price")})
 
 
-def real(folder, home, definitions=shops.DEFINITIONS):
-    return FeastStore(shops.write_repository(folder, definitions), home)
+def real(folder, home, definitions=shops.DEFINITIONS, online=shops.SQLITE):
+    return FeastStore(shops.write_repository(folder, definitions, online), home)
 
 
 class TestFake(FeaturesContract):
@@ -152,7 +152,7 @@ class TestFeast(FeaturesContract):
         fewer = real(tmp_path / "features", tmp_path / "home", text.replace(", item_price]", "]"))
         assert set(fewer.apply()) == {"shop_sales", "demand"}
         fewer.materialize(shops.at(50))
-        assert fewer.online("demand", [{"shop": "north"}]) == [{"sold": 21, "rate": 0.21}]
+        assert fewer.online("demand", [{"shop": "north"}], shops.at(50)) == [{"sold": 21, "rate": 0.21}]
 
     def test_a_source_written_behind_its_back_is_not_joined(self, built, tmp_path):
         late = [(shop, event, event, sold, rate) for shop, event, _, sold, rate in shops.SALES[3:4]]
@@ -182,8 +182,8 @@ class TestFeast(FeaturesContract):
                 store.apply,
                 lambda store=store: store.materialize(shops.at(50)),
                 lambda store=store: store.training_frame(frame, "demand", []),
-                lambda store=store: store.online("demand", [{"shop": "north", "item": 1}]),
-                lambda store=store: store.online("no such", [{"shop": "north", "item": 1}]),
+                lambda store=store: store.online("demand", [{"shop": "north", "item": 1}], shops.at(50)),
+                lambda store=store: store.online("no such", [{"shop": "north", "item": 1}], shops.at(50)),
             ):
                 if own and act == store.apply:
                     continue
@@ -201,7 +201,7 @@ class TestFeast(FeaturesContract):
         real(tmp_path / "features", tmp_path / "home", text).apply()
         code = (
             "import sys; from pathlib import Path; from tidegate.adapters.feast_store import FeastStore;"
-            "FeastStore(Path(sys.argv[1]), Path(sys.argv[2])).online('demand', [])"
+            "FeastStore(Path(sys.argv[1]), Path(sys.argv[2])).windows()"
         )
         places = [str(tmp_path / "features"), str(tmp_path / "home")]
         done = subprocess.run([sys.executable, "-c", code, *places], capture_output=True, text=True)
@@ -243,7 +243,7 @@ class TestFeast(FeaturesContract):
         with pytest.raises(BadInput) as refused:
             built.build({"sales": [tmp_path / "batches" / "a.parquet"]}, shops.DECLARED)
         assert refused.value.code == code
-        assert built.materialize(shops.at(50)) == {"shop_sales": 2, "item_price": 2}
+        assert built.materialize(shops.at(50)).rows == {"shop_sales": 2, "item_price": 2}
 
     def test_definitions_that_do_not_run_are_one_sentence(self, tmp_path):
         with pytest.raises(BadInput) as refused:
@@ -280,9 +280,17 @@ class TestFeast(FeaturesContract):
         key = {"shop": "north", "item": 1}
         with ThreadPoolExecutor(8) as threads:
             joined = [threads.submit(built.training_frame, frame, "demand", []) for _ in range(4)]
-            served = [threads.submit(built.online, "demand", [key]) for _ in range(40)]
+            served = [threads.submit(built.online, "demand", [key], shops.at(50)) for _ in range(40)]
         assert {future.result() for future in joined} == {expected}
         assert {future.result()[0]["sold"] for future in served} == {21}
+
+
+class TestFeastOnRedis(FeaturesContract):
+    """The same store, with its online part in a real Redis."""
+
+    @pytest.fixture
+    def subject(self, tmp_path, redis_address):
+        return real(tmp_path / "features", tmp_path / "home", online=shops.redis(redis_address))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -298,7 +306,7 @@ def test_feast_joins_and_serves_what_the_plain_loop_does(tmp_path, seed):
         frames.append(store.training_frame(shops.write_entities(tmp_path / "e", hours), "demand", ["note"]))
         for hour in (20, 66, 100):
             store.materialize(shops.at(hour))
-            served.append(list(store.online("demand", FeaturesContract.KEYS)))
+            served.append(list(store.online("demand", FeaturesContract.KEYS, shops.at(hour))))
     assert shops.read(frames[0]) == shops.read(frames[1])
     assert frames[0].digest == frames[1].digest
     assert served[:3] == served[3:]

@@ -79,7 +79,6 @@ def test_a_new_project_loads_with_its_policy_profiles_and_schedules(project):
 def test_what_the_reference_project_shares_is_not_written_twice(project):
     shared = [
         "expectations/great_expectations.yml",
-        "features/feature_store.yaml",
         "infra/profiles/embedded.toml",
     ]
     here = [path.name for path in (ROOT / "pipelines").iterdir() if path.is_file()]

@@ -106,9 +106,9 @@ def slots_run(platform, schedule="tide"):
 
 def test_the_reference_project_runs_what_the_month_asks_for_in_this_order():
     found = PrefectSchedules(ROOT / "pipelines" / "prefect.yaml").all()
-    latest = {"materialize", "follow"}
+    latest = {"materialize", "parity", "follow"}
     assert [schedule.name for schedule in found] == [
-        "collect", "materialize", "score", "monitor", "canary", "follow"
+        "collect", "materialize", "parity", "score", "monitor", "canary", "follow"
     ]  # fmt: skip
     assert {schedule.name for schedule in found if schedule.catch_up is CatchUp.LATEST} == latest
     assert {schedule.timezone for schedule in found} == {"UTC"}
@@ -457,6 +457,7 @@ def test_the_reference_project_says_what_comes_after_what():
     assert found == {
         "collect": (),
         "materialize": ("collect",),
+        "parity": ("collect", "materialize"),
         "score": ("collect", "materialize"),
         "monitor": ("collect", "materialize", "score"),
         "canary": ("collect", "materialize", "score"),
@@ -720,6 +721,7 @@ STEPS = {
     "ingest": (Permission.INGEST, lambda flow: flow.gate.fn("airports", "airports-2013.zip")),
     "collect": (Permission.INGEST, lambda flow: flow.gates.fn(None)),
     "materialize": (Permission.MATERIALIZE, lambda flow: flow.views.fn(None)),
+    "parity": (Permission.MATERIALIZE, lambda flow: flow.sample.fn(100)),
     "train": (Permission.REGISTER, lambda flow: flow.version.fn("flight_delay", None, None)),
     "score": (Permission.SCORE, lambda flow: flow.decide.fn("flight_delay", "2013-01")),
     "monitor": (Permission.MONITOR, lambda flow: flow.watch.fn("flight_delay", "2013-01")),

@@ -31,6 +31,7 @@ from tidegate.application import (
     ingest,
     monitor,
     outbox,
+    parity,
     projection,
     promote,
     reconcile,
@@ -45,7 +46,7 @@ from tidegate.application import (
     waive,
 )
 from tidegate.application import lower as lowering
-from tidegate.application.ports import MonitorResult
+from tidegate.application.ports import Materialized, MonitorResult
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
@@ -102,7 +103,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
         apply=lambda: {"stops": "sha256:d"},
         defined=Definitions,
         registered=lambda _: Definitions(),
-        materialize=lambda _: {"stops": 1},
+        materialize=lambda _: Materialized({"stops": 1}, ("stops",)),
+        windows=dict,
     )
     monkeypatch.setitem(world.__dict__, "features", store)
     monkeypatch.setattr(world.trainer, "train", lambda *_: world._trained({})[0])
@@ -320,6 +322,12 @@ def applying_what_is_held(world: FakePlatform) -> Act:
     there = Definitions(services={service: ServiceDefinition(service, {"stops": ("a",)})})
     world.features.registered = lambda _: there  # type: ignore[method-assign]
     return lambda: held.refuse_held(world, world.acting("s-5"))
+
+
+@case("parity.parity", E.FEATURES_COMPARED)
+def comparing_what_is_online(world: FakePlatform) -> Act:
+    features.materialize(world, world.acting("s-5"))
+    return lambda: parity.parity(world, world.acting("s-5"))
 
 
 @case("train.train", E.VERSION_REGISTERED, E.TRAINING_SET_BUILT)

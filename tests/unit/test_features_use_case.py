@@ -148,7 +148,7 @@ def counted(world: FakePlatform, known_by: datetime | None = None) -> list[str]:
 
 
 def views(world: FakePlatform) -> FeatureViewRow:
-    (row,) = features.materialize(world, world.acting("s-5"))
+    (row,) = features.materialize(world, world.acting("s-5")).views
     return row
 
 
@@ -192,7 +192,7 @@ def test_a_clock_that_jumped_back_hides_nothing_that_was_accepted_from_features(
     built = views(shop)
     assert built.rows == 3
     assert built.online_until == "2024-02-01T06:00:00Z"  # what is online never goes back
-    assert shop.features.materialize(NOON - 6 * HOUR) == {"shop_sales": 2}
+    assert shop.features.materialize(NOON - 6 * HOUR).rows == {"shop_sales": 2}
     assert views(shop) == built
 
 
@@ -230,6 +230,70 @@ def test_a_moment_in_the_past_is_built_from_what_was_known_then(shop: FakePlatfo
     came(shop, "sales-2024-01.csv", "1")
     clock(shop).moment = NOON + 2 * HOUR
     came(shop, "sales-2024-02.csv", "2", "3")
-    (row,) = features.materialize(shop, shop.acting("s-5"), NOON + HOUR)
+    (row,) = features.materialize(shop, shop.acting("s-5"), NOON + HOUR).views
     assert (row.rows, row.online_until) == (1, "2024-02-01T13:00:00Z")
     assert views(shop).rows == 3
+
+
+# ── what is online, and what the record says of it ────────────────────────────────────────────────
+
+
+def emptied(store: FakeFeatures) -> FakeFeatures:
+    """Return the same store after its online store lost everything."""
+    store._windows.clear()
+    store._online.clear()
+    return store
+
+
+def told(world: FakePlatform) -> list[str]:
+    """Return the moments that were recorded as brought online."""
+    return [e.payload["until"] for e in world.ledger.events() if e.type is EventType.FEATURES_MATERIALIZED]
+
+
+def test_an_online_store_that_was_emptied_is_brought_to_what_the_record_says(shop: FakePlatform) -> None:
+    came(shop, "sales-2024-01.csv", "1")
+    before = views(shop)
+    windows = shop.features.windows()
+    emptied(shop.features)
+    clock(shop).moment = NOON - HOUR
+    count = len(list(shop.ledger.events()))
+    brought = features.materialize(shop, shop.acting("s-5"))
+    assert (brought.views, brought.written) == ((before,), ("shop_sales",))
+    assert shop.features.windows() == windows
+    assert len(list(shop.ledger.events())) == count  # nothing was brought that the record did not say
+
+
+def test_what_is_online_already_is_reported_as_that(shop: FakePlatform) -> None:
+    came(shop, "sales-2024-01.csv", "1")
+    first = features.materialize(shop, shop.acting("s-5"))
+    assert first.written == ("shop_sales",)
+    again = features.materialize(shop, shop.acting("s-5"))
+    assert (again.views, again.written) == (first.views, ())
+
+
+@pytest.mark.parametrize("passed", [-HOUR, timedelta(0), HOUR], ids=["earlier", "the-same", "later"])
+def test_one_who_was_killed_between_the_store_and_the_record_is_made_good_by_the_next(
+    shop: FakePlatform, monkeypatch: pytest.MonkeyPatch, passed: timedelta
+) -> None:
+    came(shop, "sales-2024-01.csv", "1")
+    views(shop)
+    came(shop, "sales-2024-02.csv", "2", "3")
+    clock(shop).moment = NOON + 2 * HOUR
+    with monkeypatch.context() as killing:
+        bring = shop.features.materialize
+
+        def killed(until: datetime) -> None:
+            bring(until)
+            raise KeyboardInterrupt
+
+        killing.setattr(shop.features, "materialize", killed)
+        with pytest.raises(KeyboardInterrupt):
+            views(shop)
+    assert told(shop) == ["2024-02-01T12:00:00Z"]
+    clock(shop).moment += passed
+    made_good = views(shop)
+    moment = max(NOON + 2 * HOUR, clock(shop).moment)
+    assert told(shop) == ["2024-02-01T12:00:00Z", made_good.online_until]
+    window = shop.features.windows()["shop_sales"]
+    assert (window.until, window.source, window.rows) == (moment, made_good.source, 2)
+    assert views(shop) == made_good

@@ -1,4 +1,4 @@
-"""What a profile says of sinks: read whole or refused whole, and a variable that is not set stops nobody."""
+"""What a profile says of sinks and online features: whole or refused; a variable that is not set stops nobody."""
 
 from __future__ import annotations
 
@@ -57,6 +57,14 @@ def test_each_kind_is_read_with_what_it_is_told_by(project):
         SinkSettings("pager", "webhook", url="https://hooks.example.org/hook", secret="whsec_x"),
         SinkSettings("prefect", "prefect"),
     )
+
+
+@pytest.mark.parametrize("environment", [{}, {"ONLINE": "redis://:hidden@host:6379/0"}])
+def test_the_address_of_online_features_keeps_its_variable_whether_it_is_set_or_not(project, environment):
+    found = load(project('online = "${ONLINE}"'), environment).profile
+    assert found.online == "${ONLINE}"
+    assert "hidden" not in repr(found)
+    assert load(project(""), environment).profile.online == ""
 
 
 def test_a_profile_that_says_nothing_of_sinks_has_none(project):

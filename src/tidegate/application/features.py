@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from tidegate.application.held import refuse_held
 from tidegate.application.platform import Acting, Platform
-from tidegate.application.ports import StateReader
+from tidegate.application.ports import OnlineWindow, StateReader
 from tidegate.application.recording import draft, permit
 from tidegate.application.revisions import in_force
 from tidegate.domain.actors import Permission
@@ -59,28 +60,38 @@ def trusted(platform: Platform, state: StateReader) -> None:
     platform.features.verify({row.view: row.source for row in state.select(FeatureViewRow)})
 
 
-def materialize(
-    platform: Platform, acting: Acting, until: datetime | None = None
-) -> tuple[FeatureViewRow, ...]:
+@dataclass(frozen=True)
+class Brought:
+    """What is online now by the record, and the views that were written for it: none where all was there already."""
+
+    views: tuple[FeatureViewRow, ...]
+    written: tuple[str, ...] = ()
+
+
+def materialize(platform: Platform, acting: Acting, until: datetime | None = None) -> Brought:
     """Rebuild every view from accepted batches and bring the online store to what was known at ``until``.
 
     Doing it again with the same batches and the same moment changes nothing and writes nothing. Without
-    ``until`` everything on record is built, and what is online never goes back, whatever the clock did.
+    ``until`` everything on record is built, and what is online never goes back, whatever the clock did. What the
+    online store lost is brought there again; what it has and the record does not, because the one who brought it
+    was killed, is recorded.
 
     Raises:
         Refused: rule A1, no batch was accepted yet, or a change of the definitions is held (rule F1).
         BadInput: the definitions do not load, or do not belong together.
-        DependencyFailed: a source was altered since it was built.
+        DependencyFailed: a source was altered since it was built, or the online store does not answer.
     """
     permit(platform, acting, Permission.MATERIALIZE, "features")
     now = platform.clock.now()
     moment = until or now
-    known = platform.ledger.state().select(FeatureViewRow)
+    known, online = platform.ledger.state().select(FeatureViewRow), platform.features.windows()
     if known and all(row.online_until and utc_time(row.online_until) >= moment for row in known):
-        if _intact(platform) and not (until is None and _behind(platform.ledger.state(), known)):
-            return known  # an older moment never replaces what is online
-        # Altered, or swapped by a build that was killed before it was recorded: build what is recorded again.
+        whole = _intact(platform) and not not_online(known, online)
+        if whole and not (until is None and _behind(platform.ledger.state(), known)):
+            return Brought(known)  # an older moment never replaces what is online
+        # Altered, lost, or swapped by a build that was killed before it was recorded: build what is recorded again.
         moment = max(utc_time(row.online_until) for row in known)
+    moment = max([moment, *(window.until for window in online.values())])
     heard = None if until is None or until >= now else moment
     files, batches = accepted(platform, platform.ledger.state(), heard)
     refuse_held(platform, acting)  # before anything is built: views are swapped whole
@@ -91,15 +102,32 @@ def materialize(
         for name, frame in sorted(built.items())
     }
     changed = _record_built(platform, acting, views, batches)
-    online = utc_text(moment)
-    if changed or any(row.online_until != online for row in platform.ledger.state().select(FeatureViewRow)):
+    at = utc_text(moment)
+    written: tuple[str, ...] = ()
+    known = platform.ledger.state().select(FeatureViewRow)
+    if (
+        changed
+        or any(row.online_until != at for row in known)
+        or not_online(known, platform.features.windows())
+    ):
         platform.features.verify({name: frame.digest for name, frame in built.items()})
-        written = platform.features.materialize(moment)
+        brought = platform.features.materialize(moment)
+        written = brought.written
         with platform.ledger.transaction() as tx:
-            if changed or any(row.online_until != online for row in tx.select(FeatureViewRow)):
-                payload = {"until": online, "rows": dict(sorted(written.items()))}
+            if changed or any(row.online_until != at for row in tx.select(FeatureViewRow)):
+                payload = {"until": at, "rows": dict(sorted(brought.rows.items()))}
                 tx.append(draft(acting, EventType.FEATURES_MATERIALIZED, "features", payload))
-    return platform.ledger.state().select(FeatureViewRow)
+    return Brought(platform.ledger.state().select(FeatureViewRow), written)
+
+
+def not_online(views: Sequence[FeatureViewRow], windows: Mapping[str, OnlineWindow]) -> list[str]:
+    """Return the views of which the online store has not what the record says: it can be emptied, or another one."""
+    return [
+        row.view
+        for row in views
+        if row.view not in windows
+        or (utc_text(windows[row.view].until), windows[row.view].source) != (row.online_until, row.source)
+    ]
 
 
 def _behind(state: StateReader, views: Sequence[FeatureViewRow]) -> bool:

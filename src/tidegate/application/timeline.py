@@ -107,6 +107,10 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.BATCH_REFUSED: _gated,
     EventType.FEATURES_BUILT: lambda p: f"built the feature views {', '.join(p['views'])}",
     EventType.FEATURES_MATERIALIZED: lambda p: f"brought features online as known at {p['until']}",
+    EventType.FEATURES_COMPARED: lambda p: (
+        "compared online features with what was known: "
+        + ", ".join(f"{view} {said['verdict']}" for view, said in sorted(p["views"].items()))
+    ),
     EventType.MODEL_REGISTERED: lambda p: f"registered the model {p['name']}, tier {p['tier']}",
     EventType.TRAINING_SET_BUILT: lambda p: f"built training set {_short(p['digest'])} of {p['rows']} rows",
     EventType.VERSION_REGISTERED: lambda p: (

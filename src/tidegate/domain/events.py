@@ -39,6 +39,7 @@ class EventType(StrEnum):
     WAIVER_ENDED = "waiver.ended"
     FEATURES_BUILT = "features.built"
     FEATURES_MATERIALIZED = "features.materialized"
+    FEATURES_COMPARED = "features.compared"
     MODEL_REGISTERED = "model.registered"
     TRAINING_SET_BUILT = "training_set.built"
     VERSION_REGISTERED = "version.registered"

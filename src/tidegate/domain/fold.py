@@ -29,6 +29,7 @@ from tidegate.domain.state import (
     ModelRow,
     MonitorRow,
     PacketRow,
+    ParityRow,
     PolicyRow,
     PromotionRow,
     ProposalDecisionRow,
@@ -223,6 +224,13 @@ def _features_materialized(view: View, event: Event) -> list[Row]:
     until = event.payload["until"]
     known = [_known(view.get(FeatureViewRow, name)) for name in event.payload["rows"]]
     return [replace(row, online_until=until, sequence=event.sequence) for row in known]
+
+
+def _features_compared(_: View, event: Event) -> list[Row]:
+    return [
+        ParityRow(name, said["source"], said["until"], said["verdict"], said["sentence"], event.sequence)
+        for name, said in event.payload["views"].items()
+    ]
 
 
 def _model_registered(view: View, event: Event) -> list[Row]:
@@ -445,6 +453,7 @@ _HANDLERS: Mapping[EventType, Callable[[View, Event], Iterable[Row]]] = {
     EventType.WAIVER_ENDED: _waiver_ended,
     EventType.FEATURES_BUILT: _features_built,
     EventType.FEATURES_MATERIALIZED: _features_materialized,
+    EventType.FEATURES_COMPARED: _features_compared,
     EventType.MODEL_REGISTERED: _model_registered,
     EventType.TRAINING_SET_BUILT: _training_set_built,
     EventType.VERSION_REGISTERED: _version_registered,

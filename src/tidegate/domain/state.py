@@ -189,6 +189,22 @@ class FeatureViewRow(Row):
 
 
 @dataclass(frozen=True)
+class ParityRow(Row):
+    """The latest comparison of a view's online values with those that were known at its moment."""
+
+    TABLE: ClassVar[str] = "parities"
+    KEY: ClassVar[tuple[str, ...]] = ("view",)
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"verdict": tuple(Verdict)}
+
+    view: str
+    source: str
+    until: str
+    verdict: str
+    sentence: str
+    sequence: int
+
+
+@dataclass(frozen=True)
 class TrainingSetRow(Row):
     """The exact rows a version was fitted, calibrated and judged on, named by full content."""
 
@@ -535,6 +551,7 @@ ROWS: tuple[type[Row], ...] = (
     BatchRow,
     WaiverRow,
     FeatureViewRow,
+    ParityRow,
     TrainingSetRow,
     ModelRow,
     VersionRow,

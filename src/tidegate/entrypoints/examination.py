@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from tidegate.adapters.shared.files import partials, sweep
-from tidegate.application.features import trusted
+from tidegate.application.features import not_online, trusted
 from tidegate.application.outbox import standings
 from tidegate.application.projection import SINK
 from tidegate.application.reconcile import reconcile
@@ -117,12 +117,14 @@ def _batches(here: Tidegate) -> Look:
 
 
 def _features(here: Tidegate) -> Look:
+    rows = here.ledger.state().select(FeatureViewRow)
     trusted(here, here.ledger.state())
-    yield (
-        True,
-        f"{len(here.ledger.state().select(FeatureViewRow))} views have the sources they were built with",
-        "",
-    )
+    yield True, f"{len(rows)} views have the sources they were built with", ""
+    if any(row.online_until for row in rows):
+        other = not_online(rows, here.features.windows())
+        told = f"the online store has not what the record says of {', '.join(other)}"
+        hint = "run `tidegate run materialize`: it brings online what is missing" if other else ""
+        yield not other, told if other else f"{len(rows)} views are online as recorded", hint
 
 
 def _registry(here: Tidegate) -> Look:

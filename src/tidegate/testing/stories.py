@@ -161,6 +161,19 @@ class Story:
         online = {"until": until, "rows": dict.fromkeys(views, 97)}
         return self._append(EventType.FEATURES_MATERIALIZED, "features", "s-5", online)
 
+    def compared(self, verdict: str = "passed") -> Self:
+        """What is online of a view is compared with what was known."""
+        said = {
+            "source": named("station_day"),
+            "until": "2020-03-01T00:00:00Z",
+            "verdict": verdict,
+            "sampled": 97,
+            "skewed": {} if verdict == "passed" else {"level": 2},
+            "sentence": "97 values of 97 keys are served as they were known",
+        }
+        payload = {"views": {"station_day": said}, "tolerances": {"double": 1e-9}, "sample": 100}
+        return self._append(EventType.FEATURES_COMPARED, "features", "s-5", payload)
+
     def ran(self, schedule: str, slot: str, outcome: str = "done") -> Self:
         """A schedule's slot is run."""
         payload = {"schedule": schedule, "slot": slot, "outcome": outcome, "summary": "3 drops", "covers": 0}
@@ -567,7 +580,7 @@ def whole_story(ledger: Ledger) -> Story:
     story = Story(ledger).opened().with_data("2020-01").with_refused_data("2020-02")
     story.waived("T01", "2020-02").waiver_ended("W-1").waived("T01", most=3)
     story.with_restated_data("2020-01").ran("collect", "2020-03-01T05:30:00Z")
-    story.with_unreadable_drop("2020-03").with_features("2020-03-01T00:00:00Z")
+    story.with_unreadable_drop("2020-03").with_features("2020-03-01T00:00:00Z").compared()
     story.with_version().refused().in_prod(1)
     story.scored("2020-03", 1).monitored("2020-03", 1)
     story.scored("2020-04", 1).monitored("2020-04", 1, "failed").reviewed("R-1", "retrain")

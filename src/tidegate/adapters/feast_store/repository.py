@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 #: What definitions read to find their sources.
 HOME_VARIABLE = "TIDEGATE_HOME"
+REDIS_STORE = "tidegate.adapters.feast_store.online_redis.NewestRedisOnlineStore"
 
 
 def import_feast() -> Any:
@@ -120,11 +121,12 @@ def load_definitions(repo: Path, home: Path, project: str) -> RepoContents:
     )
 
 
-def write_overlay(repo: Path, home: Path) -> Path:
+def write_overlay(repo: Path, home: Path, redis: str = "") -> Path:
     """Write ``home/feast/feature_store.yaml``: the repository's own, with local paths made absolute.
 
     A SQLite registry and online store lie in ``home/feast`` under their own file names, so that
-    ``feast -f HOME/feast/feature_store.yaml`` works from any folder. Everything else is copied.
+    ``feast -f HOME/feast/feature_store.yaml`` works from any folder. ``redis`` is the address of one that takes the
+    place of the online store, with the names of variables: Feast expands them. Everything else is copied.
 
     Raises:
         BadInput: the repository has no ``feature_store.yaml``, or it is not YAML.
@@ -149,7 +151,12 @@ def write_overlay(repo: Path, home: Path) -> Path:
     if isinstance(registry, dict) and str(registry.get("path", "")).startswith(scheme):
         registry["path"] = scheme + str(folder / Path(str(registry["path"]).removeprefix(scheme)).name)
     online = config.get("online_store")
-    if isinstance(online, dict) and online.get("type") == "sqlite":
+    if redis:
+        kept = {"expiry": online["expiry"]} if isinstance(online, dict) and "expiry" in online else {}
+        config["online_store"] = {"type": REDIS_STORE, "url": redis, **kept}
+    elif isinstance(online, dict) and str(online.get("type")).lower().endswith(
+        ("sqlite", "sqliteonlinestore")
+    ):
         online["path"] = str(folder / Path(str(online.get("path", "online.db"))).name)
     body = io.BytesIO(b"# Written by Tidegate from the repository's feature_store.yaml; edit that one.\n")
     body.seek(0, io.SEEK_END)

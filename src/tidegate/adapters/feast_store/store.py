@@ -4,7 +4,8 @@ Three things that Feast leaves to its caller are done here.
 
 * A row counts from its ``created_timestamp``, offline and online. Feast's own materialization goes by
   event time alone, so the latest row known at a moment is chosen here and handed to Feast.
-* An older moment never overwrites a newer one online, and a value past its view's ttl is not served.
+* An older moment never overwrites a newer one online, a value past its view's ttl is not served, and what is online
+  says itself which window it is: `newest`, which the online stores of SQLite and Redis share.
 * A source is joined with the content it was built with, and is not swapped meanwhile.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -25,19 +27,21 @@ from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of, write_whole
 from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
-from tidegate.application.ports import Frame
+from tidegate.application.ports import Frame, Materialized, OnlineWindow
 from tidegate.domain.canonical import digest as digest_of
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.feature_change import Definitions, ViewDefinition
+from tidegate.domain.parity import Pair
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tidegate.adapters.feast_store.serving import Served, Serving
+
 #: Sources are swapped whole, and loading definitions sets a variable of the process.
 _PROCESS = threading.RLock()
 _PATIENCE_SECONDS = 600
-_KEYS_PER_READ = 1000
 
 
 class FeastStore:
@@ -45,15 +49,18 @@ class FeastStore:
 
     ``home/features`` holds each view's source, by content and under the path its definition names;
     ``home/feast`` the registry, the online store and the overlay configuration; ``home/frames`` what
-    was joined for training.
+    was joined for training. ``online`` is the address of a Redis that takes the place of what the repository
+    says of its online store.
     """
 
-    def __init__(self, repo: Path, home: Path) -> None:
+    def __init__(self, repo: Path, home: Path, online: str = "") -> None:
         self._repo = repo.resolve()
+        self._online = online
         self._home = home.resolve()
         self._opened: Any = None
         self._address = ""
         self._lock: Any = None
+        self._plans: dict[str, tuple[float, Serving, Sequence[Served]]] = {}
 
     @property
     def tool(self) -> str:
@@ -106,6 +113,7 @@ class FeastStore:
             from feast.repo_operations import extract_objects_for_apply_delete
 
             store, contents = self._store(replace=True), self._definitions()
+            self._plans.clear()
             objects, gone, _, _ = extract_objects_for_apply_delete(store.project, store.registry, contents)
             store.apply(objects, objects_to_delete=gone, partial=False)
             documents: dict[str, dict[str, Any]] = {}
@@ -209,48 +217,86 @@ class FeastStore:
         path = self._home / "frames" / f"{hex_of(digest, PREFIX)}.parquet"
         return found_digest(path, f"the training set {digest}", "restore it from a backup")
 
-    def materialize(self, until: datetime) -> Mapping[str, int]:
-        """Write each key's latest row known at ``until`` to the online store; return rows by view.
+    def materialize(self, until: datetime) -> Materialized:
+        """Bring every view to what was known at ``until``, each in one step; what is there already stays.
 
-        A moment before the last one writes nothing: what is online is newer already.
+        Killed at any point and run again, it comes to the same: a view's window lies beside its rows, and changes
+        with them.
 
         Raises:
-            BadInput: ``until`` has no zone.
+            BadInput: ``until`` has no zone, or the online store is of a kind that keeps older values.
             DependencyFailed: a source is missing or was altered, or the online store cannot be written.
         """
         with self._alone(), tool_errors("materializing"):
-            moment, last = utc_time(utc_text(until)), self._materialized()
-            views = self._defined_views()
-            if last is not None and moment < last:
-                return {view.name: 0 for view in views}
-            store, written = self._store(fresh=True), {}
+            moment = utc_time(utc_text(until))
+            store, views = self._store(fresh=True), self._defined_views()
+            serving, rows, written = self._serving(store), {}, []
+            known = {view.name: store.get_feature_view(view.name) for view in views}
+            there = serving.windows([serving.served(known[view.name], view) for view in views])
             for view in views:
-                rows = tables.known_at(self._source(view), view, moment)
-                if rows.num_rows:
-                    store.provider.ingest_df(store.get_feature_view(view.name), tables.for_feast(rows))
-                written[view.name] = rows.num_rows
-            self._note("materialized", {"until": utc_text(moment)})
-            return written
+                before = there.get(view.name)
+                if before and before.until > moment:
+                    rows[view.name] = 0
+                    continue
+                if before and (before.until, before.source) == (moment, self._noted("built").get(view.name)):
+                    rows[view.name] = before.rows
+                    continue
+                found = tables.known_at(self._source(view), view, moment)
+                window = OnlineWindow(moment, self._noted("built")[view.name], found.num_rows)
+                if serving.bring(known[view.name], view, found, window):
+                    written.append(view.name)
+                rows[view.name] = found.num_rows
+            return Materialized(rows, tuple(written))
 
-    def online(self, service: str, keys: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
-        """Return each key's features by name, as of the last materialization.
+    def windows(self) -> Mapping[str, OnlineWindow]:
+        """Return what is online of each view.
+
+        Raises:
+            DependencyFailed: the online store does not answer.
+        """
+        with tool_errors("reading what is online"):
+            store = self._store(fresh=True)
+            serving = self._serving(store)
+            known = {view.name: view for view in store.list_feature_views()}
+            views = [view for view in self._defined_views() if view.name in known]
+            return serving.windows([serving.served(known[view.name], view) for view in views])
+
+    def online(
+        self, service: str, keys: Sequence[Mapping[str, object]], at: datetime
+    ) -> Sequence[Mapping[str, object]]:
+        """Return each key's features by name, as of the last materialization; what has expired at ``at`` is None.
 
         Raises:
             BadInput: no such service, or a key lacks a part.
+            DependencyFailed: the online store does not answer, or a view was never brought online.
         """
         with tool_errors("reading online features"):
-            store, now = self._store(), self._materialized()
-            selected, views = self._service(store, service)
-            rows = tables.key_rows(keys, sorted({key for view in views for key in view.keys}))
-            if now is None:
-                return [{name: None for view in views for name in view.features} for _ in rows]
-            answers: list[Mapping[str, object]] = []
-            for start in range(0, len(rows), _KEYS_PER_READ):
-                asked = rows[start : start + _KEYS_PER_READ]
-                found = store.get_online_features(features=selected, entity_rows=asked)
-                columns = found.to_dict(include_event_timestamps=True)
-                answers += [tables.still_valid(columns, row, views, now) for row in range(len(asked))]
-            return answers
+            serving, views = self._plan(service)
+            rows = tables.key_rows(keys, sorted({key for each in views for key in each.view.keys}))
+            return serving.answers(views, rows, at)
+
+    def paired(self, view: str, count: int) -> Sequence[Pair]:
+        """Return every feature of ``count`` keys of a view, as it is served and as it was known at its moment.
+
+        Raises:
+            BadInput: no such view.
+            DependencyFailed: nothing of it is online, its source is gone or was altered, or a store fails.
+        """
+        with self._alone(), tool_errors("comparing features"):
+            from tidegate.adapters.feast_store.pairing import paired
+
+            store = self._store(fresh=True)
+            found = {each.name: each for each in self._defined_views()}
+            if view not in found:
+                known = ", ".join(sorted(found)) or "none"
+                raise BadInput(
+                    "no-such-view", f"got the view {view}, expected one that is defined: {known}", ""
+                )
+            part, serving = found[view], self._serving(store)
+            window = serving.windows([serving.served(store.get_feature_view(view), part)]).get(view)
+            if window is None:
+                raise tables.empty(view)
+            return paired(store, serving, part, self._source(part), window, count)
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 
@@ -279,7 +325,7 @@ class FeastStore:
         if self._opened is None:
             with self._alone():
                 if self._opened is None:
-                    overlay = repository.write_overlay(self._repo, self._home)
+                    overlay = repository.write_overlay(self._repo, self._home, self._online)
                     feast = repository.import_feast()
                     self._address = registry_address(overlay)
                     refuse_foreign_code(self._address, self._loaded, replace)
@@ -353,6 +399,28 @@ class FeastStore:
                 "somebody ran `feast apply`: see `tidegate features plan`, then run `tidegate run materialize`",
             )
 
+    def _serving(self, store: Any) -> Serving:
+        from tidegate.adapters.feast_store.serving import Serving
+
+        return Serving(store)
+
+    def _plan(self, service: str) -> tuple[Serving, Sequence[Served]]:
+        """Return how a service is read. It is looked up in the registry as often as Feast itself looks there."""
+        kept = self._plans.get(service)
+        if kept is None or kept[0] < time.monotonic():
+            store = self._store()
+            serving = self._serving(store)
+            _, views = self._service(store, service)
+            served = [
+                serving.served(
+                    store.registry.get_feature_view(view.name, store.project, allow_cache=True), view
+                )
+                for view in views
+            ]
+            kept = (time.monotonic() + store.config.registry.cache_ttl_seconds, serving, served)
+            self._plans[service] = kept
+        return kept[1], kept[2]
+
     def _source(self, view: tables.View) -> pa.Table:
         """Read a view's source, verified: what was written behind our back is not joined."""
         digest = self._noted("built").get(view.name)
@@ -365,10 +433,6 @@ class FeastStore:
         return read_frame(
             Frame(digest, view.source, 0), f"the source of {view.name}", "build the features again"
         )
-
-    def _materialized(self) -> datetime | None:
-        until = self._noted("materialized").get("until")
-        return utc_time(until) if until else None
 
     def _note(self, name: str, values: Mapping[str, str]) -> None:
         text = json.dumps(dict(values), indent=1, sort_keys=True) + "\n"

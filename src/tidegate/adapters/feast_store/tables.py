@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -238,18 +237,10 @@ def key_rows(keys: Sequence[Mapping[str, object]], parts: Sequence[str]) -> list
     return [{part: key[part] for part in parts} for key in keys]
 
 
-def still_valid(
-    columns: Mapping[str, Sequence[Any]], row: int, views: Sequence[View], now: datetime
-) -> dict[str, object]:
-    """Return one row of an online answer; what is past its view's ttl at ``now`` is None.
-
-    Feast serves a value however old it is. The bound is inclusive, as in its offline join.
-    """
-    answer: dict[str, object] = {}
-    for view in views:
-        for name in view.features:
-            value, seconds = columns[name][row], columns[f"{name}__ts"][row]
-            expired = view.ttl and datetime.fromtimestamp(seconds, UTC) + view.ttl < now
-            lost = isinstance(value, float) and math.isnan(value)  # how a null comes back from pandas
-            answer[name] = None if lost or expired else value
-    return answer
+def empty(view: str) -> DependencyFailed:
+    """Return the error for a view of which nothing is online."""
+    return DependencyFailed(
+        "online-empty",
+        f"got nothing of {view} in the online store, expected it to be brought online",
+        "run `tidegate run materialize`",
+    )

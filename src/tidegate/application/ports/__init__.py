@@ -14,11 +14,11 @@ from tidegate.application.ports.data import (
     Segment,
     Table,
 )
+from tidegate.application.ports.features import Features, Materialized, OnlineWindow
 from tidegate.application.ports.machine import Clock, Entropy, Signer, Verifier
 from tidegate.application.ports.models import (
     Difference,
     Entities,
-    Features,
     Frame,
     Gains,
     Models,
@@ -55,12 +55,14 @@ __all__ = [
     "Gains",
     "Ledger",
     "Lockbox",
+    "Materialized",
     "Mended",
     "ModelSpec",
     "Models",
     "MonitorResult",
     "Monitors",
     "Notes",
+    "OnlineWindow",
     "Part",
     "Policies",
     "Registered",

@@ -10,7 +10,6 @@ from typing import Protocol
 
 from tidegate.application.ports.data import Segment
 from tidegate.domain.evidence import Evidence, Measure
-from tidegate.domain.feature_change import Definitions, ViewDefinition
 
 
 @dataclass(frozen=True)
@@ -143,96 +142,6 @@ class Models(Protocol):
         Raises:
             BadInput: no such model, or its file breaks the format (all faults at once).
         """
-        ...
-
-
-class Features(Protocol):
-    """The feature store, and the sources its views are built from."""
-
-    @property
-    def tool(self) -> str: ...
-
-    def build(
-        self,
-        batches: Mapping[str, Sequence[Path]],
-        declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]],
-    ) -> Mapping[str, Frame]:
-        """Rebuild every view's source table from accepted batches; return them by view name."""
-        ...
-
-    def reads(self) -> Mapping[str, frozenset[str]]:
-        """Return by view the names that its source's query reads from: datasets, and what contracts declare.
-
-        Raises:
-            BadInput: the definitions do not load, or a view has no query that can be read.
-        """
-        ...
-
-    def apply(self) -> Mapping[str, str]:
-        """Register the repository's definitions; return each view's and service's definition digest."""
-        ...
-
-    def defined(self) -> Definitions:
-        """Return what the repository's files define now; nothing is registered, and nothing written.
-
-        Raises:
-            BadInput: the definitions do not load, or do not belong together.
-        """
-        ...
-
-    def check(
-        self,
-        batches: Mapping[str, Sequence[Path]],
-        declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]],
-    ) -> None:
-        """Try the views' queries over these batches for their columns alone; nothing is built.
-
-        Raises:
-            BadInput: a view's query does not run, or lacks a column that the view defines.
-        """
-        ...
-
-    def registered(self, recorded: Mapping[str, str]) -> Definitions:
-        """Return what was registered last, its views by the digests that are on record (``recorded``).
-
-        Of a view whose definition was not kept only the digest is known. A view on record that was left out of
-        the definitions since is not there.
-        """
-        ...
-
-    def kept(self, views: Mapping[str, str]) -> Mapping[str, ViewDefinition]:
-        """Return the views' definitions that have these digests; of one that was not kept, the digest alone."""
-        ...
-
-    def verify(self, sources: Mapping[str, str]) -> None:
-        """Compare each view's source table with the digest it must have.
-
-        Raises:
-            DependencyFailed: a view's source table no longer has this digest, or is gone.
-        """
-        ...
-
-    def materialize(self, until: datetime) -> Mapping[str, int]:
-        """Bring the online store to what was known at ``until``; return rows written by view."""
-        ...
-
-    def training_frame(self, entities: Frame, service: str, keep: Sequence[str]) -> Frame:
-        """Join a service's features onto an entity frame, as they were known at each row's event time.
-
-        ``entities`` has ``event_timestamp`` (UTC) and the join keys; ``keep`` names columns to carry along.
-        """
-        ...
-
-    def reread(self, digest: str) -> str:
-        """Read the training frame that was kept under ``digest`` once more, in full; return its digest now.
-
-        Raises:
-            DependencyFailed: it is gone or cannot be read. BadInput: that is no digest of a frame.
-        """
-        ...
-
-    def online(self, service: str, keys: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
-        """Return the latest materialised features of each key, None where unknown or past its time to live."""
         ...
 
 

@@ -24,6 +24,7 @@ from tidegate.entrypoints.cli import (
     history,
     models,
     outbox,
+    parity,
     people,
     policy,
     reconcile,
@@ -62,6 +63,7 @@ app.command(rich_help_panel="Data")(data.ingest)
 app.command(rich_help_panel="Data")(data.replay)
 app.command(rich_help_panel="Data")(data.quarantine)
 app.add_typer(gates.gate, name="gate", rich_help_panel="Data")
+features.features.command("parity")(parity.parity)
 app.add_typer(features.features, name="features", rich_help_panel="Data")
 app.command(rich_help_panel="Models")(models.train)
 app.command(rich_help_panel="Models")(models.versions)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.application.ports import Features, Frame
+from tidegate.application.ports import Features, Frame, Materialized
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.feature_change import differences
 from tidegate.testing.material import altered
@@ -22,11 +22,24 @@ from tidegate.testing.material import altered
 CONFIGURATION = """\
 project: shops
 provider: local
-registry: {registry_type: sql, path: "sqlite:///../.tidegate/feast/registry.db"}
+registry:
+  registry_type: sql
+  path: "sqlite:///../.tidegate/feast/registry.db"
+  serve_features_while_materializing: true
 offline_store: {type: tidegate.adapters.feast_store.offline.PointInTimeOfflineStore}
-online_store: {type: sqlite, path: ../.tidegate/feast/online.db}
+online_store: ONLINE
 entity_key_serialization_version: 3
 """
+SQLITE = (
+    "{type: tidegate.adapters.feast_store.online_sqlite.NewestSqliteOnlineStore, "
+    "path: ../.tidegate/feast/online.db}"
+)
+
+
+def redis(url: str) -> str:
+    """Return the configuration of an online store in Redis."""
+    return f"{{type: tidegate.adapters.feast_store.online_redis.NewestRedisOnlineStore, url: {url!r}}}"
+
 
 DEFINITIONS = """\
 import os
@@ -88,10 +101,10 @@ SALES: tuple[tuple[str, float, float, int | None, float | None], ...] = (
 )
 
 
-def write_repository(folder: Path, definitions: str = DEFINITIONS) -> Path:
+def write_repository(folder: Path, definitions: str = DEFINITIONS, online: str = SQLITE) -> Path:
     """Write the shops' Feast repository into ``folder``."""
     (folder / "sources").mkdir(parents=True, exist_ok=True)
-    (folder / "feature_store.yaml").write_text(CONFIGURATION)
+    (folder / "feature_store.yaml").write_text(CONFIGURATION.replace("ONLINE", online))
     (folder / "definitions.py").write_text(definitions)
     for name, sql in SOURCES.items():
         (folder / "sources" / f"{name}.sql").write_text(sql)
@@ -324,7 +337,7 @@ class FeaturesContract:
             built.training_frame(write_entities(tmp_path / "e", [("north", 1)]), "nothing", [])
         assert refused.value.code == "no-such-service"
         with pytest.raises(BadInput) as refused:
-            built.online("nothing", [])
+            built.online("nothing", [], at(1))
         assert refused.value.code == "no-such-service"
 
     def test_a_column_that_is_not_there_is_refused(self, built: Features, tmp_path: Path) -> None:
@@ -343,33 +356,94 @@ class FeaturesContract:
 
     KEYS = ({"shop": "north", "item": 1}, {"shop": "south", "item": 1}, {"shop": "west", "item": 1})
 
-    def test_nothing_is_known_online_before_the_first_materialization(self, built: Features) -> None:
-        assert built.online("demand", self.KEYS[:1]) == [{"sold": None, "rate": None, "price": None}]
+    def test_before_the_first_materialization_the_store_says_that_it_is_empty(self, built: Features) -> None:
+        assert built.windows() == {}
+        with pytest.raises(DependencyFailed) as failed:
+            built.online("demand", self.KEYS[:1], at(50))
+        assert failed.value.code == "online-empty"
+        assert failed.value.sentence.startswith("got nothing of shop_sales")
 
     def test_online_is_what_was_known_at_the_moment(self, built: Features) -> None:
-        assert built.materialize(at(40)) == {"shop_sales": 2, "item_price": 2}
-        assert list(built.online("demand", self.KEYS)) == [
+        assert built.materialize(at(40)).rows == {"shop_sales": 2, "item_price": 2}
+        assert list(built.online("demand", self.KEYS, at(40))) == [
             {"sold": 20, "rate": None, "price": 2.5},
             {"sold": None, "rate": 0.5, "price": 3.0},
             {"sold": None, "rate": None, "price": None},
         ]
         built.materialize(at(50))
-        assert built.online("demand", self.KEYS[:1]) == [{"sold": 21, "rate": 0.21, "price": 2.5}]
+        assert built.online("demand", self.KEYS[:1], at(50)) == [{"sold": 21, "rate": 0.21, "price": 2.5}]
 
     def test_an_older_moment_never_overwrites_a_newer_one(self, built: Features) -> None:
         built.materialize(at(50))
-        assert built.materialize(at(8)) == {"shop_sales": 0, "item_price": 0}
-        assert built.online("demand", self.KEYS[:1]) == [{"sold": 21, "rate": 0.21, "price": 2.5}]
+        before = built.windows()
+        assert built.materialize(at(8)) == Materialized({"shop_sales": 0, "item_price": 0}, ())
+        assert built.windows() == before
+        assert built.online("demand", self.KEYS[:1], at(50)) == [{"sold": 21, "rate": 0.21, "price": 2.5}]
 
-    def test_the_same_moment_twice_is_the_same(self, built: Features) -> None:
+    def test_the_same_window_twice_is_recognised_and_writes_nothing(self, built: Features) -> None:
         first = built.materialize(at(50))
-        assert built.materialize(at(50)) == first
+        assert set(first.written) == {"shop_sales", "item_price"}
+        before = built.windows()
+        assert {view: window.until for view, window in before.items()} == dict.fromkeys(first.rows, at(50))
+        assert built.materialize(at(50)) == Materialized(first.rows, ())
+        assert built.windows() == before
+
+    def test_the_same_moment_of_another_source_is_another_window(
+        self, built: Features, tmp_path: Path
+    ) -> None:
+        built.materialize(at(50))
+        fewer = write_batch(tmp_path / "batches" / "restated.parquet", SALES[:1])
+        built.build({"sales": [fewer]}, DECLARED)
+        assert built.materialize(at(47)).rows == {"shop_sales": 0, "item_price": 0}
+        again = built.materialize(at(50))
+        assert again == Materialized({"shop_sales": 0, "item_price": 2}, ("shop_sales",))
+        # What was restated away is gone, although what is left happened earlier.
+        assert built.online("demand", self.KEYS[:2], at(50)) == [
+            {"sold": None, "rate": None, "price": 2.5},
+            {"sold": None, "rate": None, "price": 3.0},
+        ]
 
     def test_a_value_past_its_ttl_is_not_served(self, built: Features) -> None:
         built.materialize(at(72))
-        assert built.online("demand", self.KEYS[:1])[0]["sold"] == 21
+        assert built.online("demand", self.KEYS[:1], at(72))[0]["sold"] == 21
         built.materialize(at(72.5))
-        assert built.online("demand", self.KEYS[:1]) == [{"sold": None, "rate": None, "price": 2.5}]
+        assert built.online("demand", self.KEYS[:1], at(72.5)) == [{"sold": None, "rate": None, "price": 2.5}]
+
+    def test_a_value_expires_although_nobody_materializes(self, built: Features) -> None:
+        built.materialize(at(50))
+        assert built.online("demand", self.KEYS[:1], at(72))[0]["sold"] == 21
+        expired = built.online("demand", self.KEYS[:1], at(72.01))
+        assert expired == [{"sold": None, "rate": None, "price": 2.5}]
+
+    def test_a_clock_that_jumped_back_brings_no_expired_value_back(self, built: Features) -> None:
+        built.materialize(at(72.5))
+        assert built.online("demand", self.KEYS[:1], at(50))[0]["sold"] is None
+
+    # ── served beside known ───────────────────────────────────────────────────────────────────────
+
+    def test_each_feature_of_a_key_is_paired_with_what_was_known_at_its_moment(self, built: Features) -> None:
+        built.materialize(at(50))
+        pairs = {(pair.key.split("=")[-1], pair.feature): pair for pair in built.paired("shop_sales", 10)}
+        assert {
+            place: (pair.kind, pair.online, pair.known) for place, pair in pairs.items() if pair.online
+        } == {
+            ("north", "sold"): ("integer", 21, 21),
+            ("north", "rate"): ("double", 0.21, 0.21),
+            ("south", "rate"): ("double", 0.5, 0.5),
+        }
+        assert [pair for pair in pairs.values() if (pair.online is None) != (pair.known is None)] == []
+        assert len(pairs) == 4
+
+    def test_the_same_window_gives_the_same_sample(self, built: Features) -> None:
+        built.materialize(at(50))
+        few = built.paired("shop_sales", 1)
+        assert len({pair.key for pair in few}) == 1
+        assert built.paired("shop_sales", 1) == few
+
+    def test_what_is_not_online_has_no_pair(self, built: Features) -> None:
+        with pytest.raises(DependencyFailed) as failed:
+            built.paired("shop_sales", 1)
+        assert failed.value.code == "online-empty"
 
     def test_a_time_without_a_zone_is_refused(self, built: Features) -> None:
         with pytest.raises(BadInput) as refused:
@@ -379,7 +453,7 @@ class FeaturesContract:
     def test_a_key_that_lacks_a_part_is_refused(self, built: Features) -> None:
         built.materialize(at(50))
         with pytest.raises(BadInput) as refused:
-            built.online("demand", [{"shop": "north"}])
+            built.online("demand", [{"shop": "north"}], at(50))
         assert refused.value.code == "missing-key"
 
 

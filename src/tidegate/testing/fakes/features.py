@@ -12,12 +12,14 @@ from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of
 from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, write_frame
-from tidegate.application.ports import Frame
+from tidegate.application.ports import Frame, Materialized, OnlineWindow
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.feature_change import Definitions, ServiceDefinition, ViewDefinition
+from tidegate.domain.parity import Pair
 
 Rows = Sequence[Mapping[str, Any]]
+_KINDS = {int: "integer", float: "double"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class FakeFeatures:
         self._services = services
         self._rows: dict[str, Rows] = {}
         self._frames: dict[str, Frame] = {}
-        self._until: datetime | None = None
+        self._windows: dict[str, OnlineWindow] = {}
+        self._online: dict[str, Rows] = {}
         self._kept: dict[str, ViewDefinition] = {}
         self._registered: Definitions | None = None
 
@@ -146,19 +149,28 @@ class FakeFeatures:
             self._built(view)
             read_frame(replace(self._frames[view], digest=expected), f"the source of {view}")
 
-    def materialize(self, until: datetime) -> Mapping[str, int]:
-        """Move to ``until``, never back; count each view's keys with a value."""
+    def materialize(self, until: datetime) -> Materialized:
+        """Move each view to ``until``, never back; count its keys with a value."""
         if until.tzinfo is None:
             raise BadInput("naive-time", f"got {until} without a zone, expected UTC", "")
-        if self._until is not None and until < self._until:
-            return dict.fromkeys(self._views, 0)
-        self._until = until
-        counts = {}
+        counts, written = {}, []
         for name, view in self._views.items():
-            keys = {tuple(row[key] for key in view.keys) for row in self._built(name)}
-            known = (self._latest(name, dict(zip(view.keys, key, strict=True)), until) for key in keys)
+            there, rows = self._windows.get(name), self._built(name)
+            if there and there.until > until:
+                counts[name] = 0
+                continue
+            keys = {tuple(row[key] for key in view.keys) for row in rows}
+            known = (self._latest(rows, name, dict(zip(view.keys, key, strict=True)), until) for key in keys)
             counts[name] = sum(row is not None for row in known)
-        return counts
+            window = OnlineWindow(until, self._frames[name].digest, counts[name])
+            if there != window:
+                self._windows[name], self._online[name] = window, rows
+                written.append(name)
+        return Materialized(counts, tuple(written))
+
+    def windows(self) -> Mapping[str, OnlineWindow]:
+        """Return what each view was brought to."""
+        return dict(self._windows)
 
     def training_frame(self, entities: Frame, service: str, keep: Sequence[str]) -> Frame:
         """Join by looking at every row for every entity."""
@@ -174,7 +186,10 @@ class FakeFeatures:
             raise BadInput("missing-column", f"got no {', '.join(missing)}, expected them", "")
         columns: dict[str, Any] = {name: table.column(name) for name in ("event_timestamp", *keys, *kept)}
         for name in views:
-            found = [self._latest(name, row, row["event_timestamp"]) for row in table.to_pylist()]
+            found = [
+                self._latest(self._built(name), name, row, row["event_timestamp"])
+                for row in table.to_pylist()
+            ]
             for feature in self._views[name].features:
                 columns[feature] = pa.array([row and row[feature] for row in found])
         return write_frame(pa.table(columns), self._home / "frames")
@@ -184,7 +199,28 @@ class FakeFeatures:
         path = self._home / "frames" / f"{hex_of(digest, PREFIX)}.parquet"
         return found_digest(path, f"the training set {digest}")
 
-    def online(self, service: str, keys: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
+    def paired(self, view: str, count: int) -> Sequence[Pair]:
+        """Look the first keys up in what is online and in what is built."""
+        if view not in self._windows:
+            raise DependencyFailed("online-empty", f"got nothing of {view} online, expected it", "")
+        shape, until, rows = self._views[view], self._windows[view].until, self._built(view)
+        keys = sorted({tuple(row[part] for part in shape.keys) for row in rows}, key=str)[:count]
+        pairs = []
+        for key in keys:
+            named = dict(zip(shape.keys, key, strict=True))
+            served = self._latest(self._online[view], view, named, until)
+            known = self._latest(rows, view, named, until)
+            for feature in shape.features:
+                values = (served and served[feature], known and known[feature])
+                kind = next(
+                    (_KINDS.get(type(value), "other") for value in values if value is not None), "other"
+                )
+                pairs.append(Pair(", ".join(map(str, key)), feature, kind, *values))
+        return pairs
+
+    def online(
+        self, service: str, keys: Sequence[Mapping[str, object]], at: datetime
+    ) -> Sequence[Mapping[str, object]]:
         """Look each key up as of the last materialization."""
         views = self._service(service)
         answers = []
@@ -195,14 +231,21 @@ class FakeFeatures:
                 missing = [part for part in view.keys if key.get(part) is None]
                 if missing:
                     raise BadInput("missing-key", f"got no {', '.join(missing)}, expected them", "")
-                row = self._latest(name, key, self._until) if self._until else None
+                if name not in self._windows:
+                    raise DependencyFailed("online-empty", f"got nothing of {name} online, expected it", "")
+                until = self._windows[name].until
+                row = self._latest(self._online[name], name, key, until)
+                if row and view.ttl and row["event_timestamp"] + view.ttl < at:
+                    row = None
                 answer |= {feature: row and row[feature] for feature in view.features}
             answers.append(answer)
         return answers
 
-    def _latest(self, name: str, key: Mapping[str, Any], moment: datetime) -> Mapping[str, Any] | None:
+    def _latest(
+        self, rows: Rows, name: str, key: Mapping[str, Any], moment: datetime
+    ) -> Mapping[str, Any] | None:
         view, best = self._views[name], None
-        for row in self._built(name):
+        for row in rows:
             if any(row[part] != key[part] for part in view.keys):
                 continue
             if row["event_timestamp"] > moment or row["created_timestamp"] > moment:

@@ -1,0 +1,237 @@
+"""The online store in Redis.
+
+    online_store:
+      type: tidegate.adapters.feast_store.online_redis.NewestRedisOnlineStore
+      url: ${TIDEGATE_ONLINE_URL}     # like redis://:password@host:6379/0?prefix=shop, or rediss:// for TLS
+
+A view is two hashes, a field a key: its window, and what Feast wrote beside it. A window is written whole under a name
+of its own and then takes the old one's place, in one step: who reads meanwhile sees one of both, and what a killed
+writer had begun goes by itself. For that step both lie in memory.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import redis
+from feast.repo_config import FeastConfigBaseModel
+
+from tidegate.adapters.feast_store.newest import Expiry, Found, NewestOnlineStore, Row, moment_of, ticks
+from tidegate.application.ports import OnlineWindow
+from tidegate.domain.errors import BadInput, DependencyFailed
+
+_DIGITS, _STAMP = 18, 36  # a row begins with its two times, as digits of one length: they compare as text
+_PER_CALL = 500
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+_SECONDS_TO_CONNECT, _SECONDS_TO_ANSWER = 5, 30
+#: What a killed writer had begun goes after this long; a writer that lives puts it off with each call.
+_BEGUN_SECONDS = 600
+
+#: Keep each of field, value, … in the hash, unless what is there is later.
+_PUT = f"""
+for i = 1, #ARGV, 2 do
+  local there = redis.call('HGET', KEYS[1], ARGV[i])
+  if not there or string.sub(there, 1, {_STAMP}) <= string.sub(ARGV[i + 1], 1, {_STAMP}) then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  end
+end
+"""
+#: Put what was begun in the place of the view, if all of it is there, unless the view's window is later, or the same.
+_TAKE_PLACE = """
+local there = redis.call('GET', KEYS[3])
+if there then
+  local window = cjson.decode(there)
+  local whole = redis.call('HLEN', KEYS[2]) == window.rows
+  if window['until'] > ARGV[1] or (there == ARGV[3] and whole) then
+    redis.call('UNLINK', KEYS[1])
+    return 'there'
+  end
+end
+if redis.call('HLEN', KEYS[1]) ~= tonumber(ARGV[2]) then
+  redis.call('UNLINK', KEYS[1])
+  return 'lost'
+end
+redis.call('UNLINK', KEYS[2])
+if tonumber(ARGV[2]) > 0 then
+  redis.call('PERSIST', KEYS[1])
+  redis.call('RENAME', KEYS[1], KEYS[2])
+end
+redis.call('SET', KEYS[3], ARGV[3])
+return 'taken'
+"""
+
+
+class NewestRedisOnlineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc] # Feast has no types
+    """``?prefix=NAME`` in the address begins every key, so that projects of one name can share a server."""
+
+    type: str = "tidegate.adapters.feast_store.online_redis.NewestRedisOnlineStore"
+    url: str = "redis://localhost:6379/0"
+    expiry: Expiry = "clock"
+
+
+class NewestRedisOnlineStore(NewestOnlineStore):
+    """One server, without a cluster: a window changes places in one step, which a cluster cannot do over its nodes."""
+
+    def __init__(self) -> None:
+        self._client: Any = None
+
+    def put(self, config: Any, name: str, rows: Sequence[Row]) -> None:
+        """Keep each row, unless the one that is there is later."""
+        with self._asked(config, "writing") as client:
+            place = _place(config, name)
+            for start in range(0, len(rows), _PER_CALL):
+                some = rows[start : start + _PER_CALL]
+                client.eval(
+                    _PUT, 1, f"{place}:pushed", *(part for row in some for part in (row.key, _packed(row)))
+                )
+
+    def replace(self, config: Any, name: str, rows: Sequence[Row], window: OnlineWindow) -> bool:
+        """Write a window beside the one before it, and put it in its place in one step.
+
+        Raises:
+            DependencyFailed: Redis does not answer, or lost a part of it meanwhile.
+        """
+        with self._asked(config, "materializing") as client:
+            place = _place(config, name)
+            begun = f"{place}:begun:{uuid.uuid4().hex}"
+            for start in range(0, len(rows), _PER_CALL):
+                some = rows[start : start + _PER_CALL]
+                with client.pipeline(transaction=True) as pipe:
+                    pipe.hset(begun, mapping={row.key: _packed(row) for row in some})
+                    pipe.expire(begun, _BEGUN_SECONDS)
+                    pipe.execute()
+            until, text = f"{ticks(window.until):0{_DIGITS}d}", _text(window)
+            said = client.eval(
+                _TAKE_PLACE, 3, begun, place, f"{place}:window", until, len({row.key for row in rows}), text
+            )
+        if said == b"lost":
+            raise DependencyFailed(
+                "online-lost",
+                f"got less of {name} from Redis than was just written to it, expected all {window.rows} rows",
+                "see its maxmemory policy and whether it was restarted, and run it again: what was online is untouched",
+            )
+        return bool(said == b"taken")
+
+    def find(self, config: Any, asked: Sequence[tuple[str, Sequence[bytes]]]) -> Sequence[Found]:
+        """Return what is online, in one step.
+
+        Raises:
+            DependencyFailed: Redis does not answer, or lost rows of a window.
+        """
+        with self._asked(config, "reading") as client, client.pipeline(transaction=True) as pipe:
+            for name, keys in asked:
+                place = _place(config, name)
+                pipe.get(f"{place}:window")
+                pipe.hlen(place)
+                if keys:
+                    pipe.hmget(place, keys)
+                    pipe.hmget(f"{place}:pushed", keys)
+            told = iter(pipe.execute())
+        found = []
+        for name, keys in asked:
+            kept, rows = next(told), next(told)
+            window = _window(kept) if kept else None
+            if window and rows != window.rows:
+                if not keys:
+                    found.append(Found(None, ()))  # asked what is there: nothing that counts
+                    continue
+                raise DependencyFailed(
+                    "online-lost",
+                    f"got {rows} rows of {name} in Redis, expected the {window.rows} that were brought online",
+                    "see its maxmemory policy (noeviction keeps them), and materialize again",
+                )
+            both = zip(next(told), next(told), strict=True) if keys else ()
+            found.append(Found(window, [_later(brought, pushed) for brought, pushed in both]))
+        return found
+
+    def drop(self, config: Any, names: Sequence[str]) -> None:
+        """Remove these views' hashes and windows."""
+        places = [_place(config, name) for name in names]
+        if places:
+            with self._asked(config, "removing views") as client:
+                client.unlink(*(place + end for place in places for end in ("", ":pushed", ":window")))
+
+    @contextmanager
+    def _asked(self, config: Any, doing: str) -> Iterator[Any]:
+        """Yield the client; what it raises is one sentence, which never holds a password.
+
+        Raises:
+            DependencyFailed: Redis does not answer, or refuses. BadInput: the address is none.
+        """
+        url = config.online_store.url
+        if self._client is None:
+            if unset := _VARIABLE.search(url):
+                raise BadInput(
+                    "no-variable",
+                    f"got no environment variable {unset.group(1)}, expected the address of the online store in it",
+                    "set it, like redis://host:6379/0",
+                )
+            try:
+                self._client = redis.Redis.from_url(
+                    _split(url)[0],
+                    socket_connect_timeout=_SECONDS_TO_CONNECT,
+                    socket_timeout=_SECONDS_TO_ANSWER,
+                )
+            except ValueError as error:
+                raise BadInput(
+                    "online-address",
+                    f"got an address of Redis that cannot be read ({error}), expected one like redis://host:6379/0",
+                    "mend `online` in the profile, or what it names; or `url` in features/feature_store.yaml",
+                ) from None
+        try:
+            yield self._client
+        except redis.RedisError as error:
+            raise DependencyFailed(
+                "online-store-gone",
+                f"got {type(error).__name__} from Redis at {_public(url)} while {doing} "
+                f"({_first_line(error)}), expected an answer",
+                "start it and run the same again: what was online is as it was",
+            ) from error
+
+
+def _place(config: Any, name: str) -> str:
+    return f"{_split(config.online_store.url)[1]}:{name}"
+
+
+def _packed(row: Row) -> bytes:
+    return b"%018d%018d" % (row.event, row.created) + row.body
+
+
+def _later(brought: bytes | None, pushed: bytes | None) -> tuple[int, bytes] | None:
+    """Return the later of two rows; of one moment, what was pushed."""
+    row = max((each for each in (pushed, brought) if each), key=lambda each: each[:_STAMP], default=None)
+    return (int(row[:_DIGITS]), row[_STAMP:]) if row else None
+
+
+def _text(window: OnlineWindow) -> str:
+    until = f"{ticks(window.until):0{_DIGITS}d}"
+    return json.dumps({"until": until, "source": window.source, "rows": window.rows}, sort_keys=True)
+
+
+def _window(text: bytes) -> OnlineWindow:
+    kept = json.loads(text)
+    return OnlineWindow(moment_of(int(kept["until"])), kept["source"], kept["rows"])
+
+
+@functools.cache
+def _split(url: str) -> tuple[str, str]:
+    """Return the address without our own parameter, and that: what begins every key."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    prefix = query.pop("prefix", "tidegate")
+    return urlunsplit(parts._replace(query=urlencode(query))), prefix
+
+
+def _public(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", url).split("?")[0]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]

@@ -1,0 +1,179 @@
+"""The online store in one SQLite file.
+
+    online_store:
+      type: tidegate.adapters.feast_store.online_sqlite.NewestSqliteOnlineStore
+      path: data/online.db
+
+A key is one row of its view's table. The file keeps a write-ahead log: who reads sees what was there when it began,
+whatever is written meanwhile, and what a killed writer had begun never was.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import filelock
+from feast.repo_config import FeastConfigBaseModel
+
+from tidegate.adapters.feast_store.newest import Expiry, Found, NewestOnlineStore, Row, moment_of, ticks
+from tidegate.application.ports import OnlineWindow
+
+T = TypeVar("T")
+#: How long a writer waits for the one before it. Readers never wait.
+_PATIENCE_SECONDS = 60
+_WINDOWS = "tidegate_windows"
+#: How many keys one query asks for; SQLite takes 32,766.
+_KEYS_PER_QUERY = 30_000
+
+
+class NewestSqliteOnlineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc] # Feast has no types
+    """``path`` is that of the file; a relative one is below the repository."""
+
+    type: str = "tidegate.adapters.feast_store.online_sqlite.NewestSqliteOnlineStore"
+    path: str = "data/online.db"
+    expiry: Expiry = "clock"
+
+
+class NewestSqliteOnlineStore(NewestOnlineStore):
+    """Each thread has a connection of its own: readers never wait for each other."""
+
+    def __init__(self) -> None:
+        self._own = threading.local()
+
+    def put(self, config: Any, name: str, rows: Sequence[Row]) -> None:
+        """Keep each row, unless the one that is there is later."""
+        with self._writing(config) as database:
+            _make(database, name)
+            _keep(database, name, rows, brought=False)
+
+    def replace(self, config: Any, name: str, rows: Sequence[Row], window: OnlineWindow) -> bool:
+        """Put a window in the place of the one before, in one transaction."""
+        with self._writing(config) as database:
+            _make(database, name)
+            there = _window(database, name)
+            if there and (there == window or there.until > window.until):
+                return False
+            database.execute(f"DELETE FROM {_quoted(name)} WHERE brought")
+            _keep(database, name, rows, brought=True)
+            database.execute(
+                f"INSERT OR REPLACE INTO {_WINDOWS} VALUES (?, ?, ?, ?)",
+                (name, ticks(window.until), window.source, window.rows),
+            )
+        return True
+
+    def find(self, config: Any, asked: Sequence[tuple[str, Sequence[bytes]]]) -> Sequence[Found]:
+        """Return what is online, in one snapshot."""
+        database = self._connection(config)
+        database.execute("BEGIN")
+        try:
+            windows = _windows(database)
+            return [Found(windows.get(name), _found(database, name, keys)) for name, keys in asked]
+        finally:
+            database.execute("COMMIT")
+
+    def drop(self, config: Any, names: Sequence[str]) -> None:
+        """Remove these views' tables and windows."""
+        if not names:
+            return
+        with self._writing(config) as database:
+            _make_windows(database)
+            for name in names:
+                database.execute(f"DROP TABLE IF EXISTS {_quoted(name)}")
+                database.execute(f"DELETE FROM {_WINDOWS} WHERE view = ?", (name,))
+
+    def _connection(self, config: Any) -> sqlite3.Connection:
+        path = Path(config.repo_path or ".", config.online_store.path)
+        mine = (os.getpid(), str(path))  # a connection must not go with a process that was forked
+        if getattr(self._own, "mine", None) != mine:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            database = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None)
+            _log_ahead(database, path)
+            self._own.database, self._own.mine = database, mine
+        connection: sqlite3.Connection = self._own.database
+        return connection
+
+    @contextmanager
+    def _writing(self, config: Any) -> Iterator[sqlite3.Connection]:
+        database = self._connection(config)
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield database
+        except BaseException:
+            database.execute("ROLLBACK")
+            raise
+        database.execute("COMMIT")
+
+
+def _log_ahead(database: sqlite3.Connection, path: Path) -> None:
+    """Have the file keep a write-ahead log. Two who change that at once do not wait for each other: a lock does."""
+    if database.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        with filelock.FileLock(f"{path}.lock", timeout=_PATIENCE_SECONDS):
+            database.execute("PRAGMA journal_mode = WAL")
+
+
+def _make(database: sqlite3.Connection, name: str) -> None:
+    database.execute(
+        f"CREATE TABLE IF NOT EXISTS {_quoted(name)} (entity_key BLOB PRIMARY KEY, event INTEGER NOT NULL, "
+        "created INTEGER NOT NULL, brought INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID"
+    )
+    _make_windows(database)
+
+
+def _make_windows(database: sqlite3.Connection) -> None:
+    database.execute(
+        f"CREATE TABLE IF NOT EXISTS {_WINDOWS} "
+        "(view TEXT PRIMARY KEY, until INTEGER NOT NULL, source TEXT NOT NULL, rows INTEGER NOT NULL)"
+    )
+
+
+def _keep(database: sqlite3.Connection, name: str, rows: Sequence[Row], brought: bool) -> None:
+    table = _quoted(name)
+    database.executemany(
+        f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?) ON CONFLICT (entity_key) DO UPDATE SET event = excluded.event, "
+        "created = excluded.created, brought = excluded.brought, body = excluded.body "
+        f"WHERE (excluded.event, excluded.created) >= ({table}.event, {table}.created)",
+        ((row.key, row.event, row.created, brought, row.body) for row in rows),
+    )
+
+
+def _window(database: sqlite3.Connection, name: str) -> OnlineWindow | None:
+    return _windows(database).get(name)
+
+
+def _windows(database: sqlite3.Connection) -> dict[str, OnlineWindow]:
+    try:
+        kept = database.execute(f"SELECT view, until, source, rows FROM {_WINDOWS}").fetchall()
+    except sqlite3.OperationalError as error:
+        return _nothing(error, {})
+    return {view: OnlineWindow(moment_of(until), source, rows) for view, until, source, rows in kept}
+
+
+def _found(
+    database: sqlite3.Connection, name: str, keys: Sequence[bytes]
+) -> Sequence[tuple[int, bytes] | None]:
+    rows: dict[bytes, tuple[int, bytes]] = {}
+    try:
+        for start in range(0, len(keys), _KEYS_PER_QUERY):
+            some = keys[start : start + _KEYS_PER_QUERY]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT entity_key, event, body FROM {_quoted(name)} WHERE entity_key IN ({marks})"
+            rows |= {key: (event, body) for key, event, body in database.execute(query, some)}
+    except sqlite3.OperationalError as error:
+        return _nothing(error, [None] * len(keys))
+    return [rows.get(key) for key in keys]
+
+
+def _nothing(error: sqlite3.OperationalError, answer: T) -> T:
+    if "no such table" not in str(error):
+        raise error
+    return answer
+
+
+def _quoted(name: str) -> str:
+    return '"newest_' + name.replace('"', '""') + '"'

@@ -1,0 +1,694 @@
+"""Our online stores behind Feast's own interface, on SQLite and on a real Redis.
+
+What is held for both: the later row stays, a window changes in one step whatever kills its writer, and nothing that
+has expired is served. What Feast's own do instead is shown beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import re
+import signal
+import socket
+import sqlite3
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pytest
+import redis
+from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
+from feast.types import Bytes, Float64, Int64, String, UnixTimestamp
+
+from tidegate.adapters.feast_store import FeastStore, online_redis, online_sqlite
+from tidegate.adapters.feast_store.newest import NewestOnlineStore, Row
+from tidegate.adapters.shared.arrow import write_parquet
+from tidegate.application.ports import Materialized, OnlineWindow
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.evidence import Verdict
+from tidegate.domain.parity import TOLERANCES, judged
+from tidegate.testing.contracts import features as shops
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+FORK = multiprocessing.get_context("fork")
+SQLITE = "tidegate.adapters.feast_store.online_sqlite.NewestSqliteOnlineStore"
+REDIS = "tidegate.adapters.feast_store.online_redis.NewestRedisOnlineStore"
+
+
+def at(hours):
+    return START + timedelta(hours=hours)
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def place(kind, request, tmp_path):
+    """The configuration of an online store of ours, for Feast."""
+    if kind == "sqlite":
+        return {"type": SQLITE, "path": str(tmp_path / "online.db"), "expiry": "materialized"}
+    return {"type": REDIS, "url": request.getfixturevalue("redis_address"), "expiry": "materialized"}
+
+
+def native(folder, online, ttl=timedelta(0)):
+    """Return Feast itself over a file of sales, without anything else of Tidegate."""
+    shop = Entity(name="shop", join_keys=["shop"], value_type=ValueType.STRING)
+    source = FileSource(
+        name="sales_file", path=str(folder / "sales.parquet"),
+        timestamp_field="event_timestamp", created_timestamp_column="created_timestamp",
+    )  # fmt: skip
+    sales = FeatureView(
+        name="sales", entities=[shop], ttl=ttl, source=source,
+        schema=[Field(name="sold", dtype=Int64), Field(name="rate", dtype=Float64)],
+    )  # fmt: skip
+    registry = {"registry_type": "sql", "path": f"sqlite:///{folder}/registry.db"}
+    store = FeatureStore(
+        config=RepoConfig(
+            project="native", provider="local", entity_key_serialization_version=3, online_store=online,
+            registry={**registry, "serve_features_while_materializing": True},
+            offline_store={"type": "tidegate.adapters.feast_store.offline.PointInTimeOfflineStore"},
+        )
+    )  # fmt: skip
+    sell(folder, ("north", 0, 0, 0))
+    store.apply([shop, sales])
+    return store
+
+
+def sell(folder, *rows):
+    shops_, events, knowns, sold = zip(*rows, strict=True)
+    moment = pa.timestamp("us", "UTC")
+    table = {
+        "shop": pa.array(shops_),
+        "sold": pa.array(sold, pa.int64()),
+        "rate": pa.array([None] * len(rows), pa.float64()),
+        "event_timestamp": pa.array([at(hour) for hour in events], moment),
+        "created_timestamp": pa.array([at(hour) for hour in knowns], moment),
+    }
+    write_parquet(pa.table(table), folder / "sales.parquet")
+
+
+def push(store, shop, happened, sold, known=None):
+    """Write one row as a stream would."""
+    import pandas as pd
+
+    row = {"shop": shop, "sold": sold, "rate": 0.5, "event_timestamp": at(happened)}
+    store.write_to_online_store("sales", pd.DataFrame([row | {"created_timestamp": at(known or happened)}]))
+
+
+def sold(store, *shops_):
+    answer = store.get_online_features(
+        features=["sales:sold"], entity_rows=[{"shop": shop} for shop in shops_ or ("north",)]
+    )
+    return answer.to_dict()["sold"]
+
+
+# ── the later row stays ───────────────────────────────────────────────────────────────────────────
+
+
+def test_an_old_window_of_feasts_own_command_never_overwrites_a_newer_value(place, tmp_path):
+    store = native(tmp_path, place)
+    sell(tmp_path, ("north", 0, 0, 1), ("north", 20, 20, 2), ("south", 1, 1, 7))
+    store.materialize(at(-1), at(30))
+    assert sold(store, "north", "south") == [2, 7]
+    store.materialize(at(-1), at(10))
+    assert sold(store, "north", "south") == [2, 7]
+
+
+def test_feasts_own_store_does_let_it(tmp_path):
+    store = native(tmp_path, {"type": "sqlite", "path": str(tmp_path / "online.db")})
+    sell(tmp_path, ("north", 0, 0, 1), ("north", 20, 20, 2))
+    store.materialize(at(-1), at(30))
+    store.materialize(at(-1), at(10))
+    assert sold(store) == [1]  # should this fail, a claim in docs/online.md has to go
+
+
+def test_an_old_row_that_is_pushed_never_overwrites_a_newer_one(place, tmp_path):
+    store = native(tmp_path, place)
+    push(store, "north", 20, 2)
+    push(store, "north", 10, 1)
+    assert sold(store) == [2]
+    push(store, "north", 21, 3)
+    assert sold(store) == [3]
+
+
+def test_a_row_corrected_since_takes_the_place_of_the_one_that_was_wrong(place, tmp_path):
+    store = native(tmp_path, place)
+    push(store, "north", 20, 2, known=20)
+    push(store, "north", 20, 3, known=40)
+    assert sold(store) == [3]
+    push(store, "north", 20, 2, known=20)
+    assert sold(store) == [3]
+
+
+def test_rows_of_one_key_in_one_batch_may_come_in_any_order(place, tmp_path):
+    store = native(tmp_path, place)
+    sell(tmp_path, *[("north", hour, hour, hour) for hour in (5, 9, 7, 1)])
+    store.materialize(at(-1), at(30))
+    assert sold(store) == [9]
+
+
+def test_writers_at_once_end_with_the_newest(place, tmp_path):
+    store = native(tmp_path, place)
+    sales, config = store.get_feature_view("sales"), store.config
+    online = store._get_provider().online_store
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    def rows(start):
+        return [
+            (
+                EntityKey(join_keys=["shop"], entity_values=[Value(string_val=f"s{number % 10}")]),
+                {"sold": Value(int64_val=start + number)},
+                at(start + number),
+                None,
+            )
+            for number in range(200)
+        ]
+
+    batches = [rows(start) for start in (600, 0, 400, 200)]
+    threads = [
+        threading.Thread(target=online.online_write_batch, args=(config, sales, batch, None))
+        for batch in batches
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sold(store, *(f"s{number}" for number in range(10))) == list(range(790, 800))
+
+
+# ── nothing that has expired is served ────────────────────────────────────────────────────────────
+
+
+def test_feast_itself_is_not_given_a_value_past_its_ttl(place, tmp_path):
+    store = native(tmp_path, {**place, "expiry": "clock"}, ttl=timedelta(hours=2))
+    now = (datetime.now(UTC) - START) / timedelta(hours=1)
+    push(store, "north", now - 1.9, 1)
+    push(store, "south", now - 2.1, 2)
+    assert sold(store, "north", "south") == [1, None]
+    answer = store.get_online_features(
+        features=["sales:sold"], entity_rows=[{"shop": "north"}, {"shop": "south"}, {"shop": "west"}]
+    )
+    (position,) = (n for n, name in enumerate(answer.proto.metadata.feature_names.val) if name == "sold")
+    present, expired, never = answer.proto.results[position].statuses
+    assert present == 1  # FieldStatus.PRESENT
+    assert expired == never != present
+
+
+def test_feasts_own_store_serves_it_as_present(tmp_path):
+    store = native(tmp_path, {"type": "sqlite", "path": str(tmp_path / "online.db")}, ttl=timedelta(hours=2))
+    push(store, "north", 0, 1)
+    assert sold(store) == [1]  # years past its ttl; should this fail, a claim in docs/online.md has to go
+
+
+def test_where_a_past_year_is_replayed_values_expire_by_what_was_materialized(place, tmp_path):
+    store = native(tmp_path, place, ttl=timedelta(hours=2))
+    sell(tmp_path, ("north", 5, 5, 1), ("south", 8, 8, 2))
+    store.materialize(at(-1), at(9))
+    assert sold(store, "north", "south") == [None, 2]
+
+
+# ── a window changes in one step ──────────────────────────────────────────────────────────────────
+
+
+def ours(folder, place):
+    """Return a store of the shops over this online store; opened anew, as another process would."""
+    text = ", ".join(f"{name}: {value!r}" for name, value in place.items())
+    return FeastStore(shops.write_repository(folder / "features", online=f"{{{text}}}"), folder / "home")
+
+
+@pytest.fixture
+def built(tmp_path, place):
+    store = ours(tmp_path, place)
+    batch = shops.write_batch(tmp_path / "batches" / "a.parquet", shops.SALES)
+    store.build({"sales": [batch]}, shops.DECLARED)
+    store.apply()
+    return store
+
+
+KEYS = [{"shop": shop, "item": 1} for shop in ("north", "south", "west")]
+
+
+def _killed_at(step, folder, place, until):
+    """Materialize in a process of its own that is killed around its acts on the outside: before one, or after it."""
+    store, left = ours(folder, place), [step]
+    store.windows()  # opened: from here on every act counts
+
+    def point():
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def counted(act):
+        def instead(*arguments, **more):
+            point()
+            done = act(*arguments, **more)
+            point()
+            return done
+
+        return instead
+
+    class Connection(sqlite3.Connection):
+        execute = counted(sqlite3.Connection.execute)
+        executemany = counted(sqlite3.Connection.executemany)
+
+    connect = sqlite3.connect
+    online_sqlite.sqlite3.connect = lambda *a, **more: connect(*a, **{**more, "factory": Connection})
+    redis.connection.Connection.send_packed_command = counted(redis.connection.Connection.send_packed_command)
+    online = store._serving(store._store())._online
+    if isinstance(online, online_sqlite.NewestSqliteOnlineStore):
+        online._own = threading.local()  # to be opened again, counted
+    store.materialize(shops.at(until))
+    os._exit(0)
+
+
+def test_killed_between_any_two_steps_and_run_again_comes_to_the_same(built, tmp_path, place, monkeypatch):
+    monkeypatch.setattr(online_redis, "_PER_CALL", 1)
+    built.materialize(shops.at(8))
+    step, seen, exitcode = 0, set(), None
+    while exitcode != 0:
+        until = 40 + step / 4  # each time another window, so that each kill meets one that was not there
+        child = FORK.Process(target=_killed_at, args=(step, tmp_path, place, until))
+        child.start()
+        child.join(60)
+        exitcode = child.exitcode
+        assert exitcode in (0, -signal.SIGKILL)
+        fresh = ours(tmp_path, place)
+        moved = {view for view, window in fresh.windows().items() if window.until == shops.at(until)}
+        seen.add(len(moved))
+        # A view is at the window before or at the new one, whole: windows tell, and every key can be read.
+        assert set(fresh.windows()) == {"shop_sales", "item_price"}
+        assert fresh.online("demand", KEYS, shops.at(until))[2] == {"sold": None, "rate": None, "price": None}
+        brought = fresh.materialize(shops.at(until))
+        assert brought.rows == {"shop_sales": 2, "item_price": 2}
+        assert set(brought.written) == {"shop_sales", "item_price"} - moved
+        assert {window.until for window in fresh.windows().values()} == {shops.at(until)}
+        assert fresh.online("demand", KEYS, shops.at(until)) == expected(until)
+        step += 1
+    assert step > 12  # there were that many points to be killed at
+    assert seen == {0, 1, 2}  # before either view, between them, and after both
+
+
+def expected(until):
+    """What is online of the shops at an hour from 40 to 71."""
+    north = {"sold": 20, "rate": None} if until < 48 else {"sold": 21, "rate": 0.21}
+    return [
+        {**north, "price": 2.5},
+        {"sold": None, "rate": 0.5, "price": 3.0},
+        {"sold": None, "rate": None, "price": None},
+    ]
+
+
+def test_windows_that_are_brought_at_once_end_at_the_latest(built, place):
+    config, name = built._store().config, "shops_shop_sales"
+    kind = type(built._serving(built._store())._online)
+    rows = {hour: [Row(b"key", hour, hour, b"%d" % hour)] for hour in (60, 30, 50)}
+    with ThreadPoolExecutor(3) as threads:  # each with a store of its own, as other processes have
+        written = [
+            threads.submit(kind().replace, config, name, rows[hour], OnlineWindow(shops.at(hour), "tg1:s", 1))
+            for hour in rows
+        ]
+    latest, *_ = [future.result() for future in written]
+    assert latest is True
+    (found,) = kind().find(config, [(name, [b"key"])])
+    assert (found.window.until, list(found.rows)) == (shops.at(60), [(60, b"60")])
+
+
+def test_a_row_that_a_stream_pushed_stays_until_a_window_brings_a_later_one(built, place):
+    built.materialize(shops.at(40))
+    store, config = built._store(), built._store().config
+    online, view = store._get_provider().online_store, store.get_feature_view("shop_sales")
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    key = EntityKey(join_keys=["shop"], entity_values=[Value(string_val="north")])
+    for happened, number in ((30, 77), (23, 66)):
+        row = (key, {"sold": Value(int64_val=number)}, shops.at(happened), None)
+        online.online_write_batch(config, view, [row], None)
+    assert built.online("demand", KEYS[:1], shops.at(41))[0]["sold"] == 77
+    built.materialize(shops.at(50))  # knows of hour 24 only
+    assert built.online("demand", KEYS[:1], shops.at(50))[0]["sold"] == 77
+    built.materialize(shops.at(90))
+    assert built.online("demand", KEYS[:1], shops.at(84))[0]["sold"] is None  # 36 is past its ttl of two days
+
+
+# ── reads never stop ──────────────────────────────────────────────────────────────────────────────
+
+SHOPS, HOURS = 1500, 6
+
+
+class Hammer:
+    """Reads as fast as it can on a thread of its own; keeps what it found, and how long it waited at most."""
+
+    def __init__(self, read):
+        self.answers, self.failed, self.longest, self.done = [], [], 0.0, False
+        self._read, self._thread = read, threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done = True
+        self._thread.join()
+
+    def _run(self):
+        while not self.done:
+            began = time.perf_counter()
+            try:
+                self.answers.append(self._read())
+            except Exception as error:  # noqa: BLE001 - whatever stops a read is kept
+                self.failed.append(error)
+            self.longest = max(self.longest, time.perf_counter() - began)
+
+
+def many(folder):
+    """Sales of many shops, each told at every hour: what is sold is the hour."""
+    rows = [(f"s{number}", hour, hour, hour, 0.5) for hour in range(1, HOURS + 1) for number in range(SHOPS)]
+    return shops.write_batch(folder / "many.parquet", rows)
+
+
+def test_reads_go_on_while_windows_are_brought_and_each_sees_one_window_whole(built, tmp_path, place):
+    built.build({"sales": [many(tmp_path)]}, shops.DECLARED)
+    built.materialize(shops.at(1))
+    keys = [{"shop": f"s{number}", "item": 1} for number in range(0, SHOPS, 30)]
+    reader = ours(tmp_path, place)  # another one, as a server would be beside the writer
+
+    def read():
+        return {answer["sold"] for answer in reader.online("demand", keys, shops.at(HOURS))}
+
+    assert read() == {1}
+    during = []
+    with Hammer(read) as hammer:
+        for hour in range(2, HOURS + 1):
+            before = len(hammer.answers)
+            built.materialize(shops.at(hour))
+            during.append(len(hammer.answers) - before)
+    assert hammer.failed == []
+    assert [answer for answer in hammer.answers if len(answer) != 1] == []  # never half of a window
+    told = [answer.pop() for answer in hammer.answers]
+    assert told == sorted(told)  # never back to an older one
+    assert min(during) > 0, during
+    assert hammer.longest < 5
+
+
+def test_feasts_own_materialization_stops_no_read_either(place, tmp_path):
+    store = native(tmp_path, place)
+    rows = [(f"s{number}", hour, hour, hour) for hour in (1, 2) for number in range(SHOPS)]
+    sell(tmp_path, *rows)
+    store.materialize(at(0), at(1))
+    reader = FeatureStore(config=store.config)
+    with Hammer(lambda: sold(reader, "s1", "s2")) as hammer:
+        store.materialize(at(0), at(2))
+    assert hammer.failed == []
+    assert hammer.answers
+    assert {value for answer in hammer.answers for value in answer} <= {1, 2}
+
+
+def test_feast_reads_all_views_of_a_service_as_of_one_moment(built, monkeypatch):
+    built.materialize(shops.at(50))
+    store = built._store()
+    online, asked = store._get_provider().online_store, []
+    find = online.find
+    monkeypatch.setattr(online, "find", lambda config, keys: asked.append(len(keys)) or find(config, keys))
+    answer = store.get_online_features(
+        features=store.get_feature_service("demand"), entity_rows=KEYS
+    ).to_dict()
+    assert asked == [2]
+    told = [{name: answer[name][row] for name in ("sold", "rate", "price")} for row in range(3)]
+    assert told == list(built.online("demand", KEYS, shops.at(50)))
+
+
+# ── a skew is found ───────────────────────────────────────────────────────────────────────────────
+
+
+def plant(place, tmp_path):
+    """Alter one row where it lies, behind every door."""
+    from feast.protos.feast.types.Value_pb2 import Map, Value
+
+    def wrong(body):
+        values = Map.FromString(body)
+        values.val["rate"].CopyFrom(Value(double_val=0.210001))
+        return values.SerializeToString()
+
+    if "path" in place:
+        with (
+            contextlib.closing(sqlite3.connect(tmp_path / "home" / "feast" / "online.db")) as database,
+            database,
+        ):
+            table, whose = "newest_shops_shop_sales", "instr(entity_key, 'north') > 0"
+            (body,) = database.execute(f"SELECT body FROM {table} WHERE {whose}").fetchone()
+            database.execute(f"UPDATE {table} SET body = ? WHERE {whose}", (wrong(body),))
+        return
+    url, prefix = place["url"].split("?prefix=")
+    client = redis.Redis.from_url(url)
+    hash_ = f"{prefix}:shops_shop_sales"
+    (key,) = [key for key in client.hkeys(hash_) if b"north" in key]
+    row = client.hget(hash_, key)
+    client.hset(hash_, key, row[:36] + wrong(row[36:]))
+    client.close()
+
+
+def test_a_planted_skew_is_found(built, tmp_path, place):
+    built.materialize(shops.at(50))
+    assert judged(built.paired("shop_sales", 100), TOLERANCES).verdict is Verdict.PASSED
+    plant(place, tmp_path)
+    found = judged(built.paired("shop_sales", 100), TOLERANCES)
+    assert found.verdict is Verdict.FAILED
+    assert found.skewed == {"rate": 1}
+    assert [(pair.key, pair.online, pair.known) for pair in found.examples] == [
+        ("shop=north", 0.210001, 0.21)
+    ]
+    assert judged(built.paired("shop_sales", 100), {**TOLERANCES, "double": 1e-3}).verdict is Verdict.PASSED
+
+
+def test_a_sample_comes_from_all_over_the_keys(built, tmp_path):
+    built.build({"sales": [many(tmp_path)]}, shops.DECLARED)
+    built.materialize(shops.at(2))
+    keys = sorted({pair.key for pair in built.paired("shop_sales", 50)})
+    assert len(keys) == 50
+    assert len({key[:8] for key in keys}) > 8  # shop=s1…, shop=s2…, and so on
+    built.materialize(shops.at(3))
+    assert sorted({pair.key for pair in built.paired("shop_sales", 50)}) != keys  # another window, other keys
+
+
+# ── Redis that goes away, or loses what it had ────────────────────────────────────────────────────
+
+
+class Line:
+    """A way to a server that can be cut after so many bytes, and mended."""
+
+    def __init__(self, host, port):
+        self._server, self._left = (host, port), None
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_after(self, count):
+        self._left = count
+
+    def mend(self):
+        self._left = None
+
+    def close(self):
+        self._listening.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                if self._left is not None and self._left <= 0:
+                    near.close()
+                    continue
+                far = socket.create_connection(self._server)
+                for pair in ((near, far, True), (far, near, False)):
+                    threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, source, sink, counted):
+        with contextlib.suppress(OSError):
+            while data := source.recv(1024):
+                if counted and self._left is not None:
+                    self._left -= len(data)
+                    if self._left <= 0:
+                        break
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+@pytest.fixture
+def line(redis_address):
+    address = urlsplit(redis_address)
+    made = Line(address.hostname, address.port or 6379)
+    place = {"type": REDIS, "url": address._replace(netloc=f"127.0.0.1:{made.port}").geturl()}
+    yield made, place
+    made.close()
+
+
+def test_a_redis_that_goes_away_while_it_is_written_costs_nothing(line, tmp_path, monkeypatch):
+    cut, place = line
+    monkeypatch.setattr(online_redis, "_PER_CALL", 100)
+    store = ours(tmp_path, place)
+    store.build({"sales": [many(tmp_path)]}, shops.DECLARED)
+    store.apply()
+    store.materialize(shops.at(1))
+    before, windows = store.online("demand", [{"shop": "s7", "item": 1}], shops.at(1)), store.windows()
+    cut.cut_after(20_000)
+    with pytest.raises(DependencyFailed) as failed:
+        store.materialize(shops.at(2))
+    assert failed.value.code == "online-store-gone"
+    assert re.fullmatch(
+        rf"got \w+Error from Redis at redis://127.0.0.1:{cut.port}/\d+ while materializing \(.*\), expected an answer",
+        failed.value.sentence,
+    )
+    assert failed.value.hint == "start it and run the same again: what was online is as it was"
+    with pytest.raises(DependencyFailed, match="while reading"):
+        store.online("demand", [{"shop": "s7", "item": 1}], shops.at(2))
+    cut.mend()
+    assert store.windows()["shop_sales"] == windows["shop_sales"]
+    assert store.online("demand", [{"shop": "s7", "item": 1}], shops.at(1)) == before
+    assert store.materialize(shops.at(2)).rows == {"shop_sales": SHOPS, "item_price": 2}
+    assert store.online("demand", [{"shop": "s7", "item": 1}], shops.at(2))[0]["sold"] == 2
+
+
+def test_what_a_killed_writer_had_begun_goes_by_itself(line, tmp_path, redis_address, monkeypatch):
+    cut, place = line
+    store = ours(tmp_path, place)
+    store.build({"sales": [many(tmp_path)]}, shops.DECLARED)
+    store.apply()
+    cut.cut_after(60_000)
+    with pytest.raises(DependencyFailed):
+        store.materialize(shops.at(2))
+    url, prefix = redis_address.split("?prefix=")
+    client = redis.Redis.from_url(url)
+    left = list(client.scan_iter(f"{prefix}:*:begun:*"))
+    assert len(left) == 1
+    assert 0 < client.ttl(left[0]) <= 600
+    client.close()
+
+
+def test_a_password_is_never_told(tmp_path):
+    closed = socket.create_server(("127.0.0.1", 0))
+    port = closed.getsockname()[1]
+    closed.close()
+    store = ours(tmp_path, {"type": REDIS, "url": f"redis://user:hidden@127.0.0.1:{port}/0"})
+    store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
+    store.apply()  # asks nothing of the online store
+    with pytest.raises(DependencyFailed) as failed:
+        store.materialize(shops.at(40))
+    assert failed.value.code == "online-store-gone"
+    assert f"redis://127.0.0.1:{port}/0" in failed.value.sentence
+    assert "hidden" not in failed.value.sentence + str(failed.value.as_dict())
+
+
+def test_rows_that_redis_lost_are_not_taken_for_unknown_ones(redis_address, tmp_path):
+    url, prefix = redis_address.split("?prefix=")
+    store = ours(tmp_path, {"type": REDIS, "url": redis_address})
+    store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
+    store.apply()
+    first = store.materialize(shops.at(40))
+    client = redis.Redis.from_url(url)
+    client.delete(f"{prefix}:shops_shop_sales")  # as an eviction would
+    client.close()
+    with pytest.raises(DependencyFailed) as failed:
+        store.online("demand", KEYS, shops.at(40))
+    assert failed.value.code == "online-lost"
+    assert failed.value.sentence.startswith("got 0 rows of shops_shop_sales in Redis, expected the 2")
+    assert set(store.windows()) == {"item_price"}
+    assert store.materialize(shops.at(40)) == Materialized(first.rows, ("shop_sales",))
+    assert store.online("demand", KEYS, shops.at(40)) == expected(40)
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "said"),
+    [
+        ("", "online-address", "got an address of Redis that cannot be read"),
+        ("http://127.0.0.1", "online-address", "got an address of Redis that cannot be read"),
+        ("${TIDEGATE_NO_SUCH_URL}", "no-variable", "got no environment variable TIDEGATE_NO_SUCH_URL"),
+    ],
+)
+def test_an_address_that_is_none_is_one_sentence(tmp_path, url, code, said):
+    store = ours(tmp_path, {"type": REDIS, "url": url})
+    store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
+    store.apply()
+    with pytest.raises(BadInput) as refused:
+        store.materialize(shops.at(40))
+    assert refused.value.code == code
+    assert refused.value.sentence.startswith(said)
+
+
+def test_a_profiles_address_takes_the_place_of_the_files_store_and_stays_in_its_variable(
+    redis_address, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TIDEGATE_TEST_ONLINE", redis_address)
+    folder = shops.write_repository(tmp_path / "features")
+    store = FeastStore(folder, tmp_path / "home", "${TIDEGATE_TEST_ONLINE}")
+    store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
+    store.apply()
+    store.materialize(shops.at(40))
+    url, prefix = redis_address.split("?prefix=")
+    client = redis.Redis.from_url(url)
+    assert {key.decode() for key in client.scan_iter(f"{prefix}:*:window")} == {
+        f"{prefix}:shops_item_price:window",
+        f"{prefix}:shops_shop_sales:window",
+    }
+    client.close()
+    overlay = (tmp_path / "home" / "feast" / "feature_store.yaml").read_text()
+    assert "${TIDEGATE_TEST_ONLINE}" in overlay
+    assert prefix not in overlay
+    assert not (tmp_path / "home" / "feast" / "online.db").exists()
+
+
+# ── what is kept ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        (Int64, [2**53 + 1, None, -1]),
+        (Float64, [0.1, None, float("inf")]),
+        (String, ["", None, "é\n"]),
+        (Bytes, [b"", None, b"\xff"]),
+        (UnixTimestamp, [datetime(2024, 1, 1, tzinfo=UTC), None]),
+    ],
+)
+def test_values_come_back_as_they_were_and_unknown_stays_unknown(dtype, values):
+    from tidegate.adapters.feast_store.serving import _plain, messages
+
+    assert [_plain(message) for message in messages(values, dtype.to_value_type())] == values
+
+
+def test_another_kind_of_online_store_is_refused_by_name(tmp_path):
+    store = ours(tmp_path, {"type": "sqlite", "path": str(tmp_path / "online.db")})
+    store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
+    store.apply()
+    with pytest.raises(BadInput) as refused:
+        store.materialize(shops.at(40))
+    assert refused.value.code == "online-store-kind"
+    assert refused.value.sentence.startswith(
+        "got SqliteOnlineStore as the online store, expected one that keeps"
+    )
+
+
+def test_a_view_that_is_gone_leaves_nothing_online(built, tmp_path, place):
+    built.materialize(shops.at(40))
+    online = built._serving(built._store())._online
+    config, names = built._store().config, ["shops_shop_sales", "shops_item_price"]
+    definitions = shops.DEFINITIONS.replace(
+        'item_price = view("item_price", [shop, item], None, price=Float64)\n', ""
+    ).replace(", item_price]", "]")
+    (tmp_path / "features" / "definitions.py").write_text(definitions)
+    FeastStore(tmp_path / "features", tmp_path / "home").apply()
+    assert isinstance(online, NewestOnlineStore)
+    kept, gone = online.find(config, [(name, ()) for name in names])
+    assert kept.window is not None
+    assert gone.window is None
