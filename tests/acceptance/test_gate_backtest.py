@@ -96,7 +96,7 @@ def test_a_stricter_suite_says_per_drop_what_it_would_have_blocked_and_why(shell
     assert told.returncode == 0, told.stderr
     assert "WOULD BE BLOCKED" in told.stdout
     assert (
-        "T05 (warning, quarantine) failed, then passed: Levels are -5 to 15 m: 1 of 3 rows fail"
+        "T05 (warning, quarantine) failed now, passed then: Levels are -5 to 15 m: 1 of 3 rows fail"
         in told.stdout
     )
     assert (

@@ -77,7 +77,7 @@ def _reasons(tried: Tried) -> list[str]:
         return [f"{name}: {tried.fault}"]
     lines = [f"  stopped by {stop.rule}: {stop.sentence}" for stop in tried.report.stops]
     for check in findings(tried):
-        then = f", then {check['then']}" if check["then"] else ", not asked then"
+        then = f" now, {check['then']} then" if check["then"] else " now, not asked then"
         lines.append(
             f"  {check['id']} ({check['severity']}, {check['on_row']}) {check['verdict']}{then}: {check['sentence']}"
         )
