@@ -200,6 +200,21 @@ def test_another_replay_at_the_same_time_is_noticed(world: FakePlatform) -> None
     assert counts(row) == (3, 2, 1)
 
 
+def test_the_same_file_at_the_same_time_is_put_back_once(world: FakePlatform) -> None:
+    fed(world, 0.1, 7)
+    mend, twins = world.batches.mended, []
+
+    def meanwhile(*given):
+        world.batches.mended = mend
+        twins.append(put_back(world, "2013-01,0,1,T01,1,0.7"))
+        return mend(*given)
+
+    world.batches.mended = meanwhile
+    assert put_back(world, "2013-01,0,1,T01,1,0.7") == twins[0]
+    events = list(world.ledger.events(stream="dataset/trips"))
+    assert [event.type for event in events] == [EventType.BATCH_ACCEPTED, EventType.BATCH_ACCEPTED]
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from((0.5, 7.0)), min_size=1, max_size=8), st.data())
 def test_however_often_rows_are_put_back_read_is_accepted_and_quarantined(

@@ -67,6 +67,9 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
             raise _none_passes(mended, report)
     except BadInput as error:
         with platform.ledger.transaction() as tx:
+            row = tx.get(BatchRow, dataset, name)
+            if row is not None and row.batch:  # somebody put the same file back meanwhile
+                return row
             turn_away(tx, acting, about, error)
         raise
     payload = {**about, **kept(platform, contract, found, table, report), "revision": base.revision}

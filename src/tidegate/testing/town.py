@@ -78,6 +78,15 @@ class Town:
         self.say(EventType.FEATURES_BUILT, "s-1", {"views": views, "batches": []}, "features")
         online = {"until": "2013-04-01T06:00:00Z", "rows": {"hours": 97}}
         self.say(EventType.FEATURES_MATERIALIZED, "s-1", online, "features")
+        told = {
+            "verdict": "passed",
+            "sampled": 97,
+            "skewed": {},
+            "sentence": "97 values are served as they were known",
+        }
+        compared = {"hours": {"source": views["hours"]["source"], "until": online["until"], **told}}
+        payload = {"views": compared, "tolerances": {"double": 1e-9}, "sample": 100}
+        self.say(EventType.FEATURES_COMPARED, "s-1", payload, "features")
         return self
 
     def restated(self, period: str, *versions: str) -> Self:
