@@ -100,7 +100,8 @@ class TurnsContract:
             assert theirs
 
     def test_whoever_did_not_have_it_does_not_end_it(self, subject: Turns, other: Turns) -> None:
-        with subject.take("score"):
+        with subject.take("score") as mine:
+            assert mine
             with other.take("score"):
                 pass
             with other.take("score") as theirs:
