@@ -71,9 +71,7 @@ def redis_address():
     except redis.ConnectionError as error:
         reason = f"Redis cannot be reached; set TIDEGATE_TEST_REDIS ({error})"
         if os.environ.get("CI") == "true":
-            pytest.fail(
-                reason
-            )  # there both online stores are promised: a skip would hide that one was not tried
+            pytest.fail(reason)  # there both online stores are promised: a skip would hide one
         pytest.skip(reason)
     yield f"{url}?prefix={prefix}"
     for key in client.scan_iter(f"{prefix}:*"):

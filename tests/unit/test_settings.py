@@ -139,6 +139,7 @@ def test_a_key_that_no_profile_has_is_still_refused(project):
 
 def test_the_root_makes_the_sinks_that_the_profile_names(project, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    monkeypatch.setenv("PREFECT_HOME", "prefect")  # else the root sets it, for every test after this one too
     written = """sinks = [
       { name = "log", kind = "log", file = "{home}/events.jsonl" },
       { name = "pager", kind = "webhook", url = "${URL}", secret = "${S}" },

@@ -7,7 +7,7 @@ rests on the dataset.
 
 from __future__ import annotations
 
-from tidegate.application.consumers import consumers
+from tidegate.application.held import WAY_BACK, consumers
 from tidegate.application.platform import Platform
 from tidegate.application.ports import Contents, StateReader
 from tidegate.application.revisions import in_force
@@ -35,7 +35,7 @@ def unbroken(platform: Platform, state: StateReader, contract: Contract) -> tupl
     if not found.breaks:
         return found.notes
     broken = "; ".join(found.breaks)
-    if resting := consumers(platform, state, contract):
+    if resting := _resting(platform, state, contract):
         raise BadInput(
             "breaking-contract",
             f"got version {contract.version} of the contract {contract.dataset}, in which {broken}, expected what "
@@ -61,7 +61,7 @@ def named(platform: Platform, state: StateReader, contract: Contract, fault: Bad
     if fault.code not in _SCHEMA:
         return fault
     try:
-        resting = consumers(platform, state, contract)
+        resting = _resting(platform, state, contract)
     except BadInput:  # who rests on it cannot be told now; what is wrong with the drop is no less true
         return fault
     if not resting:
@@ -76,3 +76,21 @@ def named(platform: Platform, state: StateReader, contract: Contract, fault: Bad
 
 def _told(resting: tuple[str, ...]) -> str:
     return f"{', '.join(resting)} {'rests' if len(resting) == 1 else 'rest'}"
+
+
+def _resting(platform: Platform, state: StateReader, contract: Contract) -> tuple[str, ...]:
+    """Return the versions whose rows or features are read from a dataset, like ``tides 2 (prod)``.
+
+    Raises:
+        BadInput: a model's or a feature's declaration cannot be read, so nobody can tell.
+    """
+    standing = [each for each in consumers(state) if each.stage != WAY_BACK]
+    if not standing:
+        return ()
+    names = {contract.dataset, *(f"{contract.dataset}_{table}" for table in contract.declared)}
+    views = {view for view, read in platform.features.reads().items() if names & read}
+    declared = {
+        name for name in platform.models.names() if contract.dataset in platform.models.spec(name).datasets
+    }
+    resting = [each for each in standing if each.model in declared or views & set(each.definitions)]
+    return tuple(f"{each.model} {each.number} ({each.stage})" for each in resting)

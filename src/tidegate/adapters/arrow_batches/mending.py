@@ -31,7 +31,13 @@ def read_mended(file: Drop, contract: Contract, nulls: Sequence[str]) -> Mended:
     marks = (
         Column(PERIOD, "string"), Column(REVISION, "integer"), Column(ROW, "integer"), Column(REASONS, "string")
     )  # fmt: skip
-    table, _ = read_csv(file, replace(contract, columns=(*marks, *contract.columns)), nulls)
+    try:
+        table, _ = read_csv(file, replace(contract, columns=(*marks, *contract.columns)), nulls)
+    except BadInput as fault:
+        if fault.code != "columns":
+            raise
+        hint = f"leave its columns as `tidegate quarantine {contract.dataset} --export FILE` wrote them"
+        raise BadInput(fault.code, fault.sentence, hint, **fault.data) from fault.__cause__
     period, revision = (_only(table, name, file.name) for name in (PERIOD, REVISION))
     rows = table.column(ROW)
     counts = pc.value_counts(rows).to_pylist()

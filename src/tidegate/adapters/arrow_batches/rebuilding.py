@@ -52,11 +52,14 @@ def _reader(kind: pa.DataType) -> Callable[[object], object]:
         return lambda value: int(cast("int", value))
     if pa.types.is_floating(kind):
         return lambda value: float(cast("float", value))
-    return (bool) if pa.types.is_boolean(kind) else str
+    return bool if pa.types.is_boolean(kind) else str
 
 
-def _order(kept: int, held: Sequence[Mapping[str, object]]) -> list[int]:
+def _order(kept: int, held: Sequence[Mapping[str, object]]) -> pa.Array:
     """Return where each row of the drop stands: the kept ones in their order, those held back at their places."""
-    places = {int(cast("int", each["row"])): kept + number for number, each in enumerate(held)}
-    others = iter(range(kept))
-    return [places[place] if place in places else next(others) for place in range(kept + len(held))]
+    import numpy as np
+    import pyarrow as pa
+
+    places = np.fromiter((cast("int", each["row"]) for each in held), dtype=np.int64, count=len(held))
+    between = np.setdiff1d(np.arange(kept + len(held)), places, assume_unique=True)
+    return pa.array(np.argsort(np.concatenate([between, places]), kind="stable"))

@@ -414,6 +414,7 @@ class BatchesContract:
         with pytest.raises(BadInput) as caught:
             subject.mended(drop, TIDES, subject.drop_digest(drop))
         assert caught.value.code == "columns"
+        assert caught.value.hint
 
     def test_a_batch_of_other_columns_takes_no_rows_back(self, subject: Batches, tmp_path: Path) -> None:
         table = read(subject, write_drop(tmp_path))
