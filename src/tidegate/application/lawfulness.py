@@ -11,62 +11,38 @@ helps (see `audit.anchor`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from tidegate.application import (
     lawful_deciding,
     lawful_erasing,
     lawful_people,
     lawful_policy,
+    lawful_promoting,
     lawful_watching,
 )
-from tidegate.application.denying import denied_by_policy
-from tidegate.application.judgement import findings
 from tidegate.application.lawful_deciding import breaches as deciding
 from tidegate.application.lawful_erasing import breaches as erasing
 from tidegate.application.lawful_owing import Debts, owed_after
 from tidegate.application.lawful_people import breaches as of_people
 from tidegate.application.lawful_policy import Ground
 from tidegate.application.lawful_policy import breaches as changing
+from tidegate.application.lawful_promoting import DECISIONS
+from tidegate.application.lawful_promoting import breaches as promoting
 from tidegate.application.lawful_watching import breaches as watching
-from tidegate.application.lower import UNASKED
-from tidegate.application.moments import at_once
-from tidegate.application.packet import packet_digest
 from tidegate.application.platform import Platform
 from tidegate.application.ports import Expressions, Policies
-from tidegate.application.predating import dated
-from tidegate.application.promote import ASKED_AS
-from tidegate.application.resolve import stated_conditions
-from tidegate.application.standing import lifecycle
-from tidegate.application.weighing import agreed, certified_until, gate_asked
 from tidegate.domain.actors import Permission, permits
-from tidegate.domain.canonical import utc_text
-from tidegate.domain.errors import UNFIT, BadInput, DependencyFailed, TidegateError
+from tidegate.domain.errors import UNFIT, DependencyFailed, TidegateError
 from tidegate.domain.events import Event, EventType
-from tidegate.domain.evidence import Verdict
 from tidegate.domain.fold import StateView, take
-from tidegate.domain.lifecycle import (
-    Act,
-    Action,
-    Allowed,
-    Decision,
-    Dossier,
-    Lifecycle,
-    Precondition,
-    WayBack,
-)
-from tidegate.domain.policy import Finding, Policy, Stage, Tier
-from tidegate.domain.promotion import TRANSITIONS, decide
+from tidegate.domain.policy import Policy, Tier
 from tidegate.domain.state import (
     ActorRow,
     ApprovalRow,
     ModelRow,
-    PacketRow,
     PolicyRow,
-    PromotionRow,
     State,
     VersionRow,
 )
@@ -137,26 +113,13 @@ _GENESIS = {
     EventType.CREDENTIAL_ISSUED,
     EventType.POLICY_ADOPTED,
 }
-_DOWN: Mapping[EventType, Action] = {
-    EventType.MODEL_ROLLED_BACK: Action.ROLL_BACK,
-    EventType.MODEL_STOPPED: Action.STOP,
-    EventType.VERSION_DEMOTED: Action.DEMOTE,
-    EventType.VERSION_RETIRED: Action.RETIRE,
-}
-_DECISIONS: Mapping[EventType, Action] = {
-    EventType.PROMOTION_APPROVED: Action.APPROVE,
-    EventType.PROMOTION_REJECTED: Action.REJECT,
-}
 _MADE = {EventType.ACTOR_ADDED, EventType.MODEL_REGISTERED, EventType.VERSION_REGISTERED}
 #: What has a judge, beside the question whether its actor may write it at all.
 JUDGED = frozenset(
     {
         *_GENESIS - {EventType.CREDENTIAL_ISSUED},
         *_MADE,
-        *_DOWN,
-        *_DECISIONS,
-        EventType.PROMOTION_REQUESTED,
-        EventType.PROMOTION_APPLIED,
+        *lawful_promoting.JUDGES,
         *lawful_watching.JUDGES,
         *lawful_deciding.JUDGES,
         *lawful_policy.JUDGES,
@@ -179,7 +142,6 @@ UNJUDGED: Mapping[EventType, str] = {
     EventType.MONITOR_RAN: "what was measured is not in the record; that its review follows is judged",
 }
 _FOR_ANYBODY = {EventType.ACTION_REFUSED, EventType.PACKET_SEALED}
-_BOUND = ("model", "version", "artifact", "packet", "policy")
 
 _Breaches = Iterator[tuple[str, str]]
 
@@ -261,20 +223,13 @@ class _Judge:
         yield from self._added(event)
         try:
             yield from self._debts.settle(event)
-            if event.type in _DOWN:
-                yield from self._lowered(event, actor)
-            elif event.type in _DECISIONS:
-                yield from self._decided(event, actor)
-            elif event.type is EventType.PROMOTION_REQUESTED:
-                yield from self._requested(event)
-            elif event.type is EventType.PROMOTION_APPLIED:
-                yield from self._applied(event)
-            else:
-                yield from watching(self._view, event, self._policy())
-                yield from of_people(self._view, event)
-                yield from deciding(self._view, event, self._policy())
-                yield from changing(self._ground(), event)
-                yield from erasing(self._view, event, self._policy())
+            ground = Ground(self._view, self._policy(), self._parser, self._expressions)
+            yield from promoting(ground, event)
+            yield from watching(self._view, event, ground.in_force)
+            yield from of_people(self._view, event)
+            yield from deciding(self._view, event, ground.in_force)
+            yield from changing(ground, event)
+            yield from erasing(self._view, event, ground.in_force)
         except TidegateError as error:
             yield "P3", f"{event.type} cannot be judged: {error.sentence}"
 
@@ -308,7 +263,7 @@ class _Judge:
 
         What their decision led to at once is theirs too.
         """
-        if event.type in _DECISIONS:
+        if event.type in DECISIONS:
             behind = self._view.get(ActorRow, str(event.payload["for_whom"]))
             return behind is not None and permits(behind, Permission.APPROVE)
         if event.type is EventType.APPROVAL_REVOKED:
@@ -338,204 +293,8 @@ class _Judge:
             if payload["registrar"] != event.actor:
                 yield "P4", f"it names {payload['registrar']} as registrar, but {event.actor} registered it"
 
-    def _lowered(self, event: Event, actor: ActorRow) -> _Breaches:
-        own = event.payload["moves"][0]
-        life = lifecycle(self._view, event.payload["model"], own["version"])
-        act = Act(_DOWN[event.type], own["version"], Stage(own["to"]))
-        nothing = Dossier("", (), None)
-        decision = decide(life, act, actor, nothing, (), UNASKED, _when(event))
-        # Whether this actor may at all was said already.
-        yield from ((rule, told) for rule, told in _outcome(event, decision) if rule != "A1")
-
-    def _requested(self, event: Event) -> _Breaches:
-        asked = event.payload
-        life = lifecycle(self._view, asked["model"], asked["version"])
-        version, name = life.versions[asked["version"]], asked["id"]
-        targets = TRANSITIONS.get((Stage(version.stage), Action.PROMOTE), ())
-        if asked["source"] != version.stage or asked["target"] not in targets:
-            way = f"{asked['source']} → {asked['target']}"
-            yield "P1", f"{name} asks for {way} while version {version.number} stands in {version.stage}"
-        if self._view.get(PromotionRow, name):
-            yield "P3", f"{name} is requested again under the same name"
-        if (asked["requester"], asked["on_behalf_of"]) != (event.actor, event.on_behalf_of or ""):
-            yield "P4", f"{name} names {asked['requester']} as requester, but {event.actor} requested it"
-        if asked["artifact"] != version.artifact:
-            yield "P3", f"{name} names another artifact than version {version.number} has"
-        if asked["policy"] != self._policy().digest:
-            yield "P3", f"{name} names another policy than the one in force"
-        act = Act(ASKED_AS.get(asked["kind"], Action.PROMOTE), version.number)
-        yield from self._barred(event, life, act, asked["target"])
-        yield from self._due(event, life)
-        yield from self._sealed(asked["packet"], version, name)
-
-    def _barred(self, event: Event, life: Lifecycle, act: Act, to: str) -> _Breaches:
-        """Nobody does what the policy in force denies them, whatever their roles permit."""
-        actor = self._view.get(ActorRow, event.actor)
-        assert actor is not None  # or nothing else was asked of this event
-        for reason in denied_by_policy(self._policy(), self._expressions, life, act, actor, to):
-            yield reason.rule, f"{event.type} was not allowed: {reason.sentence}"
-
-    def _due(self, event: Event, life: Lifecycle) -> _Breaches:
-        """By when people decide is what the gate's deadline says: a later time would never lapse."""
-        asked = event.payload
-        if event.schema_version < 2:  # noqa: PLR2004  # before there were kinds and deadlines
-            return
-        if asked["kind"] not in ASKED_AS:
-            yield "P9", f"{asked['id']} is requested as {asked['kind']}, which is no kind of request"
-            return
-        gate = gate_asked(self._policy(), life, asked["version"], ASKED_AS[asked["kind"]])
-        deadline = gate.deadline if gate else None
-        due = utc_text(_when(event) + timedelta(days=deadline.due)) if deadline else ""
-        if not at_once(asked["due_at"], due):
-            yield "P3", f"{asked['id']} is due {asked['due_at'] or 'never'}, expected {due or 'no due time'}"
-
-    def _decided(self, event: Event, actor: ActorRow) -> _Breaches:
-        said, action = event.payload, _DECISIONS[event.type]
-        life = lifecycle(self._view, said["model"], said["version"])
-        asked = life.promotion
-        if asked is None or asked.id != said["promotion"]:
-            yield "P3", f"{event.type} of {said['promotion']}, which is not open"
-            return
-        other = [name for name in _BOUND if said[name] != getattr(asked, name)]
-        if other:
-            yield "P3", f"{event.type} of {asked.id} speaks of another {', another '.join(other)}"
-        yield from _conditioned(event)
-        if said["outcome"] != str(action):
-            yield "P3", f"{event.type} of {asked.id} says `{said['outcome']}`"
-        speaker = self._view.get(ActorRow, said["for_whom"]) if said["for_whom"] else actor
-        if speaker is None or said["role"] not in speaker.roles:
-            whose = said["for_whom"] or actor.id
-            yield "P4", f"{event.type} in the name of {whose}, who does not hold the role `{said['role']}`"
-        dossier = Dossier(said["packet"], (), None)
-        act = Act(action, asked.version, role=said["role"], for_whom=said["for_whom"])
-        yield from self._barred(event, life, act, asked.target)
-        decision = decide(life, act, actor, dossier, self._approvals(asked), self._policy(), _when(event))
-        for reason in () if isinstance(decision, Allowed) else decision.reasons:
-            if reason.rule != "A1":
-                yield reason.rule, f"{event.type} was not allowed: {reason.sentence}"
-
-    def _applied(self, event: Event) -> _Breaches:
-        done = event.payload
-        asked = self._view.get(PromotionRow, done["promotion"])
-        if asked is None or asked.status != "open" or asked.model != done["model"]:
-            yield "P3", f"{done['promotion']} is applied, which is not open for {done['model']}"
-            return
-        if (done["packet"], done["policy"]) != (asked.packet, asked.policy):
-            yield "P3", f"{asked.id} is applied on another packet or policy than it was requested for"
-        if done["policy"] != self._policy().digest:
-            yield "P3", f"{asked.id} is applied under another policy than the one in force"
-        life = lifecycle(self._view, asked.model, asked.version)
-        if asked.artifact != life.versions[asked.version].artifact:
-            yield "P3", f"{asked.id} was requested for another artifact than the version has"
-        yield from self._sealed(done["packet"], life.versions[asked.version], asked.id)
-        dossier = _dossier(done)
-        version = life.versions[asked.version]
-        gate = gate_asked(self._policy(), life, asked.version, ASKED_AS[asked.kind])
-        demands = gate.demands if gate else ()
-        known = dated(self._view, self._parser, self._policy(), version, demands, dossier.findings)
-        dossier = replace(dossier, findings=known)
-        yield from self._refound(asked, life, dossier)
-        requester = life.people.get(asked.requester)
-        if requester is None:
-            yield "A1", f"{asked.id} was requested by {asked.requester}, whom no earlier event made an actor"
-            return
-        if done["kind"] != asked.kind:
-            yield "P9", f"{asked.id} is applied as {done['kind']}, but was requested as {asked.kind}"
-        act = Act(ASKED_AS[asked.kind], asked.version, Stage(asked.target))
-        approvals = self._approvals(asked)
-        yield from self._terms(event, asked, life, approvals)
-        decision = decide(life, act, requester, dossier, approvals, self._policy(), _when(event))
-        yield from _outcome(event, decision)
-
-    def _terms(
-        self, event: Event, asked: PromotionRow, life: Lifecycle, approvals: Sequence[ApprovalRow]
-    ) -> _Breaches:
-        """A version goes live on the conditions of its approvals, and until its policy's term ends."""
-        done, due, until = event.payload, {}, ""
-        if asked.target == Stage.PROD:
-            due = agreed([row.conditions for row in approvals if not row.revoked])
-            until = certified_until(self._policy(), Tier(life.model.tier), due, _when(event), asked.kind)
-        if event.schema_version < 2:  # noqa: PLR2004  # before there were terms
-            return
-        if dict(done["conditions"]) != due or not at_once(done["certified_until"], until):
-            yield "P3", f"{asked.id} is applied on other conditions than it was approved on"
-        told = {each["name"] for each in done["preconditions"].get("asked", ())}
-        regular = asked.target == Stage.PROD and asked.kind == "regular"
-        if missing := sorted(self._policy().preconditions.asked() - told if regular else ()):
-            yield "P8", f"{asked.id} is applied without a word on {', '.join(missing)}"
-
-    def _sealed(self, digest: str, version: VersionRow, name: str) -> _Breaches:
-        packet = self._view.get(PacketRow, digest)
-        if packet is None or (packet.model, packet.version) != (version.model, version.number):
-            yield "P3", f"{name} rests on a packet that was never sealed for version {version.number}"
-        elif packet_digest(dict(packet.body)) != packet.digest:
-            yield "P3", f"{name} rests on a packet that does not have its digest"
-
-    def _refound(self, asked: PromotionRow, life: Lifecycle, dossier: Dossier) -> _Breaches:
-        """What the policy finds in the sealed packet today must be what was found in it then."""
-        packet = self._view.get(PacketRow, asked.packet)
-        gate = gate_asked(self._policy(), life, asked.version, ASKED_AS[asked.kind])
-        if packet is None or gate is None:
-            return  # said elsewhere
-        recorded = {each.demand: each.verdict for each in dossier.findings}
-        for found in findings(gate, {"packet": dict(packet.body)}, self._expressions):
-            said = recorded.get(found.demand)
-            if said is not None and said is not found.verdict:
-                yield "P2", f"{asked.id} records {found.demand} as {said}; its packet says {found.verdict}"
-
-    def _approvals(self, asked: PromotionRow) -> tuple[ApprovalRow, ...]:
-        return self._view.select(ApprovalRow, promotion=asked.id)
-
-    def _ground(self) -> Ground:
-        return Ground(self._view, self._policy(), self._parser, self._expressions)
-
     def _policy(self) -> Policy:
         row = self._view.select(PolicyRow, in_force=True)[0]
         if row.digest not in self._policies:
             self._policies[row.digest] = self._parser.parse(row.body)
         return self._policies[row.digest]
-
-
-def _outcome(event: Event, decision: Decision) -> _Breaches:
-    """Yield why the moves of an event are not what the rules allow."""
-    if not isinstance(decision, Allowed):
-        for reason in decision.reasons:
-            yield reason.rule, f"{event.type} was not allowed: {reason.sentence}"
-        return
-    expected = [move.as_dict() for move in decision.moves]
-    if [dict(move) for move in event.payload["moves"]] != expected:
-        yield "P1", f"{event.type} moved {_way(event.payload['moves'])}, expected {_way(expected)}"
-
-
-def _conditioned(event: Event) -> _Breaches:
-    """An approval demands only what is known and can be enforced."""
-    said = dict(event.payload["conditions"])
-    try:
-        lawful = (
-            all(type(value) in {int, float} for value in said.values()) and stated_conditions(said) == said
-        )
-    except BadInput:
-        lawful = False
-    if not lawful:
-        stated = ", ".join(f"{name} {value}" for name, value in said.items())
-        yield "P3", f"{event.type} is on conditions that nothing can hold: {stated}"
-
-
-def _dossier(done: Mapping[str, Any]) -> Dossier:
-    """Return the evidence as it was recorded when a promotion was applied."""
-    found = tuple(
-        Finding(each["demand"], Verdict(each["verdict"]), each["sentence"]) for each in done["findings"]
-    )
-    way = done["preconditions"]["way_back"]
-    back = WayBack(way["kind"], way["name"], way["verified"] is True) if way else None
-    asked = done["preconditions"].get("asked", ())
-    held = tuple(Precondition(each["name"], each["rule"], each["holds"], each["sentence"]) for each in asked)
-    return Dossier(done["packet"], found, back, held)
-
-
-def _way(moves: Any) -> str:
-    return ", ".join(f"{move['version']}: {move['from']} → {move['to']}" for move in moves)
-
-
-def _when(event: Event) -> datetime:
-    return datetime.fromisoformat(event.occurred_at)
