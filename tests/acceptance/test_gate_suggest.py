@@ -38,7 +38,8 @@ def test_a_baseline_becomes_a_difference_that_is_applied_and_tried(tmp_path: Pat
     assert found.stdout.startswith(
         "--- a/expectations/suites/tides.json\n+++ b/expectations/suites/tides.json\n"
     )
-    assert [line for line in found.stdout.splitlines()[2:] if line.startswith("-")] in ([], ["-    }"])
+    removed = [line for line in found.stdout.splitlines() if line.startswith("-") and line[:3] != "---"]
+    assert set(removed) <= {"-    }", "-        mustBeBetween: [2, 1000]"}
     assert "reading lies between 0 and 2, as in 2013-01-30" in found.stdout
     assert '"column": "note"' not in found.stdout  # of a column without a value nothing is learned
     assert (suite.read_bytes(), shell.json("log")) == (before, head)
@@ -48,6 +49,8 @@ def test_a_baseline_becomes_a_difference_that_is_applied_and_tried(tmp_path: Pat
     )
     assert applied.returncode == 0, applied.stderr
     assert suite.read_bytes() != before
+    assert "tides could promise 2 to 4 rows a drop: 2013-01-30 had 3, give or take a quarter" in found.stderr
+    assert "+        mustBeBetween: [2, 4]" in found.stdout
     told = shell.json("gate", "backtest", "--suite", "expectations/suites/tides.json", "tides")
     assert [each["now"]["verdict"] for each in told["drops"]] == ["passed", "passed"]
     findings = [
@@ -58,7 +61,8 @@ def test_a_baseline_becomes_a_difference_that_is_applied_and_tried(tmp_path: Pat
     ]
     # The baseline bears all of it; the day after has a reading that was not seen then.
     assert findings == [("2013-01-31", "reading lies between 0 and 2, as in 2013-01-30: 1 of 3 rows fail")]
-    assert shell.json("gate", "suggest", "tides", "--baseline", "2013-01-30")["suggestions"] == []
+    again = shell.json("gate", "suggest", "tides", "--baseline", "2013-01-30")
+    assert (again["suggestions"], again["promises"], again["diff"]) == ([], [], "")
 
     unknown = shell.run("gate", "suggest", "tides", "--baseline", "2012-12")
     assert unknown.returncode == 2

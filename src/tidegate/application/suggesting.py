@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from tidegate.application.platform import Platform
-from tidegate.application.revisions import in_force, standing
+from tidegate.application.ports import Amended
+from tidegate.application.revisions import in_force, period_window, standing
+from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
-from tidegate.domain.suggestion import Suggestion, suggest
+from tidegate.domain.suggestion import Promise, Suggestion, promise, suggest
 
 
 @dataclass(frozen=True)
 class Suggested:
-    """A suite as it stands and as it would be, and what is new in it."""
+    """A suite and its contract as they stand and as they would be, and what is new in each."""
 
-    file: Path
-    before: str
-    after: str
-    new: tuple[Suggestion, ...]
+    files: tuple[Amended, ...]
+    checks: tuple[Suggestion, ...]
+    promises: tuple[Promise, ...]
 
 
 def suggested(platform: Platform, dataset: str, baseline: str) -> Suggested:
-    """Return the dataset's suite with what the batch in force of the period ``baseline`` bears, beside what it asks.
+    """Return the dataset's suite and contract with what the batch in force of the period ``baseline`` bears.
 
     Raises:
         BadInput: no such dataset, or no accepted batch of that period. DependencyFailed: its file is gone or altered.
@@ -38,4 +38,7 @@ def suggested(platform: Platform, dataset: str, baseline: str) -> Suggested:
             "choose one that is good: what it holds becomes the measure",
         )
     found = suggest(contract.columns, platform.batches.profile(dataset, row.batch), baseline)
-    return Suggested(*platform.contracts.amended(dataset, found))
+    late = utc_time(row.occurred_at) - period_window(row.period)[1] if contract.period_columns else None
+    promises = promise(contract, row.read, late, baseline)
+    files, new = platform.contracts.amended(dataset, found, promises)
+    return Suggested(files, new, promises)

@@ -1,21 +1,28 @@
-"""Checks that a chosen baseline would bear: what a person may promise after reading them.
+"""Checks and promises that a chosen baseline would bear: what a person may say after reading them.
 
-Pure. A range seen once is no promise, so what is suggested warns and keeps its rows: it blocks nothing until a person
-makes it stricter. Values are taken from columns that are public or internal, of no others.
+Pure. A range seen once is no promise, so a suggested check warns and keeps its rows: it blocks nothing until a person
+makes it stricter. Volume and freshness have no milder form, so they are suggested with leeway, and only where the
+contract says less. Values are taken from columns that are public or internal, of no others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from math import ceil, floor
 from typing import Any
 
-from tidegate.domain.contract import Column
+from tidegate.domain.contract import Column, Contract
 
 #: A column with more values than these is no list.
 MOST_VALUES = 20
 #: Of fewer rows nothing is learned.
 LEAST_ROWS = 2
+#: By which share of its rows a drop may differ from the baseline, and how many days later than it one may come.
+LEEWAY = 0.25
+GRACE_DAYS = 1
 _TELLING = {"public", "internal"}
 
 
@@ -38,6 +45,43 @@ class Suggestion:
     expectation: str
     kwargs: Mapping[str, Any]
     sentence: str
+
+
+class Promised(StrEnum):
+    """What a contract promises of a whole drop, in the words of the Open Data Contract Standard."""
+
+    VOLUME = "rowCount"
+    FRESHNESS = "freshness"
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A promise stricter than the contract's: the least and most rows of a drop, or how many days late one comes."""
+
+    about: Promised
+    value: tuple[int, ...]
+    sentence: str
+
+
+def promise(contract: Contract, read: int, late: timedelta | None, baseline: str) -> tuple[Promise, ...]:
+    """Return what a baseline of ``read`` rows that came ``late`` after its period's end lets a contract promise.
+
+    Nothing is suggested that is looser than what the contract says. ``late`` is None where no period is told.
+    """
+    found: list[Promise] = []
+    least, most = floor(read * (1 - LEEWAY)), ceil(read * (1 + LEEWAY))
+    bounds = max(least, contract.min_rows), min(most, contract.max_rows)
+    if read >= LEAST_ROWS and bounds != (contract.min_rows, contract.max_rows) and bounds[0] <= bounds[1]:
+        sentence = (
+            f"{bounds[0]:,} to {bounds[1]:,} rows a drop: {baseline} had {read:,}, give or take a quarter"
+        )
+        found.append(Promise(Promised.VOLUME, bounds, sentence))
+    if late is not None:
+        days = max(ceil(late / timedelta(days=1)), 0) + GRACE_DAYS
+        if contract.max_age is None or timedelta(days=days) < contract.max_age:
+            sentence = f"within {days} days of its period's end: {baseline} came within {days - GRACE_DAYS}"
+            found.append(Promise(Promised.FRESHNESS, (days,), sentence))
+    return tuple(found)
 
 
 def suggest(columns: Sequence[Column], profiles: Sequence[Profile], baseline: str) -> tuple[Suggestion, ...]:

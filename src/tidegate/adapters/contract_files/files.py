@@ -16,13 +16,15 @@ from pathlib import Path
 
 from tidegate.adapters.contract_files.amending import amended
 from tidegate.adapters.contract_files.odcs import OdcsFile
+from tidegate.adapters.contract_files.promising import promised
 from tidegate.adapters.contract_files.references import resolve
 from tidegate.adapters.contract_files.suite import SuiteFile
 from tidegate.adapters.shared.yaml_reader import Reader, read_text
+from tidegate.application.ports import Amended
 from tidegate.domain.canonical import digest, sha256
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
-from tidegate.domain.suggestion import Suggestion
+from tidegate.domain.suggestion import Promise, Suggestion
 
 
 class ContractFiles:
@@ -64,9 +66,9 @@ class ContractFiles:
         )
 
     def amended(
-        self, dataset: str, suggestions: Sequence[Suggestion]
-    ) -> tuple[Path, str, str, tuple[Suggestion, ...]]:
-        """Return the dataset's suite: its file, its text, the text with what it lacks of these, and which those are.
+        self, dataset: str, suggestions: Sequence[Suggestion], promises: Sequence[Promise]
+    ) -> tuple[tuple[Amended, ...], tuple[Suggestion, ...]]:
+        """Return the dataset's suite with the checks it lacks, its contract with these promises, and those checks.
 
         Nothing is written.
 
@@ -74,9 +76,13 @@ class ContractFiles:
             BadInput: as `load`.
         """
         self.load(dataset)
-        path = self._folder / f"suites/{dataset}.json"
-        text = read_text(path, "contract", "a suite")
-        return path, text, *amended(text, suggestions)
+        suite, contract = self._folder / f"suites/{dataset}.json", self._folder / f"contracts/{dataset}.yaml"
+        text, terms = (
+            read_text(suite, "contract", "a suite"),
+            read_text(contract, "contract", "a data contract"),
+        )
+        asked, new = amended(text, suggestions)
+        return (Amended(suite, text, asked), Amended(contract, terms, promised(terms, promises))), new
 
     def _load(self, dataset: str, contract: Path | None, other: Path | None) -> Contract:
         name = str(contract or f"contracts/{dataset}.yaml")

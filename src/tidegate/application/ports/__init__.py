@@ -6,6 +6,7 @@ rows and passes it on, it never looks inside.
 
 from tidegate.application.ports.data import (
     EXPORTED,
+    Amended,
     Batches,
     Contents,
     Contracts,
@@ -39,6 +40,7 @@ from tidegate.application.ports.watching import Comparison, Expressions, Monitor
 
 __all__ = [
     "EXPORTED",
+    "Amended",
     "Batches",
     "Clock",
     "Comparison",

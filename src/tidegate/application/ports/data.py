@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tidegate.domain.contract import CheckResult, Contract, GateReport
-from tidegate.domain.suggestion import Profile, Suggestion
+from tidegate.domain.suggestion import Profile, Promise, Suggestion
 
 
 class Table(Protocol):
@@ -19,6 +19,14 @@ class Table(Protocol):
 
     @property
     def column_names(self) -> list[str]: ...
+
+
+class Amended(NamedTuple):
+    """A file of a contract as it stands, and as it would be."""
+
+    file: Path
+    before: str
+    after: str
 
 
 class Contracts(Protocol):
@@ -45,9 +53,9 @@ class Contracts(Protocol):
         ...
 
     def amended(
-        self, dataset: str, suggestions: Sequence[Suggestion]
-    ) -> tuple[Path, str, str, tuple[Suggestion, ...]]:
-        """Return the dataset's suite: its file, its text, the text with what it lacks of these, and which those are.
+        self, dataset: str, suggestions: Sequence[Suggestion], promises: Sequence[Promise]
+    ) -> tuple[tuple[Amended, ...], tuple[Suggestion, ...]]:
+        """Return the dataset's suite with the checks it lacks, its contract with these promises, and those checks.
 
         Nothing is written.
         """

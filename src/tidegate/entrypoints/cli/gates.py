@@ -106,26 +106,36 @@ def suggest(
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Suggest checks from an accepted period, as a difference of the suite that a person reads and applies.
+    """Suggest checks, volume and freshness from an accepted period, as a difference that a person reads and applies.
 
-    Nothing is written. What is suggested warns and keeps its rows; `tidegate gate backtest` says what it would find.
+    Nothing is written. A suggested check warns and keeps its rows; a promise of volume or freshness stops a drop that
+    breaks it. `tidegate gate backtest` says what they would find.
     """
     here = platform()
     reading(here, as_user)
     found = suggested(here, dataset, baseline)
-    name = os.path.relpath(found.file)
-    difference = _difference(name, found.before, found.after)
-    new = [
+    names = [os.path.relpath(each.file) for each in found.files]
+    difference = "".join(
+        _difference(name, each.before, each.after) for name, each in zip(names, found.files, strict=True)
+    )
+    checks = [
         {"type": each.expectation, "kwargs": dict(each.kwargs), "sentence": each.sentence}
-        for each in found.new
+        for each in found.checks
+    ]
+    promises = [
+        {"property": str(each.about), "value": list(each.value), "sentence": each.sentence}
+        for each in found.promises
     ]
 
     def render() -> None:
         sys.stdout.write(difference)  # as it is: it is read by `git apply` too
-        if not new:
-            err.print(f"the suite of {dataset} asks all that {baseline} bears already", markup=False)
+        for each in found.promises:
+            err.print(f"{dataset} could promise {each.sentence}", markup=False)
+        if not difference:
+            err.print(f"the contract of {dataset} asks all that {baseline} bears already", markup=False)
 
-    say({"file": name, "baseline": baseline, "diff": difference, "suggestions": new}, as_json, render)
+    told = {"files": names, "baseline": baseline, "diff": difference}
+    say({**told, "suggestions": checks, "promises": promises}, as_json, render)
 
 
 def _difference(name: str, before: str, after: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tidegate.application.ports import Amended
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
-from tidegate.domain.suggestion import Suggestion
+from tidegate.domain.suggestion import Promise, Suggestion
 
 
 class FakeContracts:
@@ -34,8 +35,13 @@ class FakeContracts:
         return self.load(dataset)  # it has no files: what is proposed is what it holds
 
     def amended(
-        self, dataset: str, suggestions: Sequence[Suggestion]
-    ) -> tuple[Path, str, str, tuple[Suggestion, ...]]:
+        self, dataset: str, suggestions: Sequence[Suggestion], promises: Sequence[Promise]
+    ) -> tuple[tuple[Amended, ...], tuple[Suggestion, ...]]:
         self.load(dataset)
-        after = "".join(f"{each.expectation}\n" for each in suggestions)
-        return Path(f"suites/{dataset}.json"), "", after, tuple(suggestions)
+        suite = Amended(
+            Path(f"suites/{dataset}.json"), "", "".join(f"{each.expectation}\n" for each in suggestions)
+        )
+        contract = Amended(
+            Path(f"contracts/{dataset}.yaml"), "", "".join(f"{each.about}\n" for each in promises)
+        )
+        return (suite, contract), tuple(suggestions)
