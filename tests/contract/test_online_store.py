@@ -17,6 +17,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -665,6 +666,38 @@ def test_values_come_back_as_they_were_and_unknown_stays_unknown(dtype, values):
     from tidegate.adapters.feast_store.serving import _plain, messages
 
     assert [_plain(message) for message in messages(values, dtype.to_value_type())] == values
+
+
+@pytest.mark.parametrize(
+    ("address", "fault"),
+    [
+        ("", "it does not begin with redis:// or rediss:// and a host"),
+        ("http://:s3cret@h", "it does not begin with redis:// or rediss:// and a host"),
+        ("redis://", "it does not begin with redis:// or rediss:// and a host"),
+        ("redis://:s3cret@h:99999/0", "it cannot be taken apart"),
+        ("redis://:s3cret/more@h:6379/0", "it cannot be taken apart"),
+        ("redis://:s3cret@[::1/0", "it cannot be taken apart"),
+        ("redis://:s3cret@h:6379/abc", "after host and port comes no number of a database"),
+        ("redis://:s3cret@h:6379/0?prefix=", "its prefix is empty"),
+        ("redis://:s3cret@h:6379/0?socket_timeout=soon", "an option after the question mark"),
+        ("redis://:s3cret@h:6379/0?bogus=1", "an option after the question mark"),
+        ("${TIDEGATE_ONLINE_URL}", "got no environment variable TIDEGATE_ONLINE_URL"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_refused_and_not_repeated(address, fault):
+    config = SimpleNamespace(online_store=SimpleNamespace(url=address))
+    with pytest.raises(BadInput) as refused:
+        online_redis.NewestRedisOnlineStore().find(config, [("sales", [b"key"])])
+    assert fault in refused.value.sentence
+    assert "s3cret" not in f"{refused.value} {refused.value.hint} {refused.value.__cause__}"
+
+
+def test_who_cannot_reach_redis_is_told_where_and_not_the_password():
+    config = SimpleNamespace(online_store=SimpleNamespace(url="redis://me:s3@cret@127.0.0.1:1/0?prefix=shop"))
+    with pytest.raises(DependencyFailed) as away:
+        online_redis.NewestRedisOnlineStore().find(config, [("sales", [b"key"])])
+    assert "from Redis at redis://127.0.0.1:1/0 while reading" in away.value.sentence
+    assert "cret" not in str(away.value)
 
 
 def test_another_kind_of_online_store_is_refused_by_name(tmp_path):

@@ -173,18 +173,7 @@ class NewestRedisOnlineStore(NewestOnlineStore):
                     f"got no environment variable {unset.group(1)}, expected the address of the online store in it",
                     "set it, like redis://host:6379/0",
                 )
-            try:
-                self._client = redis.Redis.from_url(
-                    _split(url)[0],
-                    socket_connect_timeout=_SECONDS_TO_CONNECT,
-                    socket_timeout=_SECONDS_TO_ANSWER,
-                )
-            except ValueError as error:
-                raise BadInput(
-                    "online-address",
-                    f"got an address of Redis that cannot be read ({error}), expected one like redis://host:6379/0",
-                    "mend `online` in the profile, or what it names; or `url` in features/feature_store.yaml",
-                ) from None
+            self._client = _client(url)
         try:
             yield self._client
         except redis.RedisError as error:
@@ -194,6 +183,41 @@ class NewestRedisOnlineStore(NewestOnlineStore):
                 f"({_first_line(error)}), expected an answer",
                 "start it and run the same again: what was online is as it was",
             ) from error
+
+
+def _client(url: str) -> Any:
+    """Return a client of an address whose every part is understood: Redis' own reading passes over some.
+
+    Raises:
+        BadInput: it is none. Where the fault lies is told, the address is not: it may hold a password.
+    """
+    fault = "it cannot be taken apart (a password with / # ? or @ in it is written percent-encoded)"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+            fault = "it does not begin with redis:// or rediss:// and a host"
+        elif port == 0 or not re.fullmatch(r"/?[0-9]*", parts.path):
+            fault = "after host and port comes no number of a database"
+        elif query.get("prefix") == "":
+            fault = "its prefix is empty"
+        else:
+            fault = "an option after the question mark is unknown, or has no such value"
+            client = redis.Redis.from_url(
+                _split(url)[0],
+                socket_connect_timeout=_SECONDS_TO_CONNECT,
+                socket_timeout=_SECONDS_TO_ANSWER,
+            )
+            client.connection_pool.make_connection()  # an unknown option is noticed here, and nothing is connected
+            return client
+    except (ValueError, TypeError):  # whose texts quote the address
+        pass
+    raise BadInput(
+        "online-address",
+        f"got an address of Redis that cannot be read: {fault}; expected one like redis://host:6379/0",
+        "mend `online` in the profile, or what it names; or `url` in features/feature_store.yaml",
+    )
 
 
 def _place(config: Any, name: str) -> str:
@@ -230,7 +254,8 @@ def _split(url: str) -> tuple[str, str]:
 
 
 def _public(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url).split("?")[0]
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _first_line(error: Exception) -> str:
