@@ -317,6 +317,8 @@ def test_data_show_every_row_counted_and_every_failing_check(page: Page) -> None
     assert "T01 ✕ failed warning quarantined 3" in page.text
     assert "tidegate quarantine gauges --period 2013-02" in page.text
     assert "turned away A drop of gauges 2013-03" in page.text
+    assert "waived T01 of gauges 2013-02 was not to count until 2013-03-20 00:00 , by amir" in page.text
+    assert "Used 0 of 2 times, for 0 rows. W-1, which let T01 through, was ended." in page.text
 
 
 def test_a_canary_shows_both_versions_its_verdict_and_why(page: Page) -> None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.application.revisions import in_force
+from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import Event, EventType
-from tidegate.domain.state import BatchRow, FeatureViewRow
+from tidegate.domain.state import BatchRow, FeatureViewRow, WaiverRow
+from tidegate.domain.waiver import Moment, over
 from tidegate.entrypoints.web.record import Note, Record
 
 
@@ -58,14 +60,24 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Waiver:
+    """A check that somebody let not count. ``over`` says why it counts no more, and is empty while it does."""
+
+    row: WaiverRow
+    over: str
+    given: Note
+
+
+@dataclass(frozen=True)
 class Dataset:
-    """A dataset's batches by period, and the drops that could not even be read.
+    """A dataset's batches by period, its waivers, and the drops that could not even be read.
 
     Rows are counted over what is in force: a batch that was restated counts no more.
     """
 
     name: str
     batches: tuple[Batch, ...]
+    waivers: tuple[Waiver, ...]
     turned_away: tuple[tuple[str, str, Note], ...]
 
     @property
@@ -103,6 +115,7 @@ def datasets(record: Record) -> tuple[Dataset, ...]:
                 for row in rows
                 if row.dataset == name
             ),
+            _waivers(record, name),
             tuple(_turned_away(record, event) for event in away if event.payload["dataset"] == name),
         )
         for name in every
@@ -112,6 +125,16 @@ def datasets(record: Record) -> tuple[Dataset, ...]:
 def views(record: Record) -> tuple[FeatureViewRow, ...]:
     """Return the feature views as last built."""
     return record.state.select(FeatureViewRow)
+
+
+def _waivers(record: Record, dataset: str) -> tuple[Waiver, ...]:
+    if record.last is None:
+        return ()
+    now = Moment(utc_time(record.last.occurred_at), record.state.marks())
+    return tuple(
+        Waiver(row, over(row, now), record.note(record.at(row.sequence)))
+        for row in record.state.select(WaiverRow, dataset=dataset)
+    )
 
 
 def _batch(record: Record, row: BatchRow, *, replaced: bool) -> Batch:
