@@ -100,7 +100,7 @@ def test_a_stricter_suite_says_per_drop_what_it_would_have_blocked_and_why(shell
         in told.stdout
     )
     assert (
-        "6 checks on 3 drops: 1 would be blocked, 0 let in, 1 blocked as before, 1 with more or fewer rows set aside"
+        "6 checks on 3 drops: 1 would be blocked, 0 let in, 1 blocked as before, 1 with other rows set aside"
         in told.stdout
     )
     assert shell.json("log") == head
@@ -111,6 +111,12 @@ def test_a_wider_suite_says_what_it_would_have_let_in(shell: Shell) -> None:
     found = tried(shell, "--suite", suite(shell, "wide.json", max_value=100))
     assert [each["flips"] for each in found["drops"]] == ["", "rows", "opened"]
     assert [each["now"]["quarantined"] for each in found["drops"]] == [0, 0, 0]
+
+
+def test_as_many_rows_set_aside_but_others_is_no_less_a_change(shell: Shell) -> None:
+    found = tried(shell, "--suite", suite(shell, "other.json", min_value=2, max_value=100))
+    (drop,) = [each for each in found["drops"] if each["period"] == "2013-01-30"]
+    assert (drop["then"]["quarantined"], drop["now"]["quarantined"], drop["flips"]) == (1, 1, "rows")
 
 
 def test_a_contract_is_tried_with_its_own_limits(shell: Shell) -> None:

@@ -24,11 +24,15 @@ from tidegate.domain.state import BatchRow
 
 @dataclass(frozen=True)
 class Tried:
-    """One drop: what was made of it then, and what would be; ``fault`` says why that cannot be told."""
+    """One drop: what was made of it then, and what would be; ``fault`` says why that cannot be told.
+
+    ``others`` says that rows would be set aside which were not, or the other way round.
+    """
 
     row: BatchRow
     report: GateReport | None
     fault: str = ""
+    others: bool = False
 
     @property
     def flips(self) -> str:
@@ -37,8 +41,7 @@ class Tried:
             return ""
         if bool(self.report.stops) == bool(self.row.batch):
             return "blocked" if self.report.stops else "opened"
-        same = self.report.quarantined == self.row.quarantined
-        return "" if same else "rows"
+        return "rows" if self.others else ""
 
 
 def shadow(
@@ -86,7 +89,15 @@ def _tried(
     restates = any(each.batch and each.period == row.period and each.sequence < row.sequence for each in rows)
     promised = replace(contract, max_age=None) if restates else contract
     end = period_window(row.period)[1]
-    return Tried(row, judge(promised, table.num_rows, results, end, utc_time(row.occurred_at)))
+    report = judge(promised, table.num_rows, results, end, utc_time(row.occurred_at))
+    return Tried(row, report, others=_others(platform, row, report))
+
+
+def _others(platform: Platform, row: BatchRow, report: GateReport) -> bool:
+    if report.quarantined != row.quarantined:
+        return True
+    held = platform.batches.held(row.dataset, row.quarantine_root) if row.quarantined else ()
+    return any(each["row"] not in report.reasons for each in held)
 
 
 def facts(tried: Tried) -> dict[str, Any]:

@@ -20,7 +20,7 @@ gate = typer.Typer(no_args_is_help=True, help="Try a data gate on what is on rec
 _FLIPS = {
     "blocked": "WOULD BE BLOCKED",
     "opened": "would be let in",
-    "rows": "more or fewer rows set aside",
+    "rows": "other rows set aside",
     "": "as it was",
 }
 
@@ -92,7 +92,7 @@ def _sum(tried: tuple[Tried, ...], checks: int) -> str:
     count = {kind: sum(1 for each in tried if each.flips == kind) for kind in _FLIPS}
     return (
         f"{checks} checks on {len(tried)} drops: {count['blocked']} would be blocked, {count['opened']} let in, "
-        f"{_still(tried)} blocked as before, {count['rows']} with more or fewer rows set aside, "
+        f"{_still(tried)} blocked as before, {count['rows']} with other rows set aside, "
         f"{sum(1 for each in tried if each.fault)} unread; nothing was changed"
     )
 
