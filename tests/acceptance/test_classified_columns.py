@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -131,6 +132,25 @@ def test_masked_rows_are_put_back_without_being_masked_again(harbour, tmp_path):
     as_if = lands(tmp_path, "tides-2013-01.r1.csv", lines[0], row(1, 9.5, "Bob"), *lines[2:])
     again = harbour.json("ingest", "tides", as_if, "--as", "svc-ingest", **NOW)
     assert mended["batch"] == again["batch"]
+
+
+def test_a_name_that_whoever_mends_types_is_masked_before_it_is_kept(harbour, tmp_path):
+    lines = [row(0, 1, "Ann"), row(1, 99, "Bob"), row(2, 2, "Ann"), row(3, 1, "Bob")]
+    harbour.json("ingest", "tides", lands(tmp_path, "tides-2013-01.csv", *lines), "--as", "svc-ingest", **NOW)
+    held = tmp_path / "held.csv"
+    harbour.json("quarantine", "tides", "--export", str(held), "--as", "aude", **NOW)
+    text = held.read_text().replace(",99,", ",9.5,").replace('"1971-01-01"', "1971-05-23")
+    text = re.sub('"hash:[0-9a-f]{32}"', '"Wilhelmine Quast"', re.sub('"token:[^"]+"', '"pier-Q77x"', text))
+    held.write_text(text)
+    assert all(needle in text for needle in ("Wilhelmine Quast", "pier-Q77x", "1971-05-23")), (
+        "what a person types"
+    )
+    held = held.rename(tmp_path / "mended.csv")
+    done = harbour.json("replay", "tides", str(held), "--as", "svc-ingest", **NOW)
+    assert (done["accepted"], done["quarantined"]) == (4, 0)
+    assert found(harbour.home, PLANTED) == []
+    as_if = lands(tmp_path, "tides-2013-01.r1.csv", lines[0], row(1, 9.5, "Wilhelmine Quast"), *lines[2:])
+    assert harbour.json("ingest", "tides", as_if, "--as", "svc-ingest", **NOW)["batch"] == done["batch"]
 
 
 def test_another_key_is_refused_where_it_is_none(harbour, tmp_path):

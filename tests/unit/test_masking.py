@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -52,6 +53,11 @@ def test_a_value_that_is_no_text_is_hashed_as_the_text_it_is_written_as(value, t
         (37, 10, 30),
         (-3, 10, -10),
         (0.37, 0.25, 0.25),
+        (0.3, 0.1, 0.3),
+        (-0.05, 0.1, -0.1),
+        (1e308, 1e-9, 1e308),
+        (2**53 + 3, 2, 2**53 + 2),
+        (2**63 - 1, 2, 2**63 - 2),
         ("10115", 2, "10"),
         ("1", 2, "1"),
     ],
@@ -66,6 +72,14 @@ def test_a_number_lies_in_the_band_it_is_generalised_to(value, width):
     lower = generalised(value, width)
     assert lower <= value < lower + width
     assert generalised(lower, width) == lower
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(0, 4), st.integers(1, 10**4), st.integers(0, 4))
+def test_a_decimal_lies_in_its_band_and_what_is_generalised_stays_where_it_is(value, places, width, more):
+    number, band = float(Decimal(value).scaleb(-places)), float(Decimal(width).scaleb(-more))
+    lower = generalised(number, band)
+    assert Decimal(repr(lower)) <= Decimal(repr(number)) < Decimal(repr(lower)) + Decimal(repr(band))
+    assert generalised(lower, band) == lower
 
 
 def test_columns_are_kept_without_what_is_dropped_and_treated_no_more():

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from decimal import Context, Decimal
 from enum import StrEnum
 
 HASHED, TOKEN = "hash:", "token:"
 #: What a moment or a day may be generalised to.
 SPANS = ("day", "month", "year")
+#: Numbers are put into bands by their decimals: 0.3 lies in the band from 0.3 on, whatever its binary fraction is.
+_DECIMALS = Context(prec=700)
+_HASH = re.compile(f"{HASHED}[0-9a-f]{{32}}")
 
 
 class Mask(StrEnum):
@@ -74,12 +78,22 @@ def plain(value: object) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
+def hashed_already(text: str) -> bool:
+    """Say whether a text is what `keyed_hash` returns."""
+    return _HASH.fullmatch(text) is not None
+
+
 def generalised(value: object, to: str | float) -> object:
     """Return a coarser value of the same type."""
     if isinstance(value, str):
         return value[: int(to)]
-    if isinstance(value, (int, float)):
-        return type(value)(math.floor(value / float(to)) * float(to))
+    if isinstance(value, int):
+        return value - value % int(to)
+    if isinstance(value, float):
+        band, number = Decimal(str(to)), Decimal(repr(value))
+        over = _DECIMALS.remainder(number, band)
+        lower = _DECIMALS.subtract(number, over if over >= 0 else _DECIMALS.add(over, band))
+        return float(lower) + 0.0  # a zero has no sign
     assert isinstance(value, date)  # a moment is one too
     day = {"day": value.day}.get(str(to), 1)
     month = 1 if to == "year" else value.month

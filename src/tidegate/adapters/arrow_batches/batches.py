@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tidegate.adapters.arrow_batches.delimited import arrow_type, read_csv
 from tidegate.adapters.arrow_batches.drop import open_regular, opened
-from tidegate.adapters.arrow_batches.masks import MaskingKey, masked
+from tidegate.adapters.arrow_batches.masks import MaskingKey, masked, masked_again
 from tidegate.adapters.arrow_batches.mending import read_mended, restored
 from tidegate.adapters.arrow_batches.profiling import profiled
 from tidegate.adapters.arrow_batches.rebuilding import rebuilt
@@ -98,11 +98,17 @@ class ArrowBatches:
     def mended(self, file: Path, contract: Contract, digest: str) -> Mended:
         """Read rows that were exported from the quarantine as CSV, and mended.
 
+        What somebody typed into a column that is treated is treated here, as in `read`.
+
         Raises:
             BadInput: as `read`; or they are of several periods or revisions, or one stands there twice.
         """
         with opened(file, digest, self._max_bytes) as copy:
-            return read_mended(copy, contract, self._nulls)
+            found = read_mended(copy, contract, self._nulls)
+            if not contract.delivered:
+                return found
+            rows = masked_again(cast("pa.Table", found.table), contract, self._key)
+            return replace(found, table=cast(Table, rows))
 
     def restored(self, contract: Contract, batch: str, root: str, mended: Mended) -> Table:
         """Return a drop as it was read, its mended rows in their places.

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tidegate.adapters.arrow_batches.delimited import arrow_type
 from tidegate.adapters.shared.key_files import read_or_make
 from tidegate.domain.contract import Column, Contract
-from tidegate.domain.errors import DependencyFailed
-from tidegate.domain.masking import TOKEN, Mask, generalised, keyed_hash, plain
+from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.masking import TOKEN, Mask, Treatment, generalised, hashed_already, keyed_hash, plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,15 +57,24 @@ class MaskingKey:
         Raises:
             DependencyFailed: this key did not make it.
         """
+        if (text := self._behind(token)) is None:
+            raise DependencyFailed(
+                "bad-token", "got a token that this key did not make, expected one of its own", "name its key"
+            )
+        return text
+
+    def made(self, text: str) -> bool:
+        """Say whether a text is a token of this key."""
+        return text.startswith(TOKEN) and self._behind(text) is not None
+
+    def _behind(self, token: str) -> str | None:
         from cryptography.exceptions import InvalidTag
 
         try:
             sealed = base64.urlsafe_b64decode(token.removeprefix(TOKEN).encode())
             return str(self._siv().decrypt(sealed, None), "utf-8")
-        except (InvalidTag, ValueError) as error:
-            raise DependencyFailed(
-                "bad-token", "got a token that this key did not make, expected one of its own", "name its key"
-            ) from error
+        except (InvalidTag, ValueError):
+            return None
 
     def _siv(self) -> Any:
         from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -86,30 +95,83 @@ def masked(table: pa.Table, contract: Contract, key: MaskingKey) -> pa.Table:
     import pyarrow as pa
 
     delivered = {column.name: column for column in contract.delivered}
-    columns = {
-        column.name: _treated(table.column(column.name), delivered[column.name], column, key)
-        for column in contract.columns
-    }
+    columns = {}
+    for column in contract.columns:
+        values, treatment = table.column(column.name), delivered[column.name].treatment
+        columns[column.name] = values if treatment is None else _each(values, column, _by(treatment, key))
     return pa.table(columns)
 
 
-def _treated(
-    values: pa.ChunkedArray, column: Column, kept: Column, key: MaskingKey
-) -> pa.Array | pa.ChunkedArray:
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def masked_again(table: pa.Table, contract: Contract, key: MaskingKey) -> pa.Table:
+    """Return rows that somebody mended as the contract keeps them: what they typed into a treated column is treated.
 
-    if (treatment := column.treatment) is None:
-        return values
-    by: Mapping[Mask, Callable[[object], object]] = {
+    What was masked already stays as it is.
+
+    Raises:
+        BadInput: what was typed is no value of the column's type.
+    """
+    delivered = {column.name: column for column in contract.delivered}
+    for place, column in enumerate(contract.columns):
+        came = delivered[column.name]
+        if came.treatment is not None:
+            by = partial(_again, column=came, treatment=came.treatment, key=key)
+            table = table.set_column(place, column.name, _each(table.column(place), column, by))
+    return table
+
+
+def _by(treatment: Treatment, key: MaskingKey) -> Callable[[object], object]:
+    ways: Mapping[Mask, Callable[[object], object]] = {
         Mask.HASH: key.hashed,
         Mask.TOKEN: key.token,
         Mask.GENERALISE: partial(generalised, to=treatment.to),
     }
+    return ways[treatment.mask]
+
+
+def _each(values: pa.ChunkedArray, kept: Column, by: Callable[[object], object]) -> pa.Array:
+    """Return what becomes of the values, each distinct one asked once.
+
+    Raises:
+        BadInput: the lower bound of a number's band is none that its type holds.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     coded = pc.dictionary_encode(values.combine_chunks())
-    distinct = map(by[treatment.mask], coded.dictionary.to_pylist())
-    treated = pa.array(list(distinct), arrow_type(kept.type))
+    try:
+        treated = pa.array([by(value) for value in coded.dictionary.to_pylist()], arrow_type(kept.type))
+    except (OverflowError, pa.ArrowInvalid):  # whose texts quote the value
+        treated = None
+    if treated is None:
+        raise BadInput(
+            "mistyped-column",
+            f"got a value in `{kept.name}` whose band begins below every {kept.type}, expected a larger one",
+            "have the drop corrected, or change the band in the contract",
+            column=kept.name,
+        )
     return treated.take(coded.indices)
+
+
+def _again(value: object, column: Column, treatment: Treatment, key: MaskingKey) -> object:
+    import pyarrow as pa
+
+    if treatment.mask is Mask.GENERALISE:
+        return generalised(value, treatment.to)
+    text = str(value)
+    if hashed_already(text) if treatment.mask is Mask.HASH else key.made(text):
+        return text
+    try:
+        typed = pa.scalar(text).cast(arrow_type(column.type)).as_py()
+    except pa.ArrowException:
+        typed = None
+    if typed is None:
+        raise BadInput(
+            "mistyped-column",
+            f"got a value in `{column.name}` that is neither masked nor of type {column.type}, expected one of both",
+            "leave it as it was exported, or write the value: it is masked before it is kept",
+            column=column.name,
+        )
+    return _by(treatment, key)(typed)
 
 
 def _made() -> bytes:

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -388,6 +389,44 @@ class BatchesContract:
                 },
             },
         )  # fmt: skip
+
+    def test_what_a_person_types_into_a_masked_column_is_masked_and_what_was_masked_stays(
+        self, subject: Batches, tmp_path: Path
+    ) -> None:
+        hows = {
+            "note": Treatment(Mask.HASH),
+            "reading": Treatment(Mask.TOKEN),
+            "at": Treatment(Mask.GENERALISE, "day"),
+        }
+        came = tuple(replace(column, treatment=hows.get(column.name)) for column in TIDES.columns)
+        contract = replace(TIDES, columns=kept(came), delivered=came)
+        drop = write_drop(tmp_path, ["ABC,2013-01-01T07:00:00Z,1,12,calm", "ABC,2013-01-01T08:00:00Z,1,12,"])
+        table = subject.read(drop, contract, subject.drop_digest(drop)).table
+        root = subject.quarantine(contract, table, report(table, {0: ("T02",), 1: ("T02",)})).root
+        as_read = [cast("Mapping[str, str]", each["values"]) for each in subject.quarantined("tides", root)]
+        lines = [
+            f"ABC,2013-01-01T00:00:00Z,1,{as_read[0]['reading']},{as_read[0]['note']}",
+            "ABC,2013-01-01T08:15:00Z,1,12,calm",
+        ]
+        file = write_mended(tmp_path, *(("2013-01", 0, at, "T02", line) for at, line in enumerate(lines)))
+        mended = subject.mended(file, contract, subject.drop_digest(file))
+        again = subject.quarantine(
+            contract, mended.table, report(mended.table, {0: ("T02",), 1: ("T02",)})
+        ).root
+        masked = [each["values"] for each in subject.quarantined("tides", again)]
+        assert masked == [as_read[0], as_read[0]]
+
+    def test_what_is_no_value_of_a_masked_column_is_refused(self, subject: Batches, tmp_path: Path) -> None:
+        came = tuple(
+            replace(column, treatment=Treatment(Mask.HASH) if column.name == "reading" else None)
+            for column in TIDES.columns
+        )
+        contract = replace(TIDES, columns=kept(came), delivered=came)
+        file = write_mended(tmp_path, ("2013-01", 0, 1, "T02", "ABC,2013-01-01T08:00:00Z,1,half past,"))
+        with pytest.raises(BadInput) as caught:
+            subject.mended(file, contract, subject.drop_digest(file))
+        assert caught.value.code == "mistyped-column"
+        assert "`reading`" in caught.value.sentence
 
     @pytest.mark.parametrize(
         "places",

@@ -92,7 +92,11 @@ class FakeBatches:
                 "bad-rows", f"got {file.name}, expected rows of one period, each once", "export again"
             )
         names = [column.name for column in contract.columns]
-        values = tuple({name: each[name] for name in names} for each in rows)
+        values: tuple[Mapping[str, object], ...] = tuple(
+            {name: each[name] for name in names} for each in rows
+        )
+        if delivered := contract.delivered:
+            values = tuple({**row, **_unmasked(row, delivered)} for row in values)
         return Mended(*places.pop(), tuple(numbers), RowTable(names, values))
 
     def restored(self, contract: Contract, batch: str, root: str, mended: Mended) -> Table:
@@ -240,6 +244,22 @@ def _treated(row: Mapping[str, Any], delivered: Sequence[Column], kept: Sequence
             marked = keyed_hash(b"fake key", value)
             treated[name] = marked if treatment.mask is Mask.HASH else marked.replace(HASHED, TOKEN)
     return treated
+
+
+def _unmasked(row: Mapping[str, Any], delivered: Sequence[Column]) -> dict[str, object]:
+    """Return, treated, what somebody typed into treated columns: what is masked already is left out."""
+    typed = [
+        column
+        for column in delivered
+        if column.treatment and not str(row.get(column.name) or TOKEN).startswith((HASHED, TOKEN))
+    ]
+    values = {column.name: row[column.name] for column in typed}
+    values |= {
+        column.name: _typed(column, values[column.name])
+        for column in typed
+        if isinstance(values[column.name], str)
+    }
+    return _treated(values, typed, list(values))
 
 
 def _again(column: Column, value: object) -> object:
