@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tidegate.adapters.arrow_batches import drop as drop_files
 from tidegate.adapters.shared.sql import run_sql
 from tidegate.application.ports import Batches
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.masking import Mask, Treatment, kept
 from tidegate.testing.contracts.batches import BatchesContract, read, report, write_drop
 from tidegate.testing.fakes.batches import FakeBatches
 from tidegate.testing.tides import HEADER, LINES, TIDES
@@ -37,10 +39,10 @@ def test_a_batch_is_parquet_in_the_order_of_the_key_with_times_in_utc(tmp_path: 
     batches = ArrowBatches(tmp_path / "home")
     table = read(batches, write_drop(tmp_path))
     _, path = batches.accept(TIDES, table, {})
-    kept = pq.read_table(path)
-    assert str(kept.schema.field("at").type) == "timestamp[us, tz=UTC]"
-    assert kept.schema.metadata is None
-    keys = [(row["station"], row["at"].hour) for row in kept.to_pylist()]
+    there = pq.read_table(path)
+    assert str(there.schema.field("at").type) == "timestamp[us, tz=UTC]"
+    assert there.schema.metadata is None
+    keys = [(row["station"], row["at"].hour) for row in there.to_pylist()]
     assert keys == [("ABC", 0), ("ABC", 1), ("ABC", 2), ("BCD", 1)]
 
 
@@ -69,6 +71,55 @@ def test_a_mistyped_value_is_named_in_the_right_column_when_columns_are_reordere
     with pytest.raises(BadInput) as caught:
         read(ArrowBatches(tmp_path), drop)
     assert caught.value.sentence == "got 'high' in `level` on line 2 of tides.csv, expected type number"
+
+
+@pytest.mark.parametrize("at", ["0000-12-31T23:59:59Z", "9999-12-31T23:59:59-05:00"])
+def test_a_time_that_no_reader_of_the_batch_could_say_is_refused_with_its_line(
+    tmp_path: Path, at: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        read(ArrowBatches(tmp_path / "home"), write_drop(tmp_path, [*LINES, f"CDE,{at},1,1,"]))
+    assert (caught.value.code, caught.value.data["line"]) == ("mistyped-column", 6)
+    assert "got no year from 1 to 9999 in UTC in `at` on line 6" in caught.value.sentence
+
+
+def test_the_first_and_the_last_moment_are_kept_as_they_are(tmp_path: Path) -> None:
+    batches, ends = ArrowBatches(tmp_path / "home"), ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z")
+    table = read(batches, write_drop(tmp_path, [f"ABC,{at},1,1," for at in ends]))
+    held = batches.quarantine(TIDES, table, report(table, {0: ("T02",), 1: ("T02",)}))
+    assert [each["values"]["at"] for each in batches.quarantined("tides", held.root)] == list(ends)  # type: ignore[index]
+    assert batches.whole(TIDES, "", held.root) == table
+
+
+def test_what_arrow_says_of_a_value_is_no_cause_that_a_log_could_show(tmp_path: Path) -> None:
+    secret = tuple(replace(column, classification="restricted") for column in TIDES.columns)
+    drop = write_drop(tmp_path, ["ABC,2013-01-01T00:00:00Z,0170-9981273,1,"])
+    batches = ArrowBatches(tmp_path / "home")
+    with pytest.raises(BadInput) as caught:
+        batches.read(drop, replace(TIDES, columns=secret), batches.drop_digest(drop))
+    assert "got a value in `level` on line 2" in caught.value.sentence
+    assert "0170" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_treated_column_is_not_quoted_whatever_its_classification(tmp_path: Path) -> None:
+    came = tuple(
+        replace(column, treatment=Treatment(Mask.HASH) if column.name == "reading" else None)
+        for column in TIDES.columns
+    )
+    contract, batches = replace(TIDES, columns=kept(came), delivered=came), ArrowBatches(tmp_path / "home")
+    drop = write_drop(tmp_path, ["ABC,2013-01-01T00:00:00Z,1,Wilhelmine,"])
+    with pytest.raises(BadInput) as caught:
+        batches.read(drop, contract, batches.drop_digest(drop))
+    assert caught.value.sentence.startswith("got a value in `reading` on line 2")
+
+
+def test_a_drop_without_a_header_does_not_have_its_first_row_repeated(tmp_path: Path) -> None:
+    (tmp_path / "tides.csv").write_text("Wilhelmine,2013-01-01T00:00:00Z,1,1,0170-9981273\n")
+    with pytest.raises(BadInput) as caught:
+        read(ArrowBatches(tmp_path / "home"), tmp_path / "tides.csv")
+    assert caught.value.code == "columns"
+    assert "whose first line has none of the 5 columns" in caught.value.sentence
+    assert "Wilhelmine" not in str(caught.value.as_dict())
 
 
 def test_nulls_are_the_spellings_given_and_never_texts_in_quotes(tmp_path: Path) -> None:

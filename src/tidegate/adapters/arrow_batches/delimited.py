@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tidegate.adapters.arrow_batches.drop import Drop, open_csv
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MAX_HEADER = 64 * 1024
+#: The first and the last moment that a Python datetime can say.
+_ENDS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _SHOWN = 10  # columns named in a message; `data` has them all
 _PLACE = re.compile(
     r"In CSV column #(?P<column>\d+): (?:Row #(?P<row>\d+): )?.*?error to (?P<type>[^:]+): (?P<why>.*)",
@@ -42,14 +45,13 @@ def read_csv(drop: Drop, contract: Contract, nulls: Sequence[str]) -> tuple[pa.T
     try:
         table = _parse(drop, contract, nulls, threads=True)
     except pa.ArrowInvalid:
-        # Only the single-threaded reader knows the line; read again for the message's sake.
-        try:
-            table = _parse(drop, contract, nulls, threads=False)
-        except pa.ArrowInvalid as error:
-            raise _explain(str(error), header, contract, drop.name) from error
+        table = None
+    if table is None:
+        table = _parsed_slowly(drop, contract, nulls, header)
     if not table.num_rows:
         raise _empty(drop.name, "with a header and no row")
     _check_finite(table, drop.name)
+    _check_times(table, drop.name)
     return table, extra
 
 
@@ -87,6 +89,20 @@ def _parse(drop: Drop, contract: Contract, nulls: Sequence[str], threads: bool) 
         )
 
 
+def _parsed_slowly(drop: Drop, contract: Contract, nulls: Sequence[str], header: Sequence[str]) -> pa.Table:
+    """Read once more for the message's sake: only the single-threaded reader knows the line.
+
+    Arrow's own message quotes the value. It stays out of what is raised here, also as its cause: that is logged.
+    """
+    import pyarrow as pa
+
+    try:
+        return _parse(drop, contract, nulls, threads=False)
+    except pa.ArrowInvalid as error:
+        said = str(error)
+    raise _explain(said, header, contract, drop.name)
+
+
 def _header(stream: io.RawIOBase, name: str) -> list[str]:
     line = stream.readline(_MAX_HEADER)
     try:
@@ -111,6 +127,14 @@ def _check_columns(header: Sequence[str], contract: Contract, name: str) -> tupl
     missing = [column for column in expected if column not in header]
     extra = sorted({column for column in header if column not in expected})
     twice = sorted({column for column in header if header.count(column) > 1})
+    if missing == expected:  # a first row of data, and that is not repeated
+        raise BadInput(
+            "columns",
+            f"got {name}, whose first line has none of the {len(expected)} columns of the contract "
+            f"{contract.dataset}, expected their names",
+            "have it delivered with a header",
+            missing=missing,
+        )
     if missing or twice:
         found = [
             f"{what} {', '.join(repr(column[:40]) for column in columns[:_SHOWN])}"
@@ -139,7 +163,8 @@ def _explain(message: str, header: Sequence[str], contract: Contract, name: str)
         if "UTF8" in place["why"]:
             return _encoding(name, line)
         quoted = re.search(r"'(.*)'", place["why"], re.DOTALL)
-        value = f"{quoted[1][:40]!r}" if quoted and column.classification == "public" else "a value"
+        told = quoted and column.classification == "public" and column.treatment is None
+        value = f"{quoted[1][:40]!r}" if quoted and told else "a value"
         at = f" on line {line}" if line else ""
         hint = "have the drop corrected; one mistyped value makes its whole column doubtful"
         sentence = f"got {value} in `{column.name}`{at} of {name}, expected type {column.type}"
@@ -176,6 +201,33 @@ def _check_finite(table: pa.Table, name: str) -> None:
                 column=field.name,
                 line=line,
                 type="number",
+            )
+
+
+def _check_times(table: pa.Table, name: str) -> None:
+    """Refuse times that have no year from 1 to 9999 in UTC: nothing that reads the batch later could say them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for field in table.schema:
+        if not pa.types.is_temporal(field.type):
+            continue
+        units = pa.int32() if pa.types.is_date(field.type) else pa.int64()
+        column = table.column(field.name).cast(units)
+        first, last = (
+            pa.array([end.date() if units == pa.int32() else end], field.type).cast(units)[0] for end in _ENDS
+        )
+        odd = pc.fill_null(pc.or_(pc.less(column, first), pc.greater(column, last)), False)
+        if pc.any(odd).as_py():
+            line = pc.index(odd, True).as_py() + 2
+            kind = "date" if units == pa.int32() else "timestamp"
+            raise BadInput(
+                "mistyped-column",
+                f"got no year from 1 to 9999 in UTC in `{field.name}` on line {line} of {name}, expected type {kind}",
+                "leave the field empty where no time is known",
+                column=field.name,
+                line=line,
+                type=kind,
             )
 
 
