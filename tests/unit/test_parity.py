@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,6 +59,9 @@ def sold(batches: Mapping[str, Sequence[Path]], _: object) -> Sequence[Mapping[s
         ("double", None, 0.0, False),
         ("integer", 0, None, False),
         ("integer", "3", 3, False),
+        ("double", math.inf, math.inf, True),
+        ("double", math.inf, 1.0, False),
+        ("float", -math.inf, math.inf, False),
     ],
 )
 def test_a_value_is_the_same_within_the_tolerance_of_its_type(

@@ -66,6 +66,8 @@ def same(pair: Pair, allowed: Mapping[str, float]) -> bool:
     if isinstance(one, datetime) and isinstance(other, datetime):
         return abs((one - other).total_seconds()) <= tolerance
     if isinstance(one, int | float) and isinstance(other, int | float):
+        if math.inf in {abs(one), abs(other)}:  # any share of it is infinite: it is the same as itself alone
+            return False
         return abs(one - other) <= tolerance * max(abs(one), abs(other))
     return False
 
