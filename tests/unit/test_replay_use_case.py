@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.application.ingest import ingest
+from tidegate.application.lawfulness import unlawful
 from tidegate.application.replay import replay
 from tidegate.application.revisions import in_force, standing
+from tidegate.application.waive import waive
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import EventType
-from tidegate.domain.state import BatchRow
+from tidegate.domain.state import BatchRow, WaiverRow
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate, Unique
 from tidegate.testing.fakes.platform import FakePlatform
@@ -239,3 +241,57 @@ def refusal(world: FakePlatform, *lines: str) -> BadInput:
     with pytest.raises(BadInput) as caught:
         put_back(world, *lines)
     return caught.value
+
+
+# ── with waivers, limits and bad cells ────────────────────────────────────────────────────────────
+
+
+def waived(world: FakePlatform, check: str, who: str = "p-3") -> WaiverRow:
+    return waive(
+        world, world.acting(who), "trips", check, NOW + timedelta(days=7), "The scale is being mended."
+    )
+
+
+def test_a_waiver_is_not_used_up_by_rows_that_stay_held_back(world: FakePlatform) -> None:
+    fed(world, 0.1, 7, 8)
+    waived(world, "T01")
+    row = put_back(world, "2013-01,0,1,T01,1,0.7")
+    assert (counts(row), held(world, row)) == ((3, 2, 1), [(2, ["T01"])])
+    assert row.report["waived"] == []
+    again = put_back(world, "2013-01,0,2,T01,2,9", name="waived.csv")
+    assert counts(again) == (3, 3, 0)
+    assert [(use["waiver"], use["rows"]) for use in again.report["waived"]] == [("W-1", 1)]
+    assert unlawful(world) == ()
+
+
+def test_what_nobody_mended_counts_for_the_share_that_may_be_held_back(world: FakePlatform) -> None:
+    before = fed(world, 0.1, 0.2, 7, 8)
+    # The gate would pass row 3 today, and no longer passes rows 0 and 1: three of four would be held back.
+    world.gate = FakeDataGate({"T01": EachValue("load", lambda load: load > 0.5), "T02": Unique(("trip",))})
+    world.contracts = FakeContracts(replace(CONTRACT, quarantine_limit=0.6))
+    row = put_back(world, "2013-01,0,2,T01,2,0.7")
+    assert (row.batch, [stop["rule"] for stop in row.report["stops"]]) == ("", ["G3"])
+    assert standing(world.ledger.state(), "trips", "2013-01") == before
+
+
+def test_nobody_opens_the_way_for_rows_that_were_mended_for_them_also_earlier(world: FakePlatform) -> None:
+    fed(world, 0.1, 7, 8)
+    world.contracts = FakeContracts(replace(CONTRACT, quarantine_limit=0.1))
+    file = mended(world, "2013-01,0,1,T01,1,0.7")
+    mine = replay(world, world.acting("s-3", on_behalf_of="p-3"), "trips", file)
+    assert (mine.batch, mine.report["brought_for"]) == ("", ["p-3"])
+    waived(world, "quarantine-share")
+    world.contracts = FakeContracts(replace(CONTRACT, quarantine_limit=0.2, digest="sha256:other"))
+    row = replay(world, world.acting("s-3"), "trips", file)
+    assert (row.batch, row.report["brought_for"]) == ("", ["p-3"])
+    assert "was given by p-3, whose drop this is" in row.report["stops"][0]["sentence"]
+    assert unlawful(world) == ()
+
+
+def test_a_cell_that_is_no_period_is_not_written_into_the_record(world: FakePlatform) -> None:
+    fed(world, 0.1, 7)
+    fault = refusal(world, f"{'Wilhelmine Quast ' * 99},0,1,T01,1,0.7")
+    assert fault.code == "bad-period"
+    assert len(fault.sentence) < 200
+    *_, event = world.ledger.events(stream="dataset/trips")
+    assert (event.type, event.payload["period"]) == (EventType.DROP_REFUSED, "")

@@ -10,7 +10,7 @@ from typing import Any
 from tidegate.application.platform import Platform
 from tidegate.application.ports import Table
 from tidegate.application.references import Listing, listing_facts, values
-from tidegate.domain.contract import Contract, GateReport, judge
+from tidegate.domain.contract import NOTHING, Contract, GateReport, judge
 from tidegate.domain.evolution import promised
 from tidegate.domain.waiver import Waivers
 
@@ -24,17 +24,18 @@ def measured(
     waivers: Waivers,
     *,
     first: bool,
+    left: Mapping[int, tuple[str, ...]] = NOTHING,
 ) -> GateReport:
     """Run the suite on a table and judge it; ``end`` is when its period closed.
 
     ``waivers`` say what somebody lets through (G6). Freshness is promised of a period's ``first`` delivery: what
-    restates or mends it is late by its nature.
+    restates or mends it is late by its nature. ``left`` are rows that stay set aside, whatever is found of them.
     """
     results = platform.gate.run(
         contract, table, {each.reference.name: values(platform, each) for each in found}
     )
     promised = contract if first else replace(contract, max_age=None)
-    return judge(promised, table.num_rows, results, end, platform.clock.now(), waivers)
+    return judge(promised, table.num_rows, results, end, platform.clock.now(), waivers, left)
 
 
 def kept(

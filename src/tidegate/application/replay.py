@@ -11,7 +11,6 @@ The file of mended rows is known by its bytes, as a drop is: the same file twice
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -52,18 +51,18 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
     about = {"dataset": dataset, "drop": name, "period": ""}
     try:
         mended = platform.batches.mended(file, contract, name)
-        about["period"] = mended.period
         end = period_window(mended.period)[1]
+        about["period"] = mended.period  # only now: a cell of the file is not written into the record unread
         base = _base(state, dataset, mended)
-        whose = brought_for(base, acting)
+        whose = _whose(known, base, acting)
         waived = waived_now(platform, state, dataset, mended.period, whose)
         held = _held(platform, base)
         _all_held(mended, held)
         table = platform.batches.restored(contract, base.batch, base.quarantine_root, mended)
-        report = measured(platform, contract, found, table, end, waived, first=False)
-        left = {row: reasons for row, reasons in held.items() if row not in set(mended.rows)}
-        report = _with(report, left)
-        if not report.stops and not set(mended.rows) - report.reasons.keys():
+        mended_now = frozenset(mended.rows)
+        left = {row: reasons for row, reasons in held.items() if row not in mended_now}
+        report = measured(platform, contract, found, table, end, waived, first=False, left=left)
+        if not report.stops and not mended_now - report.reasons.keys():
             raise _none_passes(mended, report)
     except BadInput as error:
         with platform.ledger.transaction() as tx:
@@ -80,6 +79,7 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
         row = tx.get(BatchRow, dataset, name)
         if row is None or not row.batch:
             now = standing(tx, dataset, mended.period)
+            whose = _whose(row, base, acting)
             counting = waived_now(platform, tx, dataset, mended.period, whose)
             ended = bool(report.waived) and counting.in_force != waived.in_force
             if now is None or now.sequence != base.sequence or ended:
@@ -90,6 +90,11 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
             row = tx.get(BatchRow, dataset, name)
     assert row is not None  # the fold of the event just appended
     return row
+
+
+def _whose(known: BatchRow | None, base: BatchRow, acting: Acting) -> tuple[str, ...]:
+    """Return the people for whom these rows were brought: the mended ones, also earlier, and their drop."""
+    return tuple(sorted({*brought_for(known, acting), *brought_for(base)}))
 
 
 def _base(state: StateReader, dataset: str, mended: Mended) -> BatchRow:
@@ -129,13 +134,6 @@ def _all_held(mended: Mended, held: Mapping[int, object]) -> None:
             f"got row {shown} of {mended.period}, expected rows that are held back",
             "a row that was put back is in the batch: leave it out, or export them again",
         )
-
-
-def _with(report: GateReport, left: dict[int, tuple[str, ...]]) -> GateReport:
-    """Hold back what nobody mended, for the reasons it has, whatever the gate says of it today."""
-    if report.stops:
-        return report
-    return replace(report, reasons=dict(sorted({**report.reasons, **left}.items())))
 
 
 def _none_passes(mended: Mended, report: GateReport) -> BadInput:

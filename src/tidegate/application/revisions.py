@@ -82,7 +82,7 @@ def period_window(period: str) -> tuple[datetime, datetime]:
     except (ValueError, OverflowError) as error:
         raise BadInput(
             "bad-period",
-            f"got the period `{period}`, expected one like 2026, 2026-01 or 2026-01-31",
+            f"got the period `{period[:40]}`, expected one like 2026, 2026-01 or 2026-01-31",
             "mend it",
         ) from error
 

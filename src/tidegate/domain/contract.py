@@ -22,6 +22,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 from tidegate.domain.evidence import Verdict, worst
 from tidegate.domain.masking import Column
@@ -39,6 +40,10 @@ __all__ = [
     "Stop",
     "judge",
 ]
+
+
+#: No row, and no reason.
+NOTHING: Mapping[int, tuple[str, ...]] = MappingProxyType({})
 
 
 class Severity(StrEnum):
@@ -169,13 +174,15 @@ def judge(
     period_end: datetime | None,
     now: datetime,
     waivers: Waivers = NONE,
+    left: Mapping[int, tuple[str, ...]] = NOTHING,
 ) -> GateReport:
     """Judge a batch of ``read`` rows by what its checks found.
 
     ``period_end`` is when the drop's period closed, for freshness; ``now`` is the clock's time; ``waivers`` say
-    what somebody lets through, by check or limit.
+    what somebody lets through, by check or limit; ``left`` are rows that stay set aside for the reasons they have,
+    whatever is found of them now.
     """
-    reasons, aside = _reasons(results), _reasons(results, waivers.in_force)
+    reasons, aside = _reasons(results), {**_reasons(results, waivers.in_force), **left}
     stops = [*_check_stops(contract, read, results), *_volume_and_freshness(contract, read, period_end, now)]
     share = len(aside) / read if read else 0.0
     if not share <= contract.quarantine_limit:  # written so that a limit that is no number stops everything
@@ -188,7 +195,7 @@ def judge(
                 "quarantine-share",
             )
         )
-    stops, waived = _let_through(results, stops, waivers.in_force)
+    stops, waived = _let_through(results, stops, waivers.in_force, left)
     if stops:
         stops = [_named(stop, waivers.lapsed, results) for stop in stops]
         held = _Whole(read, reasons, f"batch:{stops[0].code}")
@@ -240,19 +247,26 @@ class _Whole(Mapping[int, tuple[str, ...]]):
 
 
 def _let_through(
-    results: Sequence[CheckResult], stops: Sequence[Stop], waivers: Mapping[str, str]
+    results: Sequence[CheckResult],
+    stops: Sequence[Stop],
+    waivers: Mapping[str, str],
+    left: Collection[int],
 ) -> tuple[list[Stop], tuple[Use, ...]]:
-    """Return the stops that nobody waived, and what was waived: each check once, with the rows it had found."""
+    """Return the stops that nobody waived, and what was waived: each check once, with the rows it had found.
+
+    What stays set aside whatever is found was not let through, and uses no waiver up.
+    """
     found = {
-        result.check.id: (len(result.failing), result.sentence)
+        result.check.id: (rows, result.sentence)
         for result in results
-        if result.check.on_row is OnRow.QUARANTINE and result.failing
+        if result.check.on_row is OnRow.QUARANTINE
+        and (rows := sum(position not in left for position in result.failing))
     }
     found |= {stop.about: found.get(stop.about, (0, stop.sentence)) for stop in stops}
     unmeasured = {stop.about for stop in stops if stop.rule not in _WAIVABLE}
     let = {about: told for about, told in found.items() if about in waivers and about not in unmeasured}
-    left = [stop for stop in stops if stop.about not in let]
-    return left, tuple(Use(waivers[about], about, rows, told) for about, (rows, told) in let.items())
+    still = [stop for stop in stops if stop.about not in let]
+    return still, tuple(Use(waivers[about], about, rows, told) for about, (rows, told) in let.items())
 
 
 #: The rules that a waiver may set aside: something was measured. What was not (G1, a check that was not run) is not.
