@@ -222,3 +222,33 @@ def test_rows_are_exported_mended_and_put_back_at_the_command_line(project: Path
     assert done.returncode == 2
     assert "it was restated, or rows of it were put back, since they were exported" in done.stderr
     assert shell.json("audit", "verify", "--as", "aude", **at)["faults"] == []
+
+
+def test_mended_rows_that_were_stopped_are_not_held_back_twice(project: Path, tmp_path: Path) -> None:
+    shell, held, at = Shell(tmp_path / "home", project), tmp_path / "held.csv", {"TIDEGATE_NOW": NOW}
+    lines = [
+        HEADER,
+        *(f"ABC,2013-01-01T0{hour}:00:00Z,{level},1," for hour, level in enumerate((1, 99, 1, 1))),
+    ]
+    (drop := tmp_path / "tides-2013-01.csv").write_text("\n".join([*lines, ""]))
+    shell.json("ingest", "tides", str(drop), "--as", "svc-ingest", **at)
+    shell.json("quarantine", "tides", "--export", str(held), "--as", "aude", **at)
+    whole = held.read_text()
+    # A key that is there three times more holds more than half of the rows back: the whole is stopped.
+    held.write_text(whole.replace(",99,", ",1,").replace("T01:", "T00:"))
+    contract = project / "expectations" / "contracts" / "tides.yaml"
+    text = contract.read_text()
+    try:
+        contract.write_text(text.replace("value: 0.5\n", "value: 0.4\n"))
+        done = shell.run("replay", "tides", str(held), "--as", "svc-ingest", **at)
+    finally:
+        contract.write_text(text)
+    assert done.returncode == 1
+    assert "G3" in done.stdout
+    (left,) = shell.json("quarantine", "tides", "--as", "aude", **at)
+    assert (left["row"], left["reasons"]) == (1, ["T05"])
+    again = tmp_path / "again.csv"
+    shell.json("quarantine", "tides", "--export", str(again), "--as", "aude", **at)
+    assert again.read_text() == whole
+    again.write_text(whole.replace(",99,", ",1,"))
+    assert shell.json("replay", "tides", str(again), "--as", "svc-ingest", **at)["accepted"] == 4

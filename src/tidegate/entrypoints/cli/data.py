@@ -124,7 +124,7 @@ def quarantine(
     found: Iterator[dict[str, Any]] = (
         {"period": row.period, "revision": row.revision, **item}
         for row in sorted(asked, key=lambda row: (row.period, row.sequence))
-        if not row.superseded_by
+        if not row.superseded_by and not _stopped_replay(row)
         for item in here.batches.held(dataset, row.quarantine_root)
         if reason in (None, *cast("list[str]", item["reasons"]))
     )
@@ -159,6 +159,11 @@ def quarantine(
             out.print(f"  {each}: {count} rows")
 
     say(held, as_json, render)
+
+
+def _stopped_replay(row: BatchRow) -> bool:
+    """Say whether these are mended rows that the gate stopped: their drop has all of its rows, as before."""
+    return not row.batch and "replays" in row.report
 
 
 def _told(row: BatchRow, before: BatchRow | None) -> None:

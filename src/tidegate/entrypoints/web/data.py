@@ -82,8 +82,13 @@ class Dataset:
 
     @property
     def counted(self) -> tuple[Batch, ...]:
-        """Return the batches that count: all but those that another one has replaced."""
-        return tuple(batch for batch in self.batches if not batch.superseded)
+        """Return the batches that count: all but those that another one has replaced, and stopped replays.
+
+        Whose mended rows were stopped, its rows are in its drop still, accepted or held back.
+        """
+        return tuple(
+            batch for batch in self.batches if not batch.superseded and (batch.batch or not batch.put_back)
+        )
 
     @property
     def read(self) -> int:
