@@ -125,11 +125,12 @@ def gx(home: Path, file: str) -> Callable[[], Mapping[int, Any]]:
 def _by_gate(home: Path, file: str, *, quick: bool) -> Callable[[], Mapping[int, Any]]:
     import duckdb  # noqa: F401
     import pandas as pd  # noqa: F401
-    import pyarrow.compute  # noqa: F401
-    import pyarrow.parquet as pq
+    import pyarrow.compute
+    import pyarrow.parquet  # noqa: F401
 
     from tidegate.adapters.contract_files import ContractFiles
     from tidegate.adapters.gx_gate import GxGate
+    from tidegate.adapters.shared.pieces import Stored
     from tidegate.domain.contract import judge
 
     contract = ContractFiles(ROOT / "expectations").load("flights")
@@ -140,7 +141,7 @@ def _by_gate(home: Path, file: str, *, quick: bool) -> Callable[[], Mapping[int,
     references = json.loads((home / "references.json").read_text())
 
     def run() -> Mapping[int, Any]:
-        table = pq.read_table(home / file)
+        table = Stored(home / file)
         results = GxGate(home, quick=quick).run(contract, table, references)
         report = judge(contract, table.num_rows, results, None, datetime(2014, 1, 1, tzinfo=UTC))
         if report.stops:
