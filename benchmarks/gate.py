@@ -305,7 +305,7 @@ def _child(name: str, home: Path, file: str = "flights.parquet") -> dict[str, An
         return json.loads(said.readlines()[-1])
 
 
-def _peak() -> float:
+def peak() -> float:
     """Return the largest resident set of this process so far, in MiB (Linux)."""
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
@@ -315,14 +315,14 @@ def _main(name: str, home: str, file: str) -> None:
     from tidegate.domain.canonical import sha256
 
     run = PEERS[name](Path(home), file)
-    before = _peak()
+    before = peak()
     started = time.perf_counter()
     found = run()
-    seconds, peak = time.perf_counter() - started, _peak()
+    seconds, most = time.perf_counter() - started, peak()
     named = sorted((place, sorted(reasons)) for place, reasons in found.items())
     told = {
         "seconds": seconds,
-        "peak": peak,
+        "peak": most,
         "before": before,
         "held": len(found),
         "reasons": sha256(json.dumps(named).encode()),
