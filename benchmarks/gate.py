@@ -125,11 +125,12 @@ def gx(home: Path, file: str) -> Callable[[], Mapping[int, Any]]:
 def _by_gate(home: Path, file: str, *, quick: bool) -> Callable[[], Mapping[int, Any]]:
     import duckdb  # noqa: F401
     import pandas as pd  # noqa: F401
-    import pyarrow.compute  # noqa: F401
-    import pyarrow.parquet as pq
+    import pyarrow.compute
+    import pyarrow.parquet  # noqa: F401
 
     from tidegate.adapters.contract_files import ContractFiles
     from tidegate.adapters.gx_gate import GxGate
+    from tidegate.adapters.shared.pieces import Stored
     from tidegate.domain.contract import judge
 
     contract = ContractFiles(ROOT / "expectations").load("flights")
@@ -140,7 +141,7 @@ def _by_gate(home: Path, file: str, *, quick: bool) -> Callable[[], Mapping[int,
     references = json.loads((home / "references.json").read_text())
 
     def run() -> Mapping[int, Any]:
-        table = pq.read_table(home / file)
+        table = Stored(home / file)
         results = GxGate(home, quick=quick).run(contract, table, references)
         report = judge(contract, table.num_rows, results, None, datetime(2014, 1, 1, tzinfo=UTC))
         if report.stops:
@@ -304,7 +305,7 @@ def _child(name: str, home: Path, file: str = "flights.parquet") -> dict[str, An
         return json.loads(said.readlines()[-1])
 
 
-def _peak() -> float:
+def peak() -> float:
     """Return the largest resident set of this process so far, in MiB (Linux)."""
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
@@ -314,14 +315,14 @@ def _main(name: str, home: str, file: str) -> None:
     from tidegate.domain.canonical import sha256
 
     run = PEERS[name](Path(home), file)
-    before = _peak()
+    before = peak()
     started = time.perf_counter()
     found = run()
-    seconds, peak = time.perf_counter() - started, _peak()
+    seconds, most = time.perf_counter() - started, peak()
     named = sorted((place, sorted(reasons)) for place, reasons in found.items())
     told = {
         "seconds": seconds,
-        "peak": peak,
+        "peak": most,
         "before": before,
         "held": len(found),
         "reasons": sha256(json.dumps(named).encode()),

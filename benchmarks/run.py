@@ -1,9 +1,10 @@
 """Print what Tidegate costs: seconds, peak memory, and ratios against the peer in the same run.
 
     make bench            everything
-    make bench ONLY=demo  one part: demo, status, scoring, decide, ledger, gate, join or online
+    make bench ONLY=demo  one part: demo, status, scoring, decide, ledger, gate, digest, join or online
     make bench ONLY=ledger N=1000000    the record with as many events (default: 20,000)
     make bench ONLY=gate N=3000000      the data gate on as many flights (default: 300,000)
+    make bench ONLY=digest N=3000000    a batch's digest of as many flights (default: 300,000), beside plain SHA-256
     make bench ONLY=online              online reads on SQLite and Redis, beside Feast's own and a raw read
     make bench ONLY=join N=3000000      a training set of as many rows (default: 300,000), beside its peers
 
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import digest
 import gate
 import join
 import ledger
@@ -53,6 +55,7 @@ def main(only: str, count: int) -> None:
         "decide": lambda _: ledger.decisions(out),
         "ledger": lambda _: ledger.measure(out, count or EVENTS),
         "gate": lambda _: gate.measure(out, count or gate.ROWS),
+        "digest": lambda _: digest.measure(out, count or digest.ROWS),
         "join": lambda _: join.measure(out, count or ROWS),
         "online": lambda _: online.measure(out),
     }

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tidegate.adapters.contract_files.suite import ROW_LEVEL
 from tidegate.adapters.gx_gate import GxGate, fast
+from tidegate.adapters.gx_gate.fast import copies
+from tidegate.adapters.gx_gate.fast.copies import Hashes
+from tidegate.adapters.shared import pieces
+from tidegate.adapters.shared.pieces import Stored
 from tidegate.domain.contract import Check, CheckResult, OnRow, Severity
 from tidegate.domain.evidence import Verdict
 from tidegate.testing.tides import TIDES
@@ -190,7 +200,7 @@ ARGUMENTS = {
 
 
 def found(
-    folder: Path, kind: str, many: list[dict[str, Any]], table: pa.Table, *, quick: bool
+    folder: Path, kind: str, many: list[dict[str, Any]], table: pa.Table | Stored, *, quick: bool
 ) -> list[CheckResult]:
     """Run one expectation with many arguments."""
     parts = [{"type": kind, "kwargs": kwargs, "meta": {"rule": f"X{n}"}} for n, kwargs in enumerate(many)]
@@ -201,6 +211,13 @@ def found(
         Check(f"X{n}", kind, Severity.CRITICAL, OnRow.KEEP, level, "It holds") for n in range(len(many))
     )
     return list(GxGate(folder, quick=quick).run(replace(TIDES, checks=checks), table, {}))
+
+
+def stored(table: pa.Table) -> Stored:
+    """Return the table as one on disk, its rows in several groups."""
+    file = io.BytesIO()
+    pq.write_table(table, file, row_group_size=7)
+    return Stored(file)
 
 
 def said(result: CheckResult) -> CheckResult:
@@ -218,9 +235,10 @@ def test_every_type_on_the_list_is_generated() -> None:
 )  # of pandas
 @pytest.mark.parametrize("kind", sorted(ARGUMENTS))
 def test_verdicts_and_failing_rows_are_great_expectations_own(
-    kind: str, tmp_path_factory: pytest.TempPathFactory
+    kind: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path_factory.mktemp("suites")
+    monkeypatch.setattr(pieces, "AT_ONCE", 5)  # a drop is looked at in several pieces
     ours: list[str] = []
 
     # Shrinking runs GX hundreds of times; the table and the arguments in the message are small enough as they are.
@@ -231,11 +249,54 @@ def test_verdicts_and_failing_rows_are_great_expectations_own(
     def same(table: pa.Table, many: list[dict[str, Any]]) -> None:
         quick, whole = (found(folder, kind, many, table, quick=each) for each in (True, False))
         ours.extend(one.executor for one in quick if one.executor == "tidegate")
-        for kwargs, one, other in zip(many, quick, whole, strict=True):
-            assert said(one) == said(other), kwargs
+        on_disk = found(folder, kind, many, stored(table), quick=True)
+        for kwargs, one, other, third in zip(many, quick, whole, on_disk, strict=True):
+            assert said(one) == said(other) == said(third), kwargs
 
     same()
     assert len(ours) >= 10, "most of what was generated went to GX, so nothing was compared"
+
+
+@pytest.mark.parametrize("in_memory", [8, 2**18])
+def test_numbers_that_occur_twice_are_found_on_disk_and_in_memory(
+    in_memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "_IN_MEMORY", in_memory)
+
+    @settings(deadline=None, max_examples=50)
+    @given(
+        st.lists(
+            st.lists(st.sampled_from([0, 1, 2**58 - 1, 2**58, 2**63, 2**64 - 1]) | st.integers(0, 2**64 - 1))
+        )
+    )
+    def found_again(many: list[list[int]]) -> None:
+        counts = Counter(number for some in many for number in some)
+        with ExitStack() as until:
+            hashes = Hashes(until)
+            for some in many:
+                hashes.add(np.array(some, dtype=np.uint64))
+            assert hashes.repeated().to_pylist() == sorted(each for each in counts if counts[each] > 1)
+
+    found_again()
+
+
+@pytest.mark.parametrize("where", ["in memory", "on disk"])
+def test_rows_that_only_share_a_hash_are_no_copies(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pa.table({"code": [1, 2, 1, None], "other": [7, 7, 7, None]})
+    monkeypatch.setattr(Hashes, "repeated", lambda _: everything(table))
+    parts = {
+        "X": {"type": "expect_compound_columns_to_be_unique", "kwargs": {"column_list": ["code", "other"]}}
+    }
+    result = fast.evaluate(parts, table if where == "in memory" else stored(table), {})["X"]
+    assert result["unexpected_index_list"] == [0, 2]
+
+
+def everything(table: pa.Table) -> pa.Array:
+    """Return the hash of every row, as if each had been seen twice."""
+    with duckdb.connect() as database:
+        database.register("rows", table)
+        found = database.sql("select hash(code, other) as hash from rows").to_arrow_table()
+    return found.column("hash").combine_chunks()
 
 
 def test_what_is_not_on_the_list_goes_to_great_expectations_and_each_result_says_who_gave_it(

@@ -161,6 +161,32 @@ class TestFeast(FeaturesContract):
             built.materialize(shops.at(50))
         assert failed.value.code == "frame-altered"
 
+    def test_a_source_altered_after_it_was_verified_is_not_joined_though_its_file_looks_untouched(
+        self, built, tmp_path
+    ):
+        file, frame = (
+            tmp_path / "home" / "features" / "shop_sales.parquet",
+            shops.write_entities(tmp_path / "e", [("north", 48)]),
+        )
+        built.training_frame(frame, "demand", [])
+        before, body = file.stat(), file.read_bytes()
+        rows = pq.ParquetFile(file).read()
+        pq.write_table(rows.slice(0, rows.num_rows - 1), file)
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        for again in (built, real(tmp_path / "features", tmp_path / "home")):
+            with pytest.raises(DependencyFailed) as failed:
+                again.training_frame(frame, "demand", [])
+            assert failed.value.code == "frame-altered"
+        file.write_bytes(body)
+        built.training_frame(frame, "demand", [])
+
+    def test_a_source_packed_otherwise_with_the_same_rows_is_joined(self, built, tmp_path):
+        file = tmp_path / "home" / "features" / "shop_sales.parquet"
+        frame = shops.write_entities(tmp_path / "e", [("north", 48)])
+        first = built.training_frame(frame, "demand", [])
+        pq.write_table(pq.ParquetFile(file).read(), file, compression="none", row_group_size=2)
+        assert built.training_frame(frame, "demand", []) == first
+
     def test_a_source_altered_together_with_the_note_beside_it_is_found(self, built, tmp_path):
         late = [(shop, event, event, sold, rate) for shop, event, _, sold, rate in shops.SALES[3:4]]
         note = tmp_path / "home" / "feast" / "built.json"

@@ -25,7 +25,7 @@ from tidegate.adapters.feast_store.guard import refuse_foreign_code, registry_ad
 from tidegate.adapters.feast_store.repository import tool_errors
 from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of, write_whole
-from tidegate.adapters.shared.frames import found_digest, read_frame
+from tidegate.adapters.shared.frames import found_digest, read_frame, verify_frame
 from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
 from tidegate.application.ports import Frame, Materialized, OnlineWindow
 from tidegate.domain.canonical import digest as digest_of
@@ -60,6 +60,8 @@ class FeastStore:
         self._opened: Any = None
         self._address = ""
         self._lock: Any = None
+        #: What the bytes of sources were found to hold.
+        self._held: dict[str, str] = {}
         self._plans: dict[str, tuple[float, Serving, Sequence[Served]]] = {}
 
     @property
@@ -177,7 +179,7 @@ class FeastStore:
         """
         for view, digest in sorted(sources.items()):
             path = self._home / "features" / f"{view}.parquet"  # `_defined_views` lets no view have another
-            read_frame(Frame(digest, path, 0), f"the source of {view}", "build the features again")
+            verify_frame(Frame(digest, path, 0), self._held, *_of_source(view))
 
     def training_frame(self, entities: Frame, service: str, keep: Sequence[str]) -> Frame:
         """Join a service's features onto ``entities`` as they were known; rows and order stay as they are.
@@ -203,7 +205,7 @@ class FeastStore:
             )
             columns = {name: rows.column(name) for name in ("event_timestamp", *keys, *kept)}
             for view in views:
-                self._source(view)
+                verify_frame(self._frame(view), self._held, *_of_source(view.name))
             asked = rows.select(["event_timestamp", *keys])
             columns |= tables.joined(store, selected, views, asked)
             return write_frame(pa.table(columns), self._home / "frames")
@@ -423,6 +425,10 @@ class FeastStore:
 
     def _source(self, view: tables.View) -> pa.Table:
         """Read a view's source, verified: what was written behind our back is not joined."""
+        return read_frame(self._frame(view), *_of_source(view.name))
+
+    def _frame(self, view: tables.View) -> Frame:
+        """Return a view's source with the content that it was built with."""
         digest = self._noted("built").get(view.name)
         if digest is None:
             raise DependencyFailed(
@@ -430,9 +436,7 @@ class FeastStore:
                 f"got no source for {view.name}, expected it to be built",
                 "build features first",
             )
-        return read_frame(
-            Frame(digest, view.source, 0), f"the source of {view.name}", "build the features again"
-        )
+        return Frame(digest, view.source, 0)
 
     def _note(self, name: str, values: Mapping[str, str]) -> None:
         text = json.dumps(dict(values), indent=1, sort_keys=True) + "\n"
@@ -441,3 +445,8 @@ class FeastStore:
     def _noted(self, name: str) -> dict[str, str]:
         file = self._home / "feast" / f"{name}.json"
         return dict(json.loads(file.read_text())) if file.exists() else {}
+
+
+def _of_source(view: str) -> tuple[str, str]:
+    """Return what a view's source is called where it fails, and what is to be done then."""
+    return f"the source of {view}", "build the features again"

@@ -15,16 +15,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from tidegate.adapters.gx_gate import fast
 from tidegate.adapters.shared.parameters import parameter_of, parameters_in
+from tidegate.adapters.shared.pieces import nulls, whole
 from tidegate.application.ports import Table
 from tidegate.domain.contract import Check, CheckResult, Contract
 from tidegate.domain.evidence import Verdict
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 #: Who evaluated a check, as its result tells it.
 OURS, GX = "tidegate", "great_expectations"
@@ -74,7 +72,6 @@ class GxGate:
             kind = type(error).__name__
             sentence = f"got no readable suite {path.name} ({kind}), expected one as GX writes it"
             return tuple(_error(check, sentence) for check in contract.checks)
-        arrow = cast("pa.Table", table)
         given = {parameter_of(name): list(values) for name, values in references.items()}
         outcomes: dict[str, Outcome] = {}
         for rule, part in configurations.items():
@@ -83,16 +80,18 @@ class GxGate:
                 names = ", ".join(missing)
                 outcomes[rule] = f"got no value for the parameter {names}, expected values of another dataset"
         asked = {rule: part for rule, part in configurations.items() if rule not in outcomes}
-        ours = fast.evaluate(asked, arrow, given) if self._quick else {}
+        ours = fast.evaluate(asked, table, given) if self._quick else {}
         outcomes |= ours
         if rest := {rule: part for rule, part in asked.items() if rule not in ours}:
             from tidegate.adapters.gx_gate import native
 
-            outcomes |= native.evaluate(rest, arrow, given)
+            outcomes |= native.evaluate(rest, whole(table), given)
         executors = {rule: OURS if rule in ours else GX for rule in asked}
+        parts = {check.id: configurations.get(check.id) for check in contract.checks if not check.row_level}
+        values = _values(parts, table)
         return tuple(
             replace(
-                _result(check, outcomes.get(check.id), _values(configurations.get(check.id), arrow)),
+                _result(check, outcomes.get(check.id), values.get(check.id)),
                 executor=executors.get(check.id, ""),
             )
             for check in contract.checks
@@ -106,15 +105,20 @@ def _configurations(path: Path) -> dict[str, dict[str, Any]]:
     return {str(part["meta"]["rule"]): part for part in parts}
 
 
-def _values(part: Mapping[str, Any] | None, table: pa.Table) -> int | None:
-    """Count the values a table-level expectation rests on, or None where it needs none to be meaningful.
+def _values(parts: Mapping[str, Mapping[str, Any] | None], table: Table) -> dict[str, int]:
+    """Count, by rule, the values a table-level expectation rests on, where it needs any to be meaningful.
 
     GX does not say: it lets set rules pass on a column of nulls, and gives a mean of them as None.
     """
-    column = part["kwargs"].get("column") if part else None
-    if part is None or column not in table.column_names or part["type"] in _ABOUT_ABSENCE:
-        return None
-    return int(table.num_rows - table.column(column).null_count)
+    columns = {
+        rule: column
+        for rule, part in parts.items()
+        if part
+        and part["type"] not in _ABOUT_ABSENCE
+        and (column := part["kwargs"].get("column")) in table.column_names
+    }
+    absent = nulls(table, list(columns.values()))
+    return {rule: table.num_rows - absent[column] for rule, column in columns.items()}
 
 
 def _result(check: Check, outcome: Outcome | None, values: int | None) -> CheckResult:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.adapters.shared.arrow import table_digest
+from tidegate.adapters.shared.pieces import Stored
 from tidegate.application.ports import Frame
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -46,6 +48,25 @@ def read_frame(frame: Frame, what: str, hint: str = "build it again") -> pa.Tabl
     return table
 
 
+def verify_frame(frame: Frame, known: dict[str, str], what: str, hint: str = "build it again") -> None:
+    """Compare a frame's content with its digest, as `read_frame` does.
+
+    ``known`` keeps what bytes were found to hold, by their SHA-256: while they stay the same, hashing them is enough.
+
+    Raises:
+        DependencyFailed: as `read_frame`.
+    """
+    with _readable(frame.path, what, hint):
+        body = frame.path.read_bytes()  # once: what is hashed is what is read
+        if (found := known.get(name := sha256(body))) is None:
+            try:
+                found = known[name] = table_digest(Stored(io.BytesIO(body)))
+            except BadInput as error:  # types that no frame is made of
+                raise _altered(what, "a table without a digest", frame, hint) from error
+    if found != frame.digest:
+        raise _altered(what, found, frame, hint)
+
+
 def found_digest(path: Path, what: str, hint: str = "build it again") -> str:
     """Return the digest of the rows that a file holds now, whatever it was kept under.
 
@@ -53,7 +74,8 @@ def found_digest(path: Path, what: str, hint: str = "build it again") -> str:
         DependencyFailed: the file is gone, damaged, or holds what no frame is made of.
     """
     try:
-        return table_digest(read_parquet(path, what, hint))
+        with _readable(path, what, hint):
+            return table_digest(Stored(path))
     except BadInput as error:  # types that no frame is made of
         raise DependencyFailed(
             "frame-altered", f"got {what} with a table that has no digest, expected a frame", hint

@@ -5,48 +5,72 @@ over generated tables and arguments. Whatever is not exactly as expected here (a
 another type than its column, a column that is missing) is left to GX: nothing is guessed, and GX's own
 complaint is what people read.
 
-Beside the drop itself, which is in memory, this needs a few bits a row and the positions that fail: texts are
-judged by their distinct values within a slice, and DuckDB spills to disk where copies are sought (eight bytes a
-row more where it finds some).
+The drop is looked at piece by piece, once, and once more where it may hold copies of what should be unique. Memory
+does not grow with its rows, but with those that fail; and with a column's distinct values where those are counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, suppress
+from typing import Any, TypeVar
 
 from tidegate.adapters.gx_gate.fast import rows, whole
 from tidegate.adapters.gx_gate.fast.arguments import Arguments, NotOurs
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from tidegate.adapters.gx_gate.fast.judging import Judge, Shape
+from tidegate.adapters.shared.pieces import pieces, schema
+from tidegate.application.ports import Table
 
 __all__ = ["KINDS", "evaluate"]
 
-_Judge = Callable[["pa.Table", Arguments], dict[str, Any]]
+_Item = TypeVar("_Item")
+_Said = TypeVar("_Said")
 
-#: The list. What each returns is GX's ``result``, with ``holds``.
-KINDS: Mapping[str, _Judge] = {**rows.KINDS, **whole.KINDS}
+#: The list: by GX's name, what makes the judge of one expectation.
+KINDS: Mapping[str, Callable[[Shape, Arguments], Judge]] = {**rows.KINDS, **whole.KINDS}
 
 
 def evaluate(
     configurations: Mapping[str, Mapping[str, Any]],
-    table: pa.Table,
+    table: Table,
     parameters: Mapping[str, Sequence[str]],
 ) -> dict[str, Mapping[str, Any]]:
     """Return GX's result of each expectation that is ours, by rule; what is absent is GX's to evaluate."""
+    names = table.column_names
+    if len(set(names)) != len(names) or not table.num_rows:
+        return {}
+    with ExitStack() as until:
+        shape = Shape(schema(table), table.num_rows, until)
+        kinds = {rule: part["type"] for rule, part in configurations.items() if part["type"] in KINDS}
+        judges = _each(
+            kinds,
+            lambda rule, kind: KINDS[kind](shape, Arguments(configurations[rule]["kwargs"], parameters)),
+        )
+        looking = {rule: judge for rule, judge in judges.items() if judge.columns}
+        while looking:
+            _look(looking, judges, table)
+            looking = {rule: judge for rule, judge in looking.items() if judge.again()}
+        return _each(judges, lambda _, judge: judge.result())
+
+
+def _look(looking: dict[str, Judge], judges: dict[str, Judge], table: Table) -> None:
+    """Show every piece to those who look; whose expectation turns out to be GX's is no judge any more."""
+    first = 0
+    for piece in pieces(table, sorted({name for judge in looking.values() for name in judge.columns})):
+        seen = _each(looking, lambda _, judge: judge.see(piece, first))  # noqa: B023  # asked at once
+        for rule in looking.keys() - seen.keys():
+            del looking[rule], judges[rule]
+        first += piece.num_rows
+
+
+def _each(items: Mapping[str, _Item], act: Callable[[str, _Item], _Said]) -> dict[str, _Said]:
+    """Return what is said of each item, by rule; where it is not ours to say, nothing."""
     import duckdb
     import pyarrow as pa
 
-    found: dict[str, Mapping[str, Any]] = {}
-    if len(set(table.column_names)) != table.num_columns or not table.num_rows:
-        return found
-    for rule, part in configurations.items():
-        judge = KINDS.get(part["type"])
-        if judge is None:
-            continue
-        try:
-            found[rule] = judge(table, Arguments(part["kwargs"], parameters))
-        except (NotOurs, pa.ArrowException, duckdb.Error):
-            continue  # not a verdict: GX evaluates it instead, and its result says so
-    return found
+    said = {}
+    for rule, item in items.items():
+        # Not a verdict: GX evaluates it instead, and its result says so.
+        with suppress(NotOurs, pa.ArrowException, duckdb.Error, OSError):
+            said[rule] = act(rule, item)
+    return said

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidegate.adapters.gx_gate.fast.judging import Selection
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -24,18 +26,16 @@ class Arguments:
         """Read ``kwargs``; ``parameters`` are the values that ``$PARAMETER`` names."""
         self._left, self._parameters = dict(kwargs), parameters
 
-    def column(self, table: pa.Table, name: str = "column") -> pa.ChunkedArray:
+    def column(self, schema: pa.Schema, name: str = "column") -> pa.Field:
         """Take the column that an argument names."""
-        return column_of(table, self._left.pop(name, None))
+        return column_of(schema, self._left.pop(name, None))
 
-    def columns(self, table: pa.Table) -> list[str]:
+    def columns(self, schema: pa.Schema) -> list[pa.Field]:
         """Take ``column_list``: two or more different columns."""
         names = self._left.pop("column_list", None)
         if not isinstance(names, list) or len(names) < 2 or len(set(map(str, names))) != len(names):  # noqa: PLR2004
             raise NotOurs
-        for name in names:
-            column_of(table, name)
-        return names
+        return [column_of(schema, name) for name in names]
 
     def bounds(self, *, whole: bool = False) -> Bounds:
         """Take ``min_value``, ``max_value``, ``strict_min`` and ``strict_max``: numbers, at least one of them.
@@ -87,10 +87,8 @@ class Arguments:
             raise NotOurs
         return float(value)
 
-    def selected(self, table: pa.Table) -> pa.ChunkedArray | None:
+    def selected(self, schema: pa.Schema) -> Selection | None:
         """Take ``row_condition``: which rows it is about, None for all. Only "is null" and "is not null" are ours."""
-        import pyarrow.compute as pc
-
         condition = self._left.pop("row_condition", None)
         if condition is None:
             return None
@@ -103,8 +101,7 @@ class Arguments:
             }:
                 if more or rest:
                     raise NotOurs
-                column = column_of(table, name)
-                return pc.is_null(column) if null else pc.is_valid(column)
+                return Selection(column_of(schema, name).name, null)
         raise NotOurs
 
     def done(self) -> None:
@@ -156,14 +153,14 @@ class Bounds:
         return parts[0] if len(parts) == 1 else pc.and_(*parts)
 
 
-def column_of(table: pa.Table, name: object) -> pa.ChunkedArray:
+def column_of(schema: pa.Schema, name: object) -> pa.Field:
     """Return a column of one of the contract's types."""
     import pyarrow as pa
 
-    if not isinstance(name, str) or name not in table.column_names:
+    if not isinstance(name, str) or name not in schema.names:
         raise NotOurs
-    column = table.column(name)
+    field = schema.field(name)
     known = (pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.date32(), pa.timestamp("us", "UTC"))
-    if column.type not in known:
+    if field.type not in known:
         raise NotOurs
-    return column
+    return field
