@@ -165,7 +165,10 @@ class Tidegate:
         """Return Feast."""
         from tidegate.adapters.feast_store import FeastStore
 
-        return FeastStore(self.settings.folder("features"), self.settings.home, self.settings.profile.online)
+        profile = self.settings.profile
+        return FeastStore(
+            self.settings.folder("features"), self.settings.home, profile.online, profile.offline
+        )
 
     @cached_property
     def entities(self) -> ports.Entities:

@@ -60,7 +60,8 @@ class Profile:
     """One file of ``infra/profiles/``. Without ``sinks`` nobody is told.
 
     ``online`` is the address of a Redis for online features, with the variables that it names: Feast expands them,
-    and what is written never holds a password. Without it features/feature_store.yaml says where they lie.
+    and what is written never holds a password. ``offline`` is where offline features lie: duckdb, postgresql or
+    spark. Without either features/feature_store.yaml says it.
     """
 
     ledger: str
@@ -71,10 +72,11 @@ class Profile:
     accounts: tuple[LocalAccount, ...]
     sinks: tuple[SinkSettings, ...] = ()
     online: str = ""
+    offline: str = ""
 
 
 #: What a profile may leave out.
-_OPTIONAL = frozenset({"sinks", "online"})
+_OPTIONAL = frozenset({"sinks", "online", "offline"})
 
 
 @dataclass(frozen=True)

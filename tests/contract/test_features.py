@@ -70,8 +70,8 @@ def fake(home):
     return FakeFeatures(home, VIEWS, {"demand": ("shop_sales", "item_price")})
 
 
-def real(folder, home, definitions=shops.DEFINITIONS, online=shops.SQLITE):
-    return FeastStore(shops.write_repository(folder, definitions, online), home)
+def real(folder, home, definitions=shops.DEFINITIONS, online=shops.SQLITE, offline=shops.DUCKDB):
+    return FeastStore(shops.write_repository(folder, definitions, online, offline), home)
 
 
 class TestFake(FeaturesContract):

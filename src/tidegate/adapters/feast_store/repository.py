@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 #: What definitions read to find their sources.
 HOME_VARIABLE = "TIDEGATE_HOME"
 REDIS_STORE = "tidegate.adapters.feast_store.online_redis.NewestRedisOnlineStore"
+POSTGRES_STORE = "tidegate.adapters.feast_store.offline_postgres.PointInTimePostgresOfflineStore"
+#: Where a profile may say that offline features lie, and the store that joins them there.
+OFFLINE = {
+    "duckdb": "tidegate.adapters.feast_store.offline.PointInTimeOfflineStore",
+    "postgresql": POSTGRES_STORE,
+    "spark": "tidegate.adapters.feast_store.offline_spark.PointInTimeSparkOfflineStore",
+}
+#: Feast's own stores that read Parquet files.
+_READ_FILES = frozenset({"file", "dask", "duckdb"})
 
 
 def import_feast() -> Any:
@@ -121,30 +130,22 @@ def load_definitions(repo: Path, home: Path, project: str) -> RepoContents:
     )
 
 
-def write_overlay(repo: Path, home: Path, redis: str = "") -> Path:
+def write_overlay(repo: Path, home: Path, redis: str = "", offline: str = "") -> Path:
     """Write ``home/feast/feature_store.yaml``: the repository's own, with local paths made absolute.
 
     A SQLite registry and online store lie in ``home/feast`` under their own file names, so that
     ``feast -f HOME/feast/feature_store.yaml`` works from any folder. ``redis`` is the address of one that takes the
-    place of the online store, with the names of variables: Feast expands them. Everything else is copied.
+    place of the online store, with the names of variables: Feast expands them. ``offline`` takes the place of the
+    offline store, as `offline_store` says. Everything else is copied.
 
     Raises:
-        BadInput: the repository has no ``feature_store.yaml``, or it is not YAML.
+        BadInput: the repository has no ``feature_store.yaml``, it is not YAML, or its offline store is unknown.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
 
     yaml = YAML(typ="safe")
     yaml.default_flow_style = False
-    file = repo / "feature_store.yaml"
-    try:
-        config = yaml.load(file)
-    except (OSError, UnicodeError, YAMLError) as error:
-        raise BadInput(
-            "no-feature-store",
-            f"got {file} that cannot be read ({type(error).__name__}), expected a Feast configuration",
-            "point [tool.tidegate] features at a Feast repository",
-        ) from error
+    config = _configuration(repo)
     folder = home / "feast"
     registry = config.get("registry")
     scheme = "sqlite:///"
@@ -158,11 +159,64 @@ def write_overlay(repo: Path, home: Path, redis: str = "") -> Path:
         ("sqlite", "sqliteonlinestore")
     ):
         online["path"] = str(folder / Path(str(online.get("path", "online.db"))).name)
+    if known := offline_store(repo, offline):
+        config["offline_store"] = dict(known)
     body = io.BytesIO(b"# Written by Tidegate from the repository's feature_store.yaml; edit that one.\n")
     body.seek(0, io.SEEK_END)
     yaml.dump(config, body)
     overlay = folder / "feature_store.yaml"
     return write_whole(overlay, body.getvalue())
+
+
+def offline_store(repo: Path, offline: str = "") -> Mapping[str, Any]:
+    """Return what is configured of the offline store: by ``offline``, one of `OFFLINE`; else by the repository.
+
+    What the repository says of that very store is kept. Addresses hold the names of variables, not their values.
+
+    Raises:
+        BadInput: there is no ``feature_store.yaml``, or the store is one that reads no built sources.
+    """
+    said = _configuration(repo).get("offline_store") or {}
+    said = said if isinstance(said, dict) else {"type": str(said)}
+    if offline and offline not in OFFLINE:
+        raise BadInput(
+            "unknown-offline-store",
+            f"got offline features in {offline!r}, expected one of: {', '.join(OFFLINE)}",
+            "mend `offline` in the profile",
+        )
+    kind = OFFLINE[offline] if offline else str(said.get("type", "file"))
+    if "." not in kind and kind not in _READ_FILES:
+        raise BadInput(
+            "unknown-offline-store",
+            f"got the offline store {kind!r}, expected one of: {', '.join(OFFLINE.values())}",
+            "mend offline_store in features/feature_store.yaml; see docs/training-sets.md",
+        )
+    kept = {**said} if said.get("type") == kind else {"type": kind} if offline else {**said}
+    if kind == POSTGRES_STORE:
+        kept.setdefault("url", "${TIDEGATE_OFFLINE_URL}")
+    return kept
+
+
+def _configuration(repo: Path) -> dict[str, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    file = repo / "feature_store.yaml"
+    try:
+        config: Any = YAML(typ="safe").load(file)
+    except (OSError, UnicodeError, YAMLError) as error:
+        raise BadInput(
+            "no-feature-store",
+            f"got {file} that cannot be read ({type(error).__name__}), expected a Feast configuration",
+            "point [tool.tidegate] features at a Feast repository",
+        ) from error
+    if not isinstance(config, dict):
+        raise BadInput(
+            "no-feature-store",
+            f"got {file} without settings, expected a Feast configuration",
+            "see Feast's documentation of feature_store.yaml",
+        )
+    return config
 
 
 def source_sql(repo: Path, view: str) -> tuple[str, Mapping[str, str]]:

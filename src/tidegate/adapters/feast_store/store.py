@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 from tidegate.adapters.feast_store import definitions, repository, tables
 from tidegate.adapters.feast_store.guard import refuse_foreign_code, registry_address
 from tidegate.adapters.feast_store.repository import tool_errors
+from tidegate.adapters.feast_store.sources import Files, InPostgres, Sources
 from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of, write_whole
-from tidegate.adapters.shared.frames import found_digest, read_frame, verify_frame
+from tidegate.adapters.shared.frames import found_digest
 from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
 from tidegate.application.ports import Frame, Materialized, OnlineWindow
 from tidegate.domain.canonical import digest as digest_of
@@ -47,15 +49,17 @@ _PATIENCE_SECONDS = 600
 class FeastStore:
     """A Feast repository under ``repo``, with its data under ``home``.
 
-    ``home/features`` holds each view's source, by content and under the path its definition names;
+    ``home/features`` holds what was built of each view by content, and under the path its definition names: its source,
+    unless the offline store keeps sources itself;
     ``home/feast`` the registry, the online store and the overlay configuration; ``home/frames`` what
     was joined for training. ``online`` is the address of a Redis that takes the place of what the repository
-    says of its online store.
+    says of its online store; ``offline`` one of `repository.OFFLINE`, which takes that of what it says of its offline
+    store.
     """
 
-    def __init__(self, repo: Path, home: Path, online: str = "") -> None:
+    def __init__(self, repo: Path, home: Path, online: str = "", offline: str = "") -> None:
         self._repo = repo.resolve()
-        self._online = online
+        self._online, self._offline = online, offline
         self._home = home.resolve()
         self._opened: Any = None
         self._address = ""
@@ -89,8 +93,7 @@ class FeastStore:
                 frames[view.name] = write_frame(rows, self._home / "features" / view.name, (view.event,))
             # Noted before it is done: a source that was not swapped is then noticed, and built again.
             self._note("built", {name: frame.digest for name, frame in frames.items()})
-            for view in views:
-                write_whole(view.source, frames[view.name].path.read_bytes())
+            self._sources().swap(frames)
             return frames
 
     def reads(self) -> Mapping[str, frozenset[str]]:
@@ -177,9 +180,9 @@ class FeastStore:
         Raises:
             DependencyFailed: a view's source has another digest, or is gone.
         """
-        for view, digest in sorted(sources.items()):
-            path = self._home / "features" / f"{view}.parquet"  # `_defined_views` lets no view have another
-            verify_frame(Frame(digest, path, 0), self._held, *_of_source(view))
+        with tool_errors("verifying sources"):
+            for view, digest in sorted(sources.items()):
+                self._sources().verify(view, digest)
 
     def training_frame(self, entities: Frame, service: str, keep: Sequence[str]) -> Frame:
         """Join a service's features onto ``entities`` as they were known; rows and order stay as they are.
@@ -205,7 +208,7 @@ class FeastStore:
             )
             columns = {name: rows.column(name) for name in ("event_timestamp", *keys, *kept)}
             for view in views:
-                verify_frame(self._frame(view), self._held, *_of_source(view.name))
+                self._sources().verify(view.name, self._built(view))
             asked = rows.select(["event_timestamp", *keys])
             columns |= tables.joined(store, selected, views, asked)
             return write_frame(pa.table(columns), self._home / "frames")
@@ -327,7 +330,7 @@ class FeastStore:
         if self._opened is None:
             with self._alone():
                 if self._opened is None:
-                    overlay = repository.write_overlay(self._repo, self._home, self._online)
+                    overlay = repository.write_overlay(self._repo, self._home, self._online, self._offline)
                     feast = repository.import_feast()
                     self._address = registry_address(overlay)
                     refuse_foreign_code(self._address, self._loaded, replace)
@@ -423,12 +426,18 @@ class FeastStore:
             self._plans[service] = kept
         return kept[1], kept[2]
 
+    def _sources(self) -> Sources:
+        offline = repository.offline_store(self._repo, self._offline)
+        if offline.get("type") == repository.POSTGRES_STORE:
+            return InPostgres(self._home, os.path.expandvars(str(offline.get("url", ""))))
+        return Files(self._home, self._held)
+
     def _source(self, view: tables.View) -> pa.Table:
         """Read a view's source, verified: what was written behind our back is not joined."""
-        return read_frame(self._frame(view), *_of_source(view.name))
+        return self._sources().read(view.name, self._built(view))
 
-    def _frame(self, view: tables.View) -> Frame:
-        """Return a view's source with the content that it was built with."""
+    def _built(self, view: tables.View) -> str:
+        """Return the digest of what a view was built with."""
         digest = self._noted("built").get(view.name)
         if digest is None:
             raise DependencyFailed(
@@ -436,7 +445,7 @@ class FeastStore:
                 f"got no source for {view.name}, expected it to be built",
                 "build features first",
             )
-        return Frame(digest, view.source, 0)
+        return digest
 
     def _note(self, name: str, values: Mapping[str, str]) -> None:
         text = json.dumps(dict(values), indent=1, sort_keys=True) + "\n"
@@ -445,8 +454,3 @@ class FeastStore:
     def _noted(self, name: str) -> dict[str, str]:
         file = self._home / "feast" / f"{name}.json"
         return dict(json.loads(file.read_text())) if file.exists() else {}
-
-
-def _of_source(view: str) -> tuple[str, str]:
-    """Return what a view's source is called where it fails, and what is to be done then."""
-    return f"the source of {view}", "build the features again"

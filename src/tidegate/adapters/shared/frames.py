@@ -38,13 +38,21 @@ def read_frame(frame: Frame, what: str, hint: str = "build it again") -> pa.Tabl
     Raises:
         DependencyFailed: the file is gone, damaged, or its content is another one.
     """
-    table = read_parquet(frame.path, what, hint)
+    return verified(read_parquet(frame.path, what, hint), frame.digest, what, frame.path.name, hint)
+
+
+def verified(table: pa.Table, digest: str, what: str, where: str, hint: str) -> pa.Table:
+    """Return rows that lie somewhere, if they have this digest.
+
+    Raises:
+        DependencyFailed: their content is another one.
+    """
     try:
         found = table_digest(table)
     except BadInput as error:  # types that no frame is made of
-        raise _altered(what, "a table without a digest", frame, hint) from error
-    if found != frame.digest:
-        raise _altered(what, found, frame, hint)
+        raise _altered(what, "a table without a digest", digest, where, hint) from error
+    if found != digest:
+        raise _altered(what, found, digest, where, hint)
     return table
 
 
@@ -62,9 +70,11 @@ def verify_frame(frame: Frame, known: dict[str, str], what: str, hint: str = "bu
             try:
                 found = known[name] = table_digest(Stored(io.BytesIO(body)))
             except BadInput as error:  # types that no frame is made of
-                raise _altered(what, "a table without a digest", frame, hint) from error
+                raise _altered(
+                    what, "a table without a digest", frame.digest, frame.path.name, hint
+                ) from error
     if found != frame.digest:
-        raise _altered(what, found, frame, hint)
+        raise _altered(what, found, frame.digest, frame.path.name, hint)
 
 
 def found_digest(path: Path, what: str, hint: str = "build it again") -> str:
@@ -94,11 +104,11 @@ def read_parquet(path: Path, what: str, hint: str = "build it again") -> pa.Tabl
         return file.read()
 
 
-def _altered(what: str, found: str, frame: Frame, hint: str) -> DependencyFailed:
+def _altered(what: str, found: str, digest: str, where: str, hint: str) -> DependencyFailed:
     return DependencyFailed(
         "frame-altered",
-        f"got {what} with the content {found}, expected {frame.digest}",
-        f"somebody wrote to {frame.path.name}, or a build was cut short: {hint}",
+        f"got {what} with the content {found}, expected {digest}",
+        f"somebody wrote to {where}, or a build was cut short: {hint}",
     )
 
 

@@ -26,10 +26,11 @@ registry:
   registry_type: sql
   path: "sqlite:///../.tidegate/feast/registry.db"
   serve_features_while_materializing: true
-offline_store: {type: tidegate.adapters.feast_store.offline.PointInTimeOfflineStore}
+offline_store: OFFLINE
 online_store: ONLINE
 entity_key_serialization_version: 3
 """
+DUCKDB = "{type: tidegate.adapters.feast_store.offline.PointInTimeOfflineStore}"
 SQLITE = (
     "{type: tidegate.adapters.feast_store.online_sqlite.NewestSqliteOnlineStore, "
     "path: ../.tidegate/feast/online.db}"
@@ -39,6 +40,11 @@ SQLITE = (
 def redis(url: str) -> str:
     """Return the configuration of an online store in Redis."""
     return f"{{type: tidegate.adapters.feast_store.online_redis.NewestRedisOnlineStore, url: {url!r}}}"
+
+
+def postgres(url: str) -> str:
+    """Return the configuration of an offline store in PostgreSQL."""
+    return f"{{type: tidegate.adapters.feast_store.offline_postgres.PointInTimePostgresOfflineStore, url: {url!r}}}"
 
 
 DEFINITIONS = """\
@@ -101,10 +107,14 @@ SALES: tuple[tuple[str, float, float, int | None, float | None], ...] = (
 )
 
 
-def write_repository(folder: Path, definitions: str = DEFINITIONS, online: str = SQLITE) -> Path:
+def write_repository(
+    folder: Path, definitions: str = DEFINITIONS, online: str = SQLITE, offline: str = DUCKDB
+) -> Path:
     """Write the shops' Feast repository into ``folder``."""
     (folder / "sources").mkdir(parents=True, exist_ok=True)
-    (folder / "feature_store.yaml").write_text(CONFIGURATION.replace("ONLINE", online))
+    (folder / "feature_store.yaml").write_text(
+        CONFIGURATION.replace("ONLINE", online).replace("OFFLINE", offline)
+    )
     (folder / "definitions.py").write_text(definitions)
     for name, sql in SOURCES.items():
         (folder / "sources" / f"{name}.sql").write_text(sql)
