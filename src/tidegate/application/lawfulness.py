@@ -21,6 +21,7 @@ from tidegate.application import (
     lawful_erasing,
     lawful_people,
     lawful_policy,
+    lawful_reading,
     lawful_watching,
 )
 from tidegate.application.denying import denied_by_policy
@@ -31,6 +32,7 @@ from tidegate.application.lawful_owing import Debts, owed_after
 from tidegate.application.lawful_people import breaches as of_people
 from tidegate.application.lawful_policy import Ground
 from tidegate.application.lawful_policy import breaches as changing
+from tidegate.application.lawful_reading import breaches as reading
 from tidegate.application.lawful_watching import breaches as watching
 from tidegate.application.lower import UNASKED
 from tidegate.application.moments import at_once
@@ -87,6 +89,7 @@ WRITERS: Mapping[EventType, tuple[Permission, ...]] = {
     EventType.BATCH_REFUSED: (Permission.INGEST,),
     EventType.WAIVER_GIVEN: (Permission.WAIVE,),
     EventType.WAIVER_ENDED: (Permission.WAIVE,),
+    EventType.ACCESS_DECLARED: (Permission.MATERIALIZE,),
     EventType.FEATURES_BUILT: (Permission.MATERIALIZE,),
     EventType.FEATURES_MATERIALIZED: (Permission.MATERIALIZE,),
     EventType.FEATURES_COMPARED: (Permission.MATERIALIZE,),
@@ -162,6 +165,7 @@ JUDGED = frozenset(
         *lawful_policy.JUDGES,
         *lawful_erasing.JUDGES,
         *lawful_people.JUDGES,
+        *lawful_reading.JUDGES,
     }
 )
 #: What has none, and why it needs none: only who wrote it is asked.
@@ -170,10 +174,6 @@ UNJUDGED: Mapping[EventType, str] = {
     EventType.CREDENTIAL_REVOKED: "an administrator's word; it takes away",
     EventType.DROP_REFUSED: "it says what came and moves nothing",
     EventType.BATCH_REFUSED: "it says what came and moves nothing",
-    EventType.FEATURES_BUILT: "what was measured is not in the record",
-    EventType.FEATURES_MATERIALIZED: "what was measured is not in the record",
-    EventType.FEATURES_COMPARED: "what was measured is not in the record",
-    EventType.TRAINING_SET_BUILT: "what was measured is not in the record; its rows are verified by their digest",
     EventType.PACKET_SEALED: "it is judged where a promotion rests on it",
     EventType.ACTION_REFUSED: "it moves nothing",
     EventType.MONITOR_RAN: "what was measured is not in the record; that its review follows is judged",
@@ -272,6 +272,7 @@ class _Judge:
             else:
                 yield from watching(self._view, event, self._policy())
                 yield from of_people(self._view, event)
+                yield from reading(self._view, event)
                 yield from deciding(self._view, event, self._policy())
                 yield from changing(self._ground(), event)
                 yield from erasing(self._view, event, self._policy())

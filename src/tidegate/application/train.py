@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from tidegate.application.access import admit, read, selected
 from tidegate.application.features import accepted, declared, trusted
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
 from tidegate.application.recording import draft, permit
+from tidegate.domain.access import Access
 from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import digest, utc_text
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
@@ -47,7 +49,7 @@ def train(platform: Platform, acting: Acting, model: str, known_by: datetime | N
     """Train, measure, convert and register a version; the same inputs again return the same version.
 
     Raises:
-        Refused: rule A1; no data or no features yet. BadInput: an unknown model, or windows without labels.
+        Refused: rule A1 or F2; no data or no features yet. BadInput: an unknown model, or windows without labels.
     """
     spec = platform.models.spec(model)  # first: what is no model's name never enters the record
     permit(platform, acting, Permission.REGISTER, f"model/{model}")
@@ -58,6 +60,7 @@ def train(platform: Platform, acting: Acting, model: str, known_by: datetime | N
         raise Refused(
             "no-features", "got no feature view, expected them built", "run `tidegate run materialize`"
         )
+    admit(platform, acting, f"model/{model}", selected(platform, spec.service), Access.READ_OFFLINE)
     entities = platform.entities.frame(spec, files, declared(platform), (known.train[0], known.validate[1]))
     trusted(platform, platform.ledger.state())
     frame = platform.features.training_frame(entities, spec.service, keep=entities.columns)
@@ -131,6 +134,7 @@ def _record_inputs(
         "rows": frame.rows,
         "batches": batches,
         "windows": window_facts(known),
+        "read": read(platform, [spec.service]),
     }
     with platform.ledger.transaction() as tx:
         row = tx.get(ModelRow, spec.name)

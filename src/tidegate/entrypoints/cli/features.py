@@ -29,7 +29,8 @@ def plan(as_user: As = None, as_json: AsJson = False) -> None:
     """Show what the files define otherwise than was registered last, who consumes it, and what applying would do.
 
     Nothing is written, and the exit code is 0 whether something differs or not. A change of meaning that a version
-    in prod or canary consumes would be refused (F1); words alone, and what is new, would be applied.
+    in prod or canary consumes would be refused (F1); words alone, and what is new, would be applied. So would what
+    the permissions open and close to roles (F2), whatever else is held.
     """
     here = platform()
     reading(here, as_user)
@@ -45,7 +46,7 @@ def show(
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the view of a feature: its definition and source by digest, its batches, and who consumes it."""
+    """Show the view of a feature: its definition and source by digest, its batches, consumers, and who may read it."""
     here = platform()
     reading(here, as_user)
     found = of_feature(here, here.ledger.state(), name)
@@ -64,6 +65,10 @@ def show(
                 )
                 where = f"{by['model']} version {by['version']} ({by['stage']})"
                 out.print(f"  consumed by {where} through {by['service']}{other}", markup=False)
+            for access, roles in each["open"].items():
+                out.print(f"  open for {access} to {', '.join(roles)}", markup=False)
+            if not each["open"]:
+                out.print("  open to nobody (F2)")
             if not each["consumers"]:
                 out.print("  consumed by nobody")
 
@@ -125,6 +130,8 @@ def _told(found: held.Plan) -> None:
         shown.add_row(str(each.of), each.name, str(each.change), told, ", ".join(using) or "nobody")
     if found.edits:
         out.print(shown)
+    for sentence in found.access:
+        out.print(sentence, markup=False)
     out.print(_DOES[found.does], markup=False)
     for each in found.held:
         reason = each.reason()

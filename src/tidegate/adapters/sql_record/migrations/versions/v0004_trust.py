@@ -1,4 +1,4 @@
-"""Delegation, conditions, terms, policies, waivers, incidents, erasures, parity; personal texts are encrypted.
+"""Delegation, conditions, terms, policies, waivers, incidents, erasures, parity, access; personal texts are encrypted.
 
 What older events do not say is filled as their upcasters say it. A text that no event commits to is left out:
 nobody can say whom it is about.
@@ -42,6 +42,7 @@ GAINED = (
 MADE = {
     "policy_proposals": (("id",), ("digest", "name", "version", "body", "base", "proposer", "status")),
     "policy_decisions": (("proposal", "actor"), ("role", "outcome")),
+    "feature_access": (("view", "access"), ("roles",)),
     "parities": (("view",), ("source", "until", "verdict", "sentence")),
     "delegations": (("id",), ("principal", "delegate", "role", "model", "until", "ended")),
     "waivers": (
