@@ -35,6 +35,7 @@ from tidegate.application import (
     parity,
     projection,
     promote,
+    reading,
     reconcile,
     replay,
     resolve,
@@ -330,6 +331,23 @@ def closing_what_was_open(world: FakePlatform) -> Act:
     declared = Definitions(permissions=(replace(open_to_all(["stops"]), roles=("feature_service",)),))
     world.features.defined = lambda: declared  # type: ignore[method-assign]
     return lambda: access.declare(world, world.acting("s-5"))
+
+
+@case("reading.note", None)
+def noting_a_read(world: FakePlatform) -> Act:
+    return lambda: reading.note(world, world.acting("s-6"), "stops", ["stops"], Access.READ_ONLINE, 1)
+
+
+@case("reading.seal", E.FEATURES_READ)
+def sealing_what_was_read(world: FakePlatform) -> Act:
+    noting_a_read(world)()
+    return lambda: reading.seal(world, world.acting("s-6"))
+
+
+@case("reading.online", None)
+def reading_online(world: FakePlatform) -> Act:
+    world.features.online = lambda *_: [{"a": 1}]  # type: ignore[method-assign]
+    return lambda: reading.online(world, world.acting("s-6"), "stops", [{"stop": "1"}])
 
 
 @case("held.refuse_held", E.ACTION_REFUSED)

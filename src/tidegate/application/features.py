@@ -11,6 +11,7 @@ from tidegate.application.access import declare
 from tidegate.application.held import refuse_held
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import OnlineWindow, StateReader
+from tidegate.application.reading import seal
 from tidegate.application.recording import draft, permit
 from tidegate.application.revisions import in_force
 from tidegate.domain.actors import Permission
@@ -120,6 +121,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
             if changed or any(row.online_until != at for row in tx.select(FeatureViewRow)):
                 payload = {"until": at, "rows": dict(sorted(brought.rows.items()))}
                 tx.append(draft(acting, EventType.FEATURES_MATERIALIZED, "features", payload))
+    seal(platform, acting)
     return Brought(platform.ledger.state().select(FeatureViewRow), written)
 
 

@@ -128,6 +128,7 @@ WRITERS: Mapping[EventType, tuple[Permission, ...]] = {
     EventType.REVIEW_DECIDED: (Permission.REVIEW,),
     EventType.REVIEW_FOLLOWED: (Permission.FOLLOW,),
     EventType.RUN_FINISHED: (Permission.RUN,),
+    EventType.FEATURES_READ: (),  # of whoever's command sealed it
     EventType.REGISTRY_REPAIRED: (),  # of whoever's command found it
     EventType.TEXT_ERASED: (Permission.ERASE,),
     EventType.RETENTION_APPLIED: (Permission.ERASE,),
@@ -174,6 +175,7 @@ UNJUDGED: Mapping[EventType, str] = {
     EventType.CREDENTIAL_REVOKED: "an administrator's word; it takes away",
     EventType.DROP_REFUSED: "it says what came and moves nothing",
     EventType.BATCH_REFUSED: "it says what came and moves nothing",
+    EventType.FEATURES_READ: "who read what is not in the record; its records are verified by their root",
     EventType.PACKET_SEALED: "it is judged where a promotion rests on it",
     EventType.ACTION_REFUSED: "it moves nothing",
     EventType.MONITOR_RAN: "what was measured is not in the record; that its review follows is judged",

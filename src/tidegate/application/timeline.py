@@ -84,6 +84,10 @@ def _opened(payload: Payload) -> str:
     return "; ".join(told) or "nobody"
 
 
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
 def _some(names: Sequence[str], noun: str) -> str:
     return f"{noun} {names[0]}" if len(names) == 1 else f"{len(names)} {noun}s"
 
@@ -123,6 +127,10 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.FEATURES_COMPARED: lambda p: (
         "compared online features with what was known: "
         + ", ".join(f"{view} {said['verdict']}" for view, said in sorted(p["views"].items()))
+    ),
+    EventType.FEATURES_READ: lambda p: (
+        f"sealed {p['records']} reads of features from {p['first']} to {p['last']}: "
+        + "; ".join(f"{each['actor']} read {each['service']} {_times(each['reads'])}" for each in p["by"])
     ),
     EventType.MODEL_REGISTERED: lambda p: f"registered the model {p['name']}, tier {p['tier']}",
     EventType.TRAINING_SET_BUILT: lambda p: f"built training set {_short(p['digest'])} of {p['rows']} rows",

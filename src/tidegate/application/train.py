@@ -11,6 +11,7 @@ from tidegate.application.access import admit, read, selected
 from tidegate.application.features import accepted, declared, trusted
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
+from tidegate.application.reading import note
 from tidegate.application.recording import draft, permit
 from tidegate.domain.access import Access
 from tidegate.domain.actors import Permission
@@ -60,11 +61,13 @@ def train(platform: Platform, acting: Acting, model: str, known_by: datetime | N
         raise Refused(
             "no-features", "got no feature view, expected them built", "run `tidegate run materialize`"
         )
-    admit(platform, acting, f"model/{model}", selected(platform, spec.service), Access.READ_OFFLINE)
+    views_read = selected(platform, spec.service)
+    admit(platform, acting, f"model/{model}", views_read, Access.READ_OFFLINE)
     entities = platform.entities.frame(spec, files, declared(platform), (known.train[0], known.validate[1]))
     trusted(platform, platform.ledger.state())
     frame = platform.features.training_frame(entities, spec.service, keep=entities.columns)
-    _record_inputs(platform, acting, spec, known, entities, frame, batches)
+    if not _record_inputs(platform, acting, spec, known, entities, frame, batches):
+        note(platform, acting, spec.service, views_read, Access.READ_OFFLINE, frame.rows)
     key = digest(
         {
             "model": model,
@@ -118,7 +121,8 @@ def _record_inputs(
     entities: Frame,
     frame: Frame,
     batches: list[str],
-) -> None:
+) -> bool:
+    """Record the model as it is declared now, and the training set; say whether that one was not there yet."""
     about = {
         "name": spec.name,
         "owner": spec.owner,
@@ -146,8 +150,9 @@ def _record_inputs(
             )
         if row is None or any(getattr(row, name) != value for name, value in about.items()):
             tx.append(draft(acting, EventType.MODEL_REGISTERED, f"model/{spec.name}", about))
-        if tx.get(TrainingSetRow, frame.digest) is None:
+        if new := tx.get(TrainingSetRow, frame.digest) is None:
             tx.append(draft(acting, EventType.TRAINING_SET_BUILT, f"model/{spec.name}", training_set))
+    return new
 
 
 def _cost(tier: str) -> int:

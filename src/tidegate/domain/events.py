@@ -41,6 +41,7 @@ class EventType(StrEnum):
     FEATURES_BUILT = "features.built"
     FEATURES_MATERIALIZED = "features.materialized"
     FEATURES_COMPARED = "features.compared"
+    FEATURES_READ = "features.read"
     MODEL_REGISTERED = "model.registered"
     TRAINING_SET_BUILT = "training_set.built"
     VERSION_REGISTERED = "version.registered"

@@ -36,6 +36,7 @@ from tidegate.domain.state import (
     PromotionRow,
     ProposalDecisionRow,
     ProposalRow,
+    ReadSegmentRow,
     ReviewRow,
     Row,
     RunRow,
@@ -233,6 +234,10 @@ def _access_declared(view: View, event: Event) -> list[Row]:
     now = opened(event.payload["permissions"])
     places = sorted({*now, *((row.view, row.access) for row in view.select(AccessRow))})
     return [AccessRow(*place, now.get(place, ()), event.sequence) for place in places]
+
+
+def _features_read(_: View, event: Event) -> list[Row]:
+    return [_row(ReadSegmentRow, event)]
 
 
 def _features_compared(_: View, event: Event) -> list[Row]:
@@ -464,6 +469,7 @@ _HANDLERS: Mapping[EventType, Callable[[View, Event], Iterable[Row]]] = {
     EventType.FEATURES_BUILT: _features_built,
     EventType.FEATURES_MATERIALIZED: _features_materialized,
     EventType.FEATURES_COMPARED: _features_compared,
+    EventType.FEATURES_READ: _features_read,
     EventType.MODEL_REGISTERED: _model_registered,
     EventType.TRAINING_SET_BUILT: _training_set_built,
     EventType.VERSION_REGISTERED: _version_registered,

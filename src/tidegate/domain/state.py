@@ -205,6 +205,21 @@ class AccessRow(Row):
 
 
 @dataclass(frozen=True)
+class ReadSegmentRow(Row):
+    """A sealed segment of the log of reads, by its Merkle root: how many records it has, between which moments."""
+
+    TABLE: ClassVar[str] = "read_segments"
+    KEY: ClassVar[tuple[str, ...]] = ("root",)
+    VOLATILE: ClassVar[tuple[str, ...]] = ("root",)
+
+    root: str
+    records: int
+    first: str
+    last: str
+    sequence: int
+
+
+@dataclass(frozen=True)
 class ParityRow(Row):
     """The latest comparison of a view's online values with those that were known at its moment."""
 
@@ -568,6 +583,7 @@ ROWS: tuple[type[Row], ...] = (
     WaiverRow,
     FeatureViewRow,
     AccessRow,
+    ReadSegmentRow,
     ParityRow,
     TrainingSetRow,
     ModelRow,

@@ -184,6 +184,14 @@ class Story:
         payload = {"views": {"station_day": said}, "tolerances": {"double": 1e-9}, "sample": 100}
         return self._append(EventType.FEATURES_COMPARED, "features", "s-5", payload)
 
+    def read(self, count: int = 3) -> Self:
+        """Features are read online, and the segment of these reads is sealed."""
+        moments = {"first": "2020-03-01T06:00:00Z", "last": "2020-03-01T06:40:00Z"}
+        who = {"actor": "s-3", "on_behalf_of": "", "service": "tide_features", "access": "read_online"}
+        line = {**who, "views": ["station_day"], "reads": count, "rows": 7, **moments}
+        payload = {"root": named(f"reads {count}"), "records": count, **moments, "by": [line]}
+        return self._append(EventType.FEATURES_READ, "features", "s-3", payload)
+
     def ran(self, schedule: str, slot: str, outcome: str = "done") -> Self:
         """A schedule's slot is run."""
         payload = {"schedule": schedule, "slot": slot, "outcome": outcome, "summary": "3 drops", "covers": 0}
@@ -593,7 +601,7 @@ def whole_story(ledger: Ledger) -> Story:
     story.waived("T01", "2020-02").waiver_ended("W-1").waived("T01", most=3)
     story.with_restated_data("2020-01").ran("collect", "2020-03-01T05:30:00Z")
     story.with_unreadable_drop("2020-03").with_access()
-    story.with_features("2020-03-01T00:00:00Z").compared()
+    story.with_features("2020-03-01T00:00:00Z").compared().read()
     story.with_version().refused().in_prod(1)
     story.scored("2020-03", 1).monitored("2020-03", 1)
     story.scored("2020-04", 1).monitored("2020-04", 1, "failed").reviewed("R-1", "retrain")

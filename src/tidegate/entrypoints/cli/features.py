@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from tidegate.application import held
+from tidegate.application import reading as reading_use_case
 from tidegate.application.lineage import of_feature, of_version
 from tidegate.application.standing import lifecycle
+from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
-from tidegate.entrypoints.cli.common import As, AsJson, out, platform, reading, say, table
+from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, platform, reading, say, table
 
 features = typer.Typer(
     no_args_is_help=True, help="Feature views: what they are built from, and what an edit would change."
@@ -73,6 +76,81 @@ def show(
                 out.print("  consumed by nobody")
 
     say(found, as_json, render)
+
+
+@features.command()
+def online(
+    service: Annotated[str, typer.Argument(help="A feature service.")],
+    key: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE …", help="The join keys of one entity.")
+    ] = None,
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is online of one entity, as of now, to whom a permission opens it (F2). The read is on record."""
+    here = platform()
+    (found,) = reading_use_case.online(here, acting(here, as_user), service, [_pairs(key or [])])
+    after(here)
+
+    def render() -> None:
+        for name, value in found.items():
+            out.print(
+                f"{name}: {'nothing is known, or it has expired' if value is None else value}", markup=False
+            )
+
+    say(dict(found), as_json, render)
+
+
+@features.command()
+def reads(
+    view: Annotated[str, typer.Option("--view", metavar="VIEW", help="Reads of this view alone.")] = "",
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="From this time on, like 2013-02-01T06:00:00Z."),
+    ] = None,
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show who read features when, and for whom: what was learned from, scored on, compared, and read online.
+
+    Reads online are sealed in segments, at the latest with a read an hour later or the next materialization. The
+    segments shown are verified by their roots; exits 3 where one was altered or is gone.
+    """
+    here = platform()
+    reading(here, as_user)
+    found = reading_use_case.reads(here, view, utc_time(since) if since else None)
+
+    def render() -> None:
+        told = table("last", "who", "what", "service", "views", "reads", "rows", "event")
+        for each in found:
+            who = f"{each.actor} for {each.on_behalf_of}" if each.on_behalf_of else each.actor
+            place = str(each.sequence or "not sealed yet")
+            what = f"{each.why} ({', '.join(each.access)})"
+            told.add_row(
+                each.last,
+                who,
+                what,
+                each.service,
+                ", ".join(each.views),
+                str(each.reads),
+                str(each.rows),
+                place,
+            )
+        out.print(told if found else "no read is on record")
+
+    say([asdict(each) for each in found], as_json, render)
+    for fault in reading_use_case.altered(here, [each.root for each in found if each.root]):
+        raise fault
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for each in given:
+        name, found, value = each.partition("=")
+        if not found or not name:
+            raise BadInput("bad-key", f"got {each!r}, expected KEY=VALUE, like origin=JFK", "")
+        pairs[name] = value
+    return pairs
 
 
 def lineage(

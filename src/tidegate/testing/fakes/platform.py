@@ -35,6 +35,7 @@ from tidegate.testing.fakes.ledger import MemoryLedger, Store
 from tidegate.testing.fakes.models import FakeModels
 from tidegate.testing.fakes.monitors import FakeMonitors
 from tidegate.testing.fakes.policies import FakePolicies
+from tidegate.testing.fakes.read_log import FakeReadLog
 from tidegate.testing.fakes.registry import FakeRegistry
 from tidegate.testing.fakes.running import FakeSchedules, FakeTurns
 from tidegate.testing.fakes.scorer import FakeScorer
@@ -139,6 +140,7 @@ class FakePlatform:
         self.registry = FakeRegistry()
         self.scorer: ports.Scorer = FakeScorer()
         self.monitors: ports.Monitors = StatedMonitors(home / "reports")
+        self.read_log = FakeReadLog()
         self.expressions: ports.Expressions = FakeExpressions()
         self.schedules: ports.Schedules = FakeSchedules()
         self.turns: ports.Turns = FakeTurns()

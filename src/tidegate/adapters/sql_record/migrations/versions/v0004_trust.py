@@ -43,6 +43,7 @@ MADE = {
     "policy_proposals": (("id",), ("digest", "name", "version", "body", "base", "proposer", "status")),
     "policy_decisions": (("proposal", "actor"), ("role", "outcome")),
     "feature_access": (("view", "access"), ("roles",)),
+    "read_segments": (("root",), ("records", "first", "last")),
     "parities": (("view",), ("source", "until", "verdict", "sentence")),
     "delegations": (("id",), ("principal", "delegate", "role", "model", "until", "ended")),
     "waivers": (
@@ -53,7 +54,13 @@ MADE = {
     "commitments": (("commitment",), ("subject", "kind", "occurred_at")),
     "erasures": (("commitment",), ("cause",)),
 }
-_TYPES = {"ended": sa.Boolean, "most": sa.BigInteger, "uses": sa.BigInteger, "rows": sa.BigInteger}
+_TYPES = {
+    "ended": sa.Boolean,
+    "most": sa.BigInteger,
+    "uses": sa.BigInteger,
+    "rows": sa.BigInteger,
+    "records": sa.BigInteger,
+}
 
 
 def upgrade() -> None:
