@@ -171,6 +171,13 @@ class Tidegate:
         )
 
     @cached_property
+    def read_log(self) -> ports.ReadLog:
+        """Return the log of reads, in files."""
+        from tidegate.adapters.read_log import FileReadLog
+
+        return FileReadLog(self.settings.home / "reads")
+
+    @cached_property
     def entities(self) -> ports.Entities:
         """Return the models' row queries, on DuckDB."""
         from tidegate.adapters.sql_entities import SqlEntities

@@ -18,6 +18,7 @@ import pytest
 
 from tidegate.adapters.feast_store import FeastStore
 from tidegate.adapters.shared.arrow import table_digest
+from tidegate.domain.access import checked
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.feature_change import Change, differences
 from tidegate.testing.contracts import features as shops
@@ -67,7 +68,7 @@ def plant(registry, name, proof):
 
 
 def fake(home):
-    return FakeFeatures(home, VIEWS, {"demand": ("shop_sales", "item_price")})
+    return FakeFeatures(home, VIEWS, {"demand": ("shop_sales", "item_price")}, shops.DECLARES)
 
 
 def real(folder, home, definitions=shops.DEFINITIONS, online=shops.SQLITE, offline=shops.DUCKDB):
@@ -87,6 +88,53 @@ class TestFeast(FeaturesContract):
 
     def test_the_tool_is_named_with_its_version(self, subject):
         assert subject.tool.startswith("feast 0.")
+
+    @pytest.mark.parametrize(
+        ("broken", "told"),
+        [
+            (
+                ('policy=RoleBasedPolicy(roles=["feature_service"])', "policy=AllowAll"),
+                "with the policy AllowAll",
+            ),
+            (
+                ("actions=READ,", 'actions=READ, required_tags={"a": "b"},'),
+                "with required_tags, expected none",
+            ),
+            (('"shop_.*"', '"shop_("'), "got the name pattern 'shop_(' in the permission counts"),
+        ],
+    )
+    def test_a_permission_that_names_no_role_or_no_view_is_bad_input(self, subject, tmp_path, broken, told):
+        file = tmp_path / "features" / "permissions.py"
+        text = file.read_text().replace("import RoleBasedPolicy", "import AllowAll, RoleBasedPolicy")
+        assert broken[0] in text
+        file.write_text(text.replace(*broken))
+        with pytest.raises(BadInput) as refused:
+            subject.defined()
+        assert refused.value.code == "bad-permission"
+        assert told in refused.value.sentence
+
+    def test_a_pattern_that_matches_nothing_is_told_with_its_permission(self, subject, tmp_path):
+        file = tmp_path / "features" / "permissions.py"
+        file.write_text(file.read_text().replace('["shop_.*"]', '["shop_.*", "sop_sales"]'))
+        _, counts = subject.defined().permissions
+        assert (counts.views, counts.idle) == (("shop_sales",), ("sop_sales",))
+        with pytest.raises(BadInput) as refused:
+            checked([counts])
+        assert refused.value.sentence == (
+            "got the name pattern 'sop_sales' in the permission counts, which matches nothing, "
+            "expected the name of what is defined, or a pattern of it"
+        )
+
+    def test_tags_of_a_view_open_nothing_because_feast_does_not_look_at_them(self, subject):
+        from feast import FeatureView
+        from feast.permissions.permission import Permission
+        from feast.permissions.policy import RoleBasedPolicy
+
+        tagged = Permission(
+            name="t", types=[FeatureView], policy=RoleBasedPolicy(roles=[]), required_tags={"team": "shops"}
+        )
+        view = FeatureView(name="other", source=None, entities=[], tags={"team": "somebody else"})
+        assert tagged.match_resource(view), "Feast compares them now: they may be allowed"
 
     def test_another_home_gives_the_same_digests(self, built, tmp_path):
         other = real(tmp_path / "features", tmp_path / "elsewhere")

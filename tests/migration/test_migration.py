@@ -197,7 +197,8 @@ def test_an_address_without_a_driver_uses_ours(postgres_url):
 YOUNGER = {
     "batch.accepted": ("revision", "supersedes", "touches"),
     "features.built": ("batches",),
-    "decisions.scored": ("stage", "of"),
+    "training_set.built": ("read",),
+    "decisions.scored": ("stage", "of", "read"),
     "monitor.ran": ("outcomes",),
     "packet.sealed": ("envelope",),
     "promotion.requested": ("kind", "due_at"),
@@ -215,7 +216,7 @@ THIRD_CUT = """
     ALTER TABLE approvals DROP COLUMN for_whom; ALTER TABLE approvals DROP COLUMN conditions;
     ALTER TABLE approvals DROP COLUMN revoked; DROP TABLE policy_proposals; DROP TABLE policy_decisions;
     DROP TABLE delegations; DROP TABLE waivers; DROP TABLE parities; DROP TABLE incidents; DROP TABLE erasures;
-    DROP TABLE commitments;
+    DROP TABLE commitments; DROP TABLE feature_access; DROP TABLE read_segments;
     ALTER TABLE credentials DROP COLUMN revoked_at;
     ALTER TABLE cursors DROP COLUMN failures; ALTER TABLE cursors DROP COLUMN error;
     ALTER TABLE cursors DROP COLUMN retry_at; ALTER TABLE scorings DROP COLUMN "of"; DROP INDEX events_by_time;

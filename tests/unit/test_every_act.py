@@ -17,6 +17,7 @@ import pytest
 
 from tidegate import application
 from tidegate.application import (
+    access,
     audit,
     bundle,
     canary,
@@ -34,6 +35,7 @@ from tidegate.application import (
     parity,
     projection,
     promote,
+    reading,
     reconcile,
     replay,
     resolve,
@@ -47,6 +49,7 @@ from tidegate.application import (
 )
 from tidegate.application import lower as lowering
 from tidegate.application.ports import Materialized, MonitorResult
+from tidegate.domain.access import Access
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
@@ -59,6 +62,7 @@ from tidegate.domain.state import ReviewRow
 from tidegate.testing.cases import MODEL, a_policy, with_gate
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
+from tidegate.testing.fakes.features import open_to_all
 from tidegate.testing.fakes.ledger import MemoryLedger, Store
 from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
 from tidegate.testing.fakes.sinks import FakeSink
@@ -93,6 +97,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
             promote.request(world, world.acting("p-2"), MODEL, version)
             approved(world, version)
     view = {"definition": "sha256:d", "source": "tg1:s", "rows": 1}
+    world.open_views("stops")
     world.write(E.FEATURES_BUILT, {"views": {"stops": view}, "batches": []}, "s-5", "features")
     frame = a_frame(tmp_path, "tg1:joined")
     store = SimpleNamespace(
@@ -101,7 +106,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
         reread=lambda digest: digest,
         build=lambda *_: {"stops": frame},
         apply=lambda: {"stops": "sha256:d"},
-        defined=Definitions,
+        defined=lambda: Definitions(permissions=(open_to_all(["stops"]),)),
         registered=lambda _: Definitions(),
         materialize=lambda _: Materialized({"stops": 1}, ("stops",)),
         windows=dict,
@@ -314,6 +319,35 @@ def collecting(world: FakePlatform) -> Act:
 @case("features.materialize", E.FEATURES_MATERIALIZED, E.FEATURES_BUILT)
 def materializing(world: FakePlatform) -> Act:
     return lambda: features.materialize(world, world.acting("s-5"))
+
+
+@case("access.admit", E.ACTION_REFUSED)
+def reading_what_is_closed(world: FakePlatform) -> Act:
+    return lambda: access.admit(world, world.acting("s-2"), "features", ["stops"], Access.READ_ONLINE)
+
+
+@case("access.declare", E.ACCESS_DECLARED)
+def closing_what_was_open(world: FakePlatform) -> Act:
+    declared = Definitions(permissions=(replace(open_to_all(["stops"]), roles=("feature_service",)),))
+    world.features.defined = lambda: declared  # type: ignore[method-assign]
+    return lambda: access.declare(world, world.acting("s-5"))
+
+
+@case("reading.note", None)
+def noting_a_read(world: FakePlatform) -> Act:
+    return lambda: reading.note(world, world.acting("s-6"), "stops", ["stops"], Access.READ_ONLINE, 1)
+
+
+@case("reading.seal", E.FEATURES_READ)
+def sealing_what_was_read(world: FakePlatform) -> Act:
+    noting_a_read(world)()
+    return lambda: reading.seal(world, world.acting("s-6"))
+
+
+@case("reading.online", None)
+def reading_online(world: FakePlatform) -> Act:
+    world.features.online = lambda *_: [{"a": 1}]  # type: ignore[method-assign]
+    return lambda: reading.online(world, world.acting("s-6"), "stops", [{"stop": "1"}])
 
 
 @case("held.refuse_held", E.ACTION_REFUSED)

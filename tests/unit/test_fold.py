@@ -126,6 +126,7 @@ def test_only_what_names_one_installation_is_volatile():
         ("credentials", "token_digest"),
         ("erasures", "commitment"),
         ("packets", "envelope"),
+        ("read_segments", "root"),
         ("versions", "links"),
     }
 

@@ -27,6 +27,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     world = FakePlatform(tmp_path)
     world.register(on_behalf_of="p-2")
     view = {"definition": "d", "source": "tg1:s", "rows": 1}
+    world.open_views("shop_sales")
     world.write(EventType.FEATURES_BUILT, {"views": {"shop_sales": view}, "batches": []}, stream="features")
     frame = Frame("tg1:rows", tmp_path / "rows.parquet", 1)
     world.entities = SimpleNamespace(frame=lambda *_: frame)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from tidegate.application.access import declare
 from tidegate.application.held import refuse_held
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import OnlineWindow, StateReader
+from tidegate.application.reading import seal
 from tidegate.application.recording import draft, permit
 from tidegate.application.revisions import in_force
 from tidegate.domain.actors import Permission
@@ -77,11 +79,13 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     was killed, is recorded.
 
     Raises:
-        Refused: rule A1, no batch was accepted yet, or a change of the definitions is held (rule F1).
-        BadInput: the definitions do not load, or do not belong together.
+        Refused: rule A1, no batch was accepted yet, a change of the definitions is held (rule F1), or what they
+            declare does not let the actor write a view (rule F2).
+        BadInput: the definitions do not load, or do not belong together, or a permission is none.
         DependencyFailed: a source was altered since it was built, or the online store does not answer.
     """
     permit(platform, acting, Permission.MATERIALIZE, "features")
+    declare(platform, acting)  # first, and whatever is held: closing a view waits for nothing
     now = platform.clock.now()
     moment = until or now
     known, online = platform.ledger.state().select(FeatureViewRow), platform.features.windows()
@@ -117,6 +121,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
             if changed or any(row.online_until != at for row in tx.select(FeatureViewRow)):
                 payload = {"until": at, "rows": dict(sorted(brought.rows.items()))}
                 tx.append(draft(acting, EventType.FEATURES_MATERIALIZED, "features", payload))
+    seal(platform, acting)
     return Brought(platform.ledger.state().select(FeatureViewRow), written)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tidegate.application.access import changed
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Features, StateReader
 from tidegate.application.recording import record_refusal
@@ -141,9 +142,10 @@ class Edit:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that an edit of the files changes."""
+    """All that an edit of the files changes; ``access``: what it opens and closes, and to whom (rule F2)."""
 
     edits: tuple[Edit, ...]
+    access: tuple[str, ...] = ()
 
     @property
     def held(self) -> tuple[Edit, ...]:
@@ -153,13 +155,14 @@ class Plan:
     @property
     def does(self) -> str:
         """Return what applying would come to: ``nothing``, ``apply`` or ``refuse``."""
-        return "refuse" if self.held else "apply" if self.edits else "nothing"
+        return "refuse" if self.held else "apply" if self.edits or self.access else "nothing"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON has it."""
         return {
             "does": self.does,
             "changes": [each.as_dict() for each in self.edits],
+            "access": list(self.access),
             "reasons": [each.reason().as_dict() for each in self.held],
         }
 
@@ -168,7 +171,7 @@ def plan(platform: Platform, state: StateReader) -> Plan:
     """Compare what the files define with what was registered last. Nothing is written.
 
     Raises:
-        BadInput: the definitions do not load, or do not belong together.
+        BadInput: the definitions do not load, or do not belong together, or a permission is none.
     """
     recorded = {row.view: row.definition for row in state.select(FeatureViewRow)}
     store, standing = platform.features, consumers(state)
@@ -184,7 +187,7 @@ def plan(platform: Platform, state: StateReader) -> Plan:
         edits.append(
             Edit(of, name, _digest(before, of, name), _digest(after, of, name), tuple(these), using, held)
         )
-    return Plan(tuple(edits))
+    return Plan(tuple(edits), tuple(changed(state, after)))
 
 
 def tried(platform: Platform, state: StateReader) -> None:

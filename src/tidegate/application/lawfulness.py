@@ -20,6 +20,7 @@ from tidegate.application import (
     lawful_people,
     lawful_policy,
     lawful_promoting,
+    lawful_reading,
     lawful_watching,
 )
 from tidegate.application.lawful_deciding import breaches as deciding
@@ -30,6 +31,7 @@ from tidegate.application.lawful_policy import Ground
 from tidegate.application.lawful_policy import breaches as changing
 from tidegate.application.lawful_promoting import DECISIONS
 from tidegate.application.lawful_promoting import breaches as promoting
+from tidegate.application.lawful_reading import breaches as reading
 from tidegate.application.lawful_watching import breaches as watching
 from tidegate.application.platform import Platform
 from tidegate.application.ports import Expressions, Policies
@@ -63,6 +65,7 @@ WRITERS: Mapping[EventType, tuple[Permission, ...]] = {
     EventType.BATCH_REFUSED: (Permission.INGEST,),
     EventType.WAIVER_GIVEN: (Permission.WAIVE,),
     EventType.WAIVER_ENDED: (Permission.WAIVE,),
+    EventType.ACCESS_DECLARED: (Permission.MATERIALIZE,),
     EventType.FEATURES_BUILT: (Permission.MATERIALIZE,),
     EventType.FEATURES_MATERIALIZED: (Permission.MATERIALIZE,),
     EventType.FEATURES_COMPARED: (Permission.MATERIALIZE,),
@@ -101,6 +104,7 @@ WRITERS: Mapping[EventType, tuple[Permission, ...]] = {
     EventType.REVIEW_DECIDED: (Permission.REVIEW,),
     EventType.REVIEW_FOLLOWED: (Permission.FOLLOW,),
     EventType.RUN_FINISHED: (Permission.RUN,),
+    EventType.FEATURES_READ: (),  # of whoever's command sealed it
     EventType.REGISTRY_REPAIRED: (),  # of whoever's command found it
     EventType.TEXT_ERASED: (Permission.ERASE,),
     EventType.RETENTION_APPLIED: (Permission.ERASE,),
@@ -125,6 +129,7 @@ JUDGED = frozenset(
         *lawful_policy.JUDGES,
         *lawful_erasing.JUDGES,
         *lawful_people.JUDGES,
+        *lawful_reading.JUDGES,
     }
 )
 #: What has none, and why it needs none: only who wrote it is asked.
@@ -133,10 +138,7 @@ UNJUDGED: Mapping[EventType, str] = {
     EventType.CREDENTIAL_REVOKED: "an administrator's word; it takes away",
     EventType.DROP_REFUSED: "it says what came and moves nothing",
     EventType.BATCH_REFUSED: "it says what came and moves nothing",
-    EventType.FEATURES_BUILT: "what was measured is not in the record",
-    EventType.FEATURES_MATERIALIZED: "what was measured is not in the record",
-    EventType.FEATURES_COMPARED: "what was measured is not in the record",
-    EventType.TRAINING_SET_BUILT: "what was measured is not in the record; its rows are verified by their digest",
+    EventType.FEATURES_READ: "who read what is not in the record; its records are verified by their root",
     EventType.PACKET_SEALED: "it is judged where a promotion rests on it",
     EventType.ACTION_REFUSED: "it moves nothing",
     EventType.MONITOR_RAN: "what was measured is not in the record; that its review follows is judged",
@@ -227,6 +229,7 @@ class _Judge:
             yield from promoting(ground, event)
             yield from watching(self._view, event, ground.in_force)
             yield from of_people(self._view, event)
+            yield from reading(self._view, event)
             yield from deciding(self._view, event, ground.in_force)
             yield from changing(ground, event)
             yield from erasing(self._view, event, ground.in_force)

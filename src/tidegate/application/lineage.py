@@ -15,7 +15,7 @@ from tidegate.application.ports import Ledger, StateReader
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.feature_change import Of
-from tidegate.domain.state import BatchRow, FeatureViewRow, TrainingSetRow, VersionRow
+from tidegate.domain.state import AccessRow, BatchRow, FeatureViewRow, TrainingSetRow, VersionRow
 
 
 def lineage(state: StateReader, version: VersionRow) -> dict[str, Any]:
@@ -137,6 +137,7 @@ def of_feature(platform: Platform, state: StateReader, name: str) -> list[dict[s
             "source": rows[view].source,
             "rows": rows[view].rows,
             "online_until": rows[view].online_until,
+            "open": {row.access: list(row.roles) for row in state.select(AccessRow, view=view) if row.roles},
             "built_from": _named(state, batches.get((view, rows[view].source), ())),
             "consumers": [
                 each.as_dict() | {"definition": each.definitions.get(view, "")}

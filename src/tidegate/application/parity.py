@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tidegate.application.access import admit
 from tidegate.application.features import not_online
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.recording import draft, permit
+from tidegate.domain.access import Access
 from tidegate.domain.actors import Permission
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
@@ -27,7 +29,7 @@ def parity(
     not be compared is the verdict ``error``.
 
     Raises:
-        Refused: rule A1, or nothing was brought online yet. BadInput: a tolerance or a sample that is none.
+        Refused: rule A1 or F2, or nothing was brought online yet. BadInput: a tolerance or a sample that is none.
     """
     permit(platform, acting, Permission.MATERIALIZE, "features")
     allowed = tolerances(given or {})
@@ -40,6 +42,7 @@ def parity(
             "got no view that is online, expected at least one",
             "run `tidegate run materialize`",
         )
+    admit(platform, acting, "features", [row.view for row in rows], Access.READ_ONLINE, Access.READ_OFFLINE)
     found = {row.view: _compared(platform, row, sample, allowed) for row in rows}
     views = {
         row.view: {

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from tidegate.application.access import admit, read, selected
 from tidegate.application.features import accepted, declared, trusted
 from tidegate.application.ingest import period_window
 from tidegate.application.periods import require_standing, standing_versions
@@ -21,6 +22,7 @@ from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Frame, ModelSpec, Part
 from tidegate.application.recording import draft, permit
 from tidegate.application.standing import lifecycle
+from tidegate.domain.access import Access
 from tidegate.domain.actors import Permission
 from tidegate.domain.errors import Refused
 from tidegate.domain.events import EventType
@@ -40,7 +42,7 @@ def score(
     With ``versions`` only those score, as far as they stand in prod or canary.
 
     Raises:
-        Refused: rule A1, or nothing stands in prod or canary. BadInput: no such model, or a malformed period.
+        Refused: rule A1 or F2, or nothing stands in prod or canary. BadInput: no such model, or a malformed period.
         DependencyFailed: the registry's artifact no longer has its digest.
     """
     spec = platform.models.spec(model)  # first: what is no model's name never enters the record
@@ -58,7 +60,9 @@ def score(
             return tuple(row for row in known.values() if row is not None)
         for version in missing:
             own = version.facts["features"]["service"]
-            for service in {spec.service, own} - set(frames):
+            for service in sorted({spec.service, own} - set(frames)):
+                views = selected(platform, service)
+                admit(platform, acting, f"model/{model}", views, Access.READ_OFFLINE)
                 frames[service] = _frame(platform, replace(spec, service=service), period)
             _score(platform, acting, spec, version, frames[own], frames[spec.service], period)
 
@@ -121,6 +125,7 @@ def _score(
         "root": segment.root,
         "file": segment.path.name,
         "stage": version.stage,
+        "read": read(platform, {spec.service, version.facts["features"]["service"]}),
     }
     with platform.ledger.transaction() as tx:
         life = lifecycle(tx, spec.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tidegate.domain.events import Event, EventType
@@ -76,6 +76,22 @@ def stated(conditions: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in conditions.items())
 
 
+def _opened(payload: Payload) -> str:
+    told = (
+        f"{name} opens {_some(each['views'], 'view')} to {', '.join(each['roles'])} for {', '.join(each['opens'])}"
+        for name, each in payload["permissions"].items()
+    )
+    return "; ".join(told) or "nobody"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _some(names: Sequence[str], noun: str) -> str:
+    return f"{noun} {names[0]}" if len(names) == 1 else f"{len(names)} {noun}s"
+
+
 def _denied(payload: Payload) -> str:
     reasons = "; ".join(f"{reason['rule']}: {reason['sentence']}" for reason in payload["reasons"])
     return f"was refused {payload['action']}: {reasons}"
@@ -105,11 +121,16 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     ),
     EventType.BATCH_ACCEPTED: _gated,
     EventType.BATCH_REFUSED: _gated,
+    EventType.ACCESS_DECLARED: lambda p: f"put in force who may read and write features: {_opened(p)}",
     EventType.FEATURES_BUILT: lambda p: f"built the feature views {', '.join(p['views'])}",
     EventType.FEATURES_MATERIALIZED: lambda p: f"brought features online as known at {p['until']}",
     EventType.FEATURES_COMPARED: lambda p: (
         "compared online features with what was known: "
         + ", ".join(f"{view} {said['verdict']}" for view, said in sorted(p["views"].items()))
+    ),
+    EventType.FEATURES_READ: lambda p: (
+        f"sealed {p['records']} reads of features from {p['first']} to {p['last']}: "
+        + "; ".join(f"{each['actor']} read {each['service']} {_times(each['reads'])}" for each in p["by"])
     ),
     EventType.MODEL_REGISTERED: lambda p: f"registered the model {p['name']}, tier {p['tier']}",
     EventType.TRAINING_SET_BUILT: lambda p: f"built training set {_short(p['digest'])} of {p['rows']} rows",

@@ -7,10 +7,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from tidegate.application.access import admit, read, selected
 from tidegate.application.features import accepted, declared, trusted
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
+from tidegate.application.reading import note
 from tidegate.application.recording import draft, permit
+from tidegate.domain.access import Access
 from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import digest, utc_text
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
@@ -47,7 +50,7 @@ def train(platform: Platform, acting: Acting, model: str, known_by: datetime | N
     """Train, measure, convert and register a version; the same inputs again return the same version.
 
     Raises:
-        Refused: rule A1; no data or no features yet. BadInput: an unknown model, or windows without labels.
+        Refused: rule A1 or F2; no data or no features yet. BadInput: an unknown model, or windows without labels.
     """
     spec = platform.models.spec(model)  # first: what is no model's name never enters the record
     permit(platform, acting, Permission.REGISTER, f"model/{model}")
@@ -58,10 +61,13 @@ def train(platform: Platform, acting: Acting, model: str, known_by: datetime | N
         raise Refused(
             "no-features", "got no feature view, expected them built", "run `tidegate run materialize`"
         )
+    views_read = selected(platform, spec.service)
+    admit(platform, acting, f"model/{model}", views_read, Access.READ_OFFLINE)
     entities = platform.entities.frame(spec, files, declared(platform), (known.train[0], known.validate[1]))
     trusted(platform, platform.ledger.state())
     frame = platform.features.training_frame(entities, spec.service, keep=entities.columns)
-    _record_inputs(platform, acting, spec, known, entities, frame, batches)
+    if not _record_inputs(platform, acting, spec, known, entities, frame, batches):
+        note(platform, acting, spec.service, views_read, Access.READ_OFFLINE, frame.rows)
     key = digest(
         {
             "model": model,
@@ -115,7 +121,8 @@ def _record_inputs(
     entities: Frame,
     frame: Frame,
     batches: list[str],
-) -> None:
+) -> bool:
+    """Record the model as it is declared now, and the training set; say whether that one was not there yet."""
     about = {
         "name": spec.name,
         "owner": spec.owner,
@@ -131,6 +138,7 @@ def _record_inputs(
         "rows": frame.rows,
         "batches": batches,
         "windows": window_facts(known),
+        "read": read(platform, [spec.service]),
     }
     with platform.ledger.transaction() as tx:
         row = tx.get(ModelRow, spec.name)
@@ -142,8 +150,9 @@ def _record_inputs(
             )
         if row is None or any(getattr(row, name) != value for name, value in about.items()):
             tx.append(draft(acting, EventType.MODEL_REGISTERED, f"model/{spec.name}", about))
-        if tx.get(TrainingSetRow, frame.digest) is None:
+        if new := tx.get(TrainingSetRow, frame.digest) is None:
             tx.append(draft(acting, EventType.TRAINING_SET_BUILT, f"model/{spec.name}", training_set))
+    return new
 
 
 def _cost(tier: str) -> int:

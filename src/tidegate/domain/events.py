@@ -37,9 +37,11 @@ class EventType(StrEnum):
     BATCH_REFUSED = "batch.refused"
     WAIVER_GIVEN = "waiver.given"
     WAIVER_ENDED = "waiver.ended"
+    ACCESS_DECLARED = "access.declared"
     FEATURES_BUILT = "features.built"
     FEATURES_MATERIALIZED = "features.materialized"
     FEATURES_COMPARED = "features.compared"
+    FEATURES_READ = "features.read"
     MODEL_REGISTERED = "model.registered"
     TRAINING_SET_BUILT = "training_set.built"
     VERSION_REGISTERED = "version.registered"
@@ -79,7 +81,8 @@ SCHEMA_VERSIONS: Mapping[EventType, int] = dict.fromkeys(EventType, 1) | {
     EventType.BATCH_REFUSED: 2,
     EventType.FEATURES_BUILT: 2,
     EventType.VERSION_REGISTERED: 2,
-    EventType.DECISIONS_SCORED: 3,
+    EventType.TRAINING_SET_BUILT: 2,
+    EventType.DECISIONS_SCORED: 4,
     EventType.MONITOR_RAN: 2,
     EventType.PACKET_SEALED: 2,
     EventType.PROMOTION_REQUESTED: 2,
@@ -115,6 +118,16 @@ def _scored_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
 def _scored_v3(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """Before conditions every version that scored decided all rows."""
     return {**payload, "of": payload["rows"]}
+
+
+def _scored_v4(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before reads were on record nobody said which views were read."""
+    return {**payload, "read": {}}
+
+
+def _training_set_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before reads were on record nobody said which views were read."""
+    return {**payload, "read": {}}
 
 
 def _monitor_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -155,6 +168,8 @@ UPCASTERS: Mapping[tuple[EventType, int], Any] = {
     (EventType.VERSION_REGISTERED, 1): _version_v2,
     (EventType.DECISIONS_SCORED, 1): _scored_v2,
     (EventType.DECISIONS_SCORED, 2): _scored_v3,
+    (EventType.DECISIONS_SCORED, 3): _scored_v4,
+    (EventType.TRAINING_SET_BUILT, 1): _training_set_v2,
     (EventType.MONITOR_RAN, 1): _monitor_v2,
     (EventType.PACKET_SEALED, 1): _sealed_v2,
     (EventType.PROMOTION_REQUESTED, 1): _requested_v2,

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from tidegate.domain.access import FeaturePermission
 from tidegate.domain.canonical import sha256
 
 
@@ -65,10 +66,11 @@ class ServiceDefinition:
 
 @dataclass(frozen=True)
 class Definitions:
-    """Views and services by name."""
+    """Views and services by name, and the permissions that the files declare; of what is registered, none."""
 
     views: Mapping[str, ViewDefinition] = field(default_factory=dict)
     services: Mapping[str, ServiceDefinition] = field(default_factory=dict)
+    permissions: tuple[FeaturePermission, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, Protocol, TypeVar
 
+from tidegate.domain.access import opened
 from tidegate.domain.canonical import canonical, digest
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.policy import Stage
 from tidegate.domain.reviewing import RECERTIFICATION
 from tidegate.domain.state import (
     ROWS,
+    AccessRow,
     ActorRow,
     ApprovalRow,
     BatchRow,
@@ -34,6 +36,7 @@ from tidegate.domain.state import (
     PromotionRow,
     ProposalDecisionRow,
     ProposalRow,
+    ReadSegmentRow,
     ReviewRow,
     Row,
     RunRow,
@@ -224,6 +227,17 @@ def _features_materialized(view: View, event: Event) -> list[Row]:
     until = event.payload["until"]
     known = [_known(view.get(FeatureViewRow, name)) for name in event.payload["rows"]]
     return [replace(row, online_until=until, sequence=event.sequence) for row in known]
+
+
+def _access_declared(view: View, event: Event) -> list[Row]:
+    """Open what is declared; what was open before and is named no more stays on record as open to nobody."""
+    now = opened(event.payload["permissions"])
+    places = sorted({*now, *((row.view, row.access) for row in view.select(AccessRow))})
+    return [AccessRow(*place, now.get(place, ()), event.sequence) for place in places]
+
+
+def _features_read(_: View, event: Event) -> list[Row]:
+    return [_row(ReadSegmentRow, event)]
 
 
 def _features_compared(_: View, event: Event) -> list[Row]:
@@ -451,9 +465,11 @@ _HANDLERS: Mapping[EventType, Callable[[View, Event], Iterable[Row]]] = {
     EventType.BATCH_REFUSED: _batch,
     EventType.WAIVER_GIVEN: _waiver_given,
     EventType.WAIVER_ENDED: _waiver_ended,
+    EventType.ACCESS_DECLARED: _access_declared,
     EventType.FEATURES_BUILT: _features_built,
     EventType.FEATURES_MATERIALIZED: _features_materialized,
     EventType.FEATURES_COMPARED: _features_compared,
+    EventType.FEATURES_READ: _features_read,
     EventType.MODEL_REGISTERED: _model_registered,
     EventType.TRAINING_SET_BUILT: _training_set_built,
     EventType.VERSION_REGISTERED: _version_registered,

@@ -189,6 +189,37 @@ class FeatureViewRow(Row):
 
 
 @dataclass(frozen=True)
+class AccessRow(Row):
+    """To which roles a view is open for one access (rule F2). Open to none: a permission that once named it is gone."""
+
+    TABLE: ClassVar[str] = "feature_access"
+    KEY: ClassVar[tuple[str, ...]] = ("view", "access")
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {
+        "access": ("read_online", "read_offline", "write_online", "write_offline")
+    }
+
+    view: str
+    access: str
+    roles: tuple[str, ...]
+    sequence: int
+
+
+@dataclass(frozen=True)
+class ReadSegmentRow(Row):
+    """A sealed segment of the log of reads, by its Merkle root: how many records it has, between which moments."""
+
+    TABLE: ClassVar[str] = "read_segments"
+    KEY: ClassVar[tuple[str, ...]] = ("root",)
+    VOLATILE: ClassVar[tuple[str, ...]] = ("root",)
+
+    root: str
+    records: int
+    first: str
+    last: str
+    sequence: int
+
+
+@dataclass(frozen=True)
 class ParityRow(Row):
     """The latest comparison of a view's online values with those that were known at its moment."""
 
@@ -551,6 +582,8 @@ ROWS: tuple[type[Row], ...] = (
     BatchRow,
     WaiverRow,
     FeatureViewRow,
+    AccessRow,
+    ReadSegmentRow,
     ParityRow,
     TrainingSetRow,
     ModelRow,

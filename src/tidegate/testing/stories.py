@@ -146,6 +146,16 @@ class Story:
         payload = {"dataset": self.dataset, "drop": drop, "period": period, "code": "truncated"}
         return self._append(EventType.DROP_REFUSED, f"dataset/{self.dataset}", "s-1", payload, key=drop)
 
+    def with_access(self) -> Self:
+        """It is declared who may read and write which view."""
+        opened = {
+            "views": ["station_day", "station_hour"],
+            "roles": ["feature_service", "scoring_service", "training_service"],
+            "opens": ["read_offline", "read_online", "write_offline", "write_online"],
+        }
+        payload = {"permissions": {"works": opened}}
+        return self._append(EventType.ACCESS_DECLARED, "features", "s-5", payload)
+
     def with_features(self, until: str) -> Self:
         """Two views are built, and brought online as of ``until``."""
         views = {
@@ -174,6 +184,14 @@ class Story:
         payload = {"views": {"station_day": said}, "tolerances": {"double": 1e-9}, "sample": 100}
         return self._append(EventType.FEATURES_COMPARED, "features", "s-5", payload)
 
+    def read(self, count: int = 3) -> Self:
+        """Features are read online, and the segment of these reads is sealed."""
+        moments = {"first": "2020-03-01T06:00:00Z", "last": "2020-03-01T06:40:00Z"}
+        who = {"actor": "s-3", "on_behalf_of": "", "service": "tide_features", "access": "read_online"}
+        line = {**who, "views": ["station_day"], "reads": count, "rows": 7, **moments}
+        payload = {"root": named(f"reads {count}"), "records": count, **moments, "by": [line]}
+        return self._append(EventType.FEATURES_READ, "features", "s-3", payload)
+
     def ran(self, schedule: str, slot: str, outcome: str = "done") -> Self:
         """A schedule's slot is run."""
         payload = {"schedule": schedule, "slot": slot, "outcome": outcome, "summary": "3 drops", "covers": 0}
@@ -197,6 +215,7 @@ class Story:
             "rows": 97,
             "batches": [named(f"batch {self.dataset}")],
             "windows": {"train": ["2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z"]},
+            "read": {"tide_features": ["station_day", "station_hour"]},
         }
         self._append(EventType.TRAINING_SET_BUILT, stream, "s-2", rows)
         version = {
@@ -401,6 +420,7 @@ class Story:
             "root": named(f"decisions {period}"),
             "file": f"{self.model}-{period}-v{number}.parquet",
             "stage": self._version(number).stage,
+            "read": {"tide_features": ["station_day", "station_hour"]},
         }
         return self._append(EventType.DECISIONS_SCORED, f"model/{self.model}", "s-3", payload)
 
@@ -580,7 +600,8 @@ def whole_story(ledger: Ledger) -> Story:
     story = Story(ledger).opened().with_data("2020-01").with_refused_data("2020-02")
     story.waived("T01", "2020-02").waiver_ended("W-1").waived("T01", most=3)
     story.with_restated_data("2020-01").ran("collect", "2020-03-01T05:30:00Z")
-    story.with_unreadable_drop("2020-03").with_features("2020-03-01T00:00:00Z").compared()
+    story.with_unreadable_drop("2020-03").with_access()
+    story.with_features("2020-03-01T00:00:00Z").compared().read()
     story.with_version().refused().in_prod(1)
     story.scored("2020-03", 1).monitored("2020-03", 1)
     story.scored("2020-04", 1).monitored("2020-04", 1, "failed").reviewed("R-1", "retrain")

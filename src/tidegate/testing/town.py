@@ -75,6 +75,10 @@ class Town:
         gone = {"dataset": "gauges", "drop": "sha256:3", "period": "2013-03", "code": self.words}
         self.say(EventType.DROP_REFUSED, "s-1", gone, "dataset/gauges")
         views = {"hours": {"definition": "sha256:d", "source": "tg1:s", "rows": 97}}
+        roles = ["ingest_service", "scoring_service", "training_service"]
+        accesses = ["read_offline", "read_online", "write_offline", "write_online"]
+        opened = {"works": {"views": ["hours"], "roles": roles, "opens": accesses}}
+        self.say(EventType.ACCESS_DECLARED, "s-1", {"permissions": opened}, "features")
         self.say(EventType.FEATURES_BUILT, "s-1", {"views": views, "batches": []}, "features")
         online = {"until": "2013-04-01T06:00:00Z", "rows": {"hours": 97}}
         self.say(EventType.FEATURES_MATERIALIZED, "s-1", online, "features")
@@ -138,7 +142,7 @@ class Town:
         on = f"model/{SWELL}"
         self.say(EventType.MODEL_REGISTERED, "s-2", {**about, "fallback": self.words}, on)
         rows = {"digest": "tg1:swell", "model": SWELL, "service": "s", "entities": "tg1:e", "rows": 8000}
-        self.say(EventType.TRAINING_SET_BUILT, "s-2", {**rows, "batches": [], "windows": {}}, on)
+        self.say(EventType.TRAINING_SET_BUILT, "s-2", {**rows, "batches": [], "windows": {}, "read": {}}, on)
 
         def measure(value: float, low: float, high: float) -> dict[str, Any]:
             return {"value": value, "low": low, "high": high, "n": 1640, "method": "days"}
@@ -185,7 +189,7 @@ class Town:
             "rows": 70644,
         }
         batch = f"tg1:{digest('2013-01')[7:]}"
-        more = {"batches": [batch], "windows": {"train": moments, "known_by": moments[1]}}
+        more = {"batches": [batch], "windows": {"train": moments, "known_by": moments[1]}, "read": {}}
         self.say(EventType.TRAINING_SET_BUILT, "s-2", {**rows, **more})
         auc = 0.63 + number / 100
         measure = {"value": auc, "low": auc - 0.03, "high": auc + 0.03, "n": 14289, "method": "days"}
@@ -282,7 +286,7 @@ class Town:
             "artifact": "sha256:a",
             "entities": "tg1:e",
         }
-        more = {"rows": 50, "of": 50, "root": "sha256:r", "file": "f.parquet", "stage": stage}
+        more = {"rows": 50, "of": 50, "root": "sha256:r", "file": "f.parquet", "stage": stage, "read": {}}
         self.say(EventType.DECISIONS_SCORED, "s-3", {**said, **more})
         return self
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tidegate.adapters.feast_store import repository
+from tidegate.adapters.feast_store import permissions, repository
 from tidegate.adapters.shared.files import hex_of, write_whole
 from tidegate.domain.canonical import canonical, digest
 from tidegate.domain.errors import BadInput
@@ -31,7 +31,8 @@ def defined(repo: Path, contents: Any) -> Definitions:
     """Return what the repository's files define, before anything of it is registered.
 
     Raises:
-        BadInput: a view has no SQL or no known entity, or a service selects from a view that is not defined.
+        BadInput: a view has no SQL or no known entity, a service selects from a view that is not defined, or a
+            permission is of a kind that names no role.
     """
     kinds = {each.join_key: each.value_type.name for each in contents.entities}
     join_keys = {each.name: each.join_key for each in contents.entities}
@@ -57,7 +58,7 @@ def defined(repo: Path, contents: Any) -> Definitions:
                 f"{', '.join(sorted(views)) or 'none'}",
                 "define the view beside the service, under a name of the file's own",
             )
-    return Definitions(views, services)
+    return Definitions(views, services, tuple(permissions.declared(contents)))
 
 
 def view_of(document: Mapping[str, Any]) -> ViewDefinition:

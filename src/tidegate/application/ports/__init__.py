@@ -34,6 +34,7 @@ from tidegate.application.ports.models import (
     Windows,
 )
 from tidegate.application.ports.outbox import Sink
+from tidegate.application.ports.reading import Pending, ReadLog
 from tidegate.application.ports.record import Delivery, Ledger, Lockbox, Notes, StateReader, Transaction
 from tidegate.application.ports.running import Schedules, Turns
 from tidegate.application.ports.watching import Comparison, Expressions, MonitorResult, Monitors, Policies
@@ -66,7 +67,9 @@ __all__ = [
     "Notes",
     "OnlineWindow",
     "Part",
+    "Pending",
     "Policies",
+    "ReadLog",
     "Registered",
     "Registry",
     "Schedules",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from tidegate.application import held
+from tidegate.application import reading as reading_use_case
 from tidegate.application.lineage import of_feature, of_version
 from tidegate.application.standing import lifecycle
+from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
-from tidegate.entrypoints.cli.common import As, AsJson, out, platform, reading, say, table
+from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, platform, reading, say, table
 
 features = typer.Typer(
     no_args_is_help=True, help="Feature views: what they are built from, and what an edit would change."
@@ -29,7 +32,8 @@ def plan(as_user: As = None, as_json: AsJson = False) -> None:
     """Show what the files define otherwise than was registered last, who consumes it, and what applying would do.
 
     Nothing is written, and the exit code is 0 whether something differs or not. A change of meaning that a version
-    in prod or canary consumes would be refused (F1); words alone, and what is new, would be applied.
+    in prod or canary consumes would be refused (F1); words alone, and what is new, would be applied. So would what
+    the permissions open and close to roles (F2), whatever else is held.
     """
     here = platform()
     reading(here, as_user)
@@ -45,7 +49,7 @@ def show(
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the view of a feature: its definition and source by digest, its batches, and who consumes it."""
+    """Show the view of a feature: its definition and source by digest, its batches, consumers, and who may read it."""
     here = platform()
     reading(here, as_user)
     found = of_feature(here, here.ledger.state(), name)
@@ -64,10 +68,89 @@ def show(
                 )
                 where = f"{by['model']} version {by['version']} ({by['stage']})"
                 out.print(f"  consumed by {where} through {by['service']}{other}", markup=False)
+            for access, roles in each["open"].items():
+                out.print(f"  open for {access} to {', '.join(roles)}", markup=False)
+            if not each["open"]:
+                out.print("  open to nobody (F2)")
             if not each["consumers"]:
                 out.print("  consumed by nobody")
 
     say(found, as_json, render)
+
+
+@features.command()
+def online(
+    service: Annotated[str, typer.Argument(help="A feature service.")],
+    key: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE …", help="The join keys of one entity.")
+    ] = None,
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is online of one entity, as of now, to whom a permission opens it (F2). The read is on record."""
+    here = platform()
+    (found,) = reading_use_case.online(here, acting(here, as_user), service, [_pairs(key or [])])
+    after(here)
+
+    def render() -> None:
+        for name, value in found.items():
+            out.print(
+                f"{name}: {'nothing is known, or it has expired' if value is None else value}", markup=False
+            )
+
+    say(dict(found), as_json, render)
+
+
+@features.command()
+def reads(
+    view: Annotated[str, typer.Option("--view", metavar="VIEW", help="Reads of this view alone.")] = "",
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="From this time on, like 2013-02-01T06:00:00Z."),
+    ] = None,
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show who read features when, and for whom: what was learned from, scored on, compared, and read online.
+
+    Reads online are sealed in segments, at the latest with a read an hour later or the next materialization. The
+    segments shown are verified by their roots; exits 3 where one was altered or is gone.
+    """
+    here = platform()
+    reading(here, as_user)
+    found = reading_use_case.reads(here, view, utc_time(since) if since else None)
+
+    def render() -> None:
+        told = table("last", "who", "what", "service", "views", "reads", "rows", "event")
+        for each in found:
+            who = f"{each.actor} for {each.on_behalf_of}" if each.on_behalf_of else each.actor
+            place = str(each.sequence or "not sealed yet")
+            what = f"{each.why} ({', '.join(each.access)})"
+            told.add_row(
+                each.last,
+                who,
+                what,
+                each.service,
+                ", ".join(each.views),
+                str(each.reads),
+                str(each.rows),
+                place,
+            )
+        out.print(told if found else "no read is on record")
+
+    say([asdict(each) for each in found], as_json, render)
+    for fault in reading_use_case.altered(here, [each.root for each in found if each.root]):
+        raise fault
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for each in given:
+        name, found, value = each.partition("=")
+        if not found or not name:
+            raise BadInput("bad-key", f"got {each!r}, expected KEY=VALUE, like origin=JFK", "")
+        pairs[name] = value
+    return pairs
 
 
 def lineage(
@@ -125,6 +208,8 @@ def _told(found: held.Plan) -> None:
         shown.add_row(str(each.of), each.name, str(each.change), told, ", ".join(using) or "nobody")
     if found.edits:
         out.print(shown)
+    for sentence in found.access:
+        out.print(sentence, markup=False)
     out.print(_DOES[found.does], markup=False)
     for each in found.held:
         reason = each.reason()

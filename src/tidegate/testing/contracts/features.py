@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tidegate.application.ports import Features, Frame, Materialized
+from tidegate.domain.access import Access, FeaturePermission, opened
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.feature_change import differences
 from tidegate.testing.material import altered
@@ -76,6 +77,40 @@ item_price = view("item_price", [shop, item], None, price=Float64)
 demand = FeatureService(name="demand", features=[shop_sales, item_price])
 """
 
+#: Beside the definitions, as a team would have it.
+PERMISSIONS = """\
+from feast import FeatureView
+from feast.permissions.action import READ, WRITE
+from feast.permissions.permission import Permission
+from feast.permissions.policy import RoleBasedPolicy
+
+builds = Permission(
+    name="builds", types=[FeatureView], policy=RoleBasedPolicy(roles=["feature_service"]), actions=[*WRITE, *READ]
+)
+counts = Permission(
+    name="counts",
+    types=[FeatureView],
+    name_patterns=["shop_.*"],
+    policy=RoleBasedPolicy(roles=["training_service", "scoring_service"]),
+    actions=READ,
+)
+"""
+#: The same, for the fake.
+DECLARES = (
+    FeaturePermission(
+        "builds",
+        ("item_price", "shop_sales"),
+        ("feature_service",),
+        (Access.WRITE_OFFLINE, Access.WRITE_ONLINE, Access.READ_OFFLINE, Access.READ_ONLINE),
+    ),
+    FeaturePermission(
+        "counts",
+        ("shop_sales",),
+        ("training_service", "scoring_service"),
+        (Access.READ_OFFLINE, Access.READ_ONLINE),
+    ),
+)
+
 SOURCES = {
     "shop_sales": """\
 SELECT shop, happened AS event_timestamp, known AS created_timestamp, sold::INTEGER AS sold, rate FROM sales
@@ -116,6 +151,7 @@ def write_repository(
         CONFIGURATION.replace("ONLINE", online).replace("OFFLINE", offline)
     )
     (folder / "definitions.py").write_text(definitions)
+    (folder / "permissions.py").write_text(PERMISSIONS)
     for name, sql in SOURCES.items():
         (folder / "sources" / f"{name}.sql").write_text(sql)
     return folder
@@ -261,6 +297,18 @@ class FeaturesContract:
         }
         assert differences(subject.registered(digests), subject.defined()) == ()
         assert set(subject.registered(digests).views["item_price"].keys) == {"item", "shop"}
+
+    def test_a_permission_opens_the_views_that_it_names_and_no_other(self, subject: Features) -> None:
+        declared = {each.name: each.as_dict() for each in subject.defined().permissions}
+        assert declared == {each.name: each.as_dict() for each in DECLARES}
+        roles = opened(declared)
+        assert roles["shop_sales", "read_online"] == (
+            "feature_service",
+            "scoring_service",
+            "training_service",
+        )
+        assert roles["item_price", "read_online"] == ("feature_service",)
+        assert subject.registered({}).permissions == (), "the record says what is in force"
 
     def test_queries_that_fit_their_views_are_tried_without_building_anything(
         self, subject: Features, tmp_path: Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from tidegate.adapters.shared.files import hex_of
 from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, write_frame
 from tidegate.application.ports import Frame, Materialized, OnlineWindow
+from tidegate.domain.access import Access, FeaturePermission
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.feature_change import Definitions, ServiceDefinition, ViewDefinition
@@ -20,6 +21,12 @@ from tidegate.domain.parity import Pair
 
 Rows = Sequence[Mapping[str, Any]]
 _KINDS = {int: "integer", float: "double"}
+
+
+def open_to_all(views: Iterable[str]) -> FeaturePermission:
+    """Return a permission that opens these views to every role that works with features, for everything."""
+    roles = ("data_scientist", "feature_service", "scoring_service", "training_service")
+    return FeaturePermission("works", tuple(views), roles, tuple(Access))
 
 
 @dataclass(frozen=True)
@@ -39,17 +46,22 @@ class FakeView:
 
 
 class FakeFeatures:
-    """Views and services by name; a service lists its views, and selects all of each.
+    """Views and services by name; a service lists its views, and selects all of each. Without permissions all is open.
 
     `edit` is what an editor does to the files.
     """
 
     def __init__(
-        self, home: Path, views: Mapping[str, FakeView], services: Mapping[str, tuple[str, ...]]
+        self,
+        home: Path,
+        views: Mapping[str, FakeView],
+        services: Mapping[str, tuple[str, ...]],
+        permissions: tuple[FeaturePermission, ...] | None = None,
     ) -> None:
         self._home = home
         self._views = views
         self._services = services
+        self._permissions = permissions
         self._rows: dict[str, Rows] = {}
         self._frames: dict[str, Frame] = {}
         self._windows: dict[str, OnlineWindow] = {}
@@ -61,8 +73,10 @@ class FakeFeatures:
         self,
         views: Mapping[str, FakeView] | None = None,
         services: Mapping[str, tuple[str, ...]] | None = None,
+        permissions: tuple[FeaturePermission, ...] | None = None,
     ) -> None:
-        """Define other views, or other services, from now on."""
+        """Define other views, services or permissions from now on."""
+        self._permissions = self._permissions if permissions is None else permissions
         self._views = self._views if views is None else views
         self._services = self._services if services is None else services
 
@@ -119,7 +133,8 @@ class FakeFeatures:
             name: ServiceDefinition(name, {view: self._views[view].features for view in of if view in views})
             for name, of in self._services.items()
         }
-        return Definitions(views, services)
+        declared = self._permissions
+        return Definitions(views, services, (open_to_all(views),) if declared is None else declared)
 
     def check(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> None:
         """Ask every view for its rows, and look whether they have its columns."""

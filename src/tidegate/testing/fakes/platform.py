@@ -18,6 +18,7 @@ from tidegate.application import ports
 from tidegate.application.platform import Acting
 from tidegate.application.ports import Comparison, Frame, Gains, ModelSpec, Segment, Trained
 from tidegate.application.train import version_facts
+from tidegate.domain.access import checked
 from tidegate.domain.actors import token_digest
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.events import Draft, Event, EventType
@@ -34,6 +35,7 @@ from tidegate.testing.fakes.ledger import MemoryLedger, Store
 from tidegate.testing.fakes.models import FakeModels
 from tidegate.testing.fakes.monitors import FakeMonitors
 from tidegate.testing.fakes.policies import FakePolicies
+from tidegate.testing.fakes.read_log import FakeReadLog
 from tidegate.testing.fakes.registry import FakeRegistry
 from tidegate.testing.fakes.running import FakeSchedules, FakeTurns
 from tidegate.testing.fakes.scorer import FakeScorer
@@ -138,6 +140,7 @@ class FakePlatform:
         self.registry = FakeRegistry()
         self.scorer: ports.Scorer = FakeScorer()
         self.monitors: ports.Monitors = StatedMonitors(home / "reports")
+        self.read_log = FakeReadLog()
         self.expressions: ports.Expressions = FakeExpressions()
         self.schedules: ports.Schedules = FakeSchedules()
         self.turns: ports.Turns = FakeTurns()
@@ -215,6 +218,13 @@ class FakePlatform:
         }
         self.write(EventType.POLICY_ADOPTED, payload, stream="policy")
 
+    def open_views(self, *views: str) -> None:
+        """Open views to every role that works with features."""
+        from tidegate.testing.fakes.features import open_to_all
+
+        permissions = checked([open_to_all(views)])
+        self.write(EventType.ACCESS_DECLARED, {"permissions": permissions}, "s-5", "features")
+
     def acting(self, name: str, key: str | None = None, on_behalf_of: str | None = None) -> Acting:
         """Return an authenticated actor."""
         row = self.ledger.state().get(ActorRow, name)
@@ -233,7 +243,7 @@ class FakePlatform:
             self.write(EventType.MODEL_REGISTERED, about, trainer, f"model/{MODEL}")
         if self.ledger.state().get(TrainingSetRow, frame.digest) is None:
             rows = {"digest": frame.digest, "model": MODEL, "service": spec.service, "entities": frame.digest}
-            more = {"rows": frame.rows, "batches": [], "windows": {}}
+            more = {"rows": frame.rows, "batches": [], "windows": {}, "read": {}}
             self.write(EventType.TRAINING_SET_BUILT, {**rows, **more}, trainer, f"model/{MODEL}")
         payload = {
             "model": MODEL,
@@ -286,7 +296,7 @@ class FakePlatform:
     ) -> None:
         """Have a version decide ``rows`` of a period's thousand, where it says that it stands."""
         row = self.ledger.state().get(VersionRow, MODEL, version)
-        payload = {
+        payload: dict[str, Any] = {
             "model": MODEL,
             "period": period,
             "version": version,
@@ -297,6 +307,7 @@ class FakePlatform:
             "root": f"sha256:{period}-{version}",
             "file": f"{period}-{version}.parquet",
             "stage": stage,
+            "read": {},
         }
         self.write(EventType.DECISIONS_SCORED, payload, "s-6", f"model/{MODEL}")
 

@@ -1,4 +1,4 @@
-"""Delegation, conditions, terms, policies, waivers, incidents, erasures, parity; personal texts are encrypted.
+"""Delegation, conditions, terms, policies, waivers, incidents, erasures, parity, access; personal texts are encrypted.
 
 What older events do not say is filled as their upcasters say it. A text that no event commits to is left out:
 nobody can say whom it is about.
@@ -42,6 +42,8 @@ GAINED = (
 MADE = {
     "policy_proposals": (("id",), ("digest", "name", "version", "body", "base", "proposer", "status")),
     "policy_decisions": (("proposal", "actor"), ("role", "outcome")),
+    "feature_access": (("view", "access"), ("roles",)),
+    "read_segments": (("root",), ("records", "first", "last")),
     "parities": (("view",), ("source", "until", "verdict", "sentence")),
     "delegations": (("id",), ("principal", "delegate", "role", "model", "until", "ended")),
     "waivers": (
@@ -52,7 +54,13 @@ MADE = {
     "commitments": (("commitment",), ("subject", "kind", "occurred_at")),
     "erasures": (("commitment",), ("cause",)),
 }
-_TYPES = {"ended": sa.Boolean, "most": sa.BigInteger, "uses": sa.BigInteger, "rows": sa.BigInteger}
+_TYPES = {
+    "ended": sa.Boolean,
+    "most": sa.BigInteger,
+    "uses": sa.BigInteger,
+    "rows": sa.BigInteger,
+    "records": sa.BigInteger,
+}
 
 
 def upgrade() -> None:
