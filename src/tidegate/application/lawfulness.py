@@ -27,6 +27,7 @@ from tidegate.application.denying import denied_by_policy
 from tidegate.application.judgement import findings
 from tidegate.application.lawful_deciding import breaches as deciding
 from tidegate.application.lawful_erasing import breaches as erasing
+from tidegate.application.lawful_freshness import applied as of_views
 from tidegate.application.lawful_owing import Debts, owed_after
 from tidegate.application.lawful_people import breaches as of_people
 from tidegate.application.lawful_policy import Ground
@@ -463,6 +464,8 @@ class _Judge:
         regular = asked.target == Stage.PROD and asked.kind == "regular"
         if missing := sorted(self._policy().preconditions.asked() - told if regular else ()):
             yield "P8", f"{asked.id} is applied without a word on {', '.join(missing)}"
+        if regular and self._policy().preconditions.fresh_views:
+            yield from of_views(self._view, event, life.versions[asked.version])
 
     def _sealed(self, digest: str, version: VersionRow, name: str) -> _Breaches:
         packet = self._view.get(PacketRow, digest)

@@ -14,13 +14,14 @@ from tidegate.application.ports.data import (
     Segment,
     Table,
 )
-from tidegate.application.ports.features import Features, Materialized, OnlineWindow
+from tidegate.application.ports.features import Answer, Features, Materialized, OnlineWindow
 from tidegate.application.ports.machine import Clock, Entropy, Signer, Verifier
 from tidegate.application.ports.models import (
     Difference,
     Entities,
     Frame,
     Gains,
+    Marking,
     Models,
     ModelSpec,
     Part,
@@ -39,6 +40,7 @@ from tidegate.application.ports.watching import Comparison, Expressions, Monitor
 
 __all__ = [
     "EXPORTED",
+    "Answer",
     "Batches",
     "Clock",
     "Comparison",
@@ -55,6 +57,7 @@ __all__ = [
     "Gains",
     "Ledger",
     "Lockbox",
+    "Marking",
     "Materialized",
     "Mended",
     "ModelSpec",

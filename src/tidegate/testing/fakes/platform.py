@@ -286,7 +286,7 @@ class FakePlatform:
     ) -> None:
         """Have a version decide ``rows`` of a period's thousand, where it says that it stands."""
         row = self.ledger.state().get(VersionRow, MODEL, version)
-        payload = {
+        payload: dict[str, Any] = {
             "model": MODEL,
             "period": period,
             "version": version,
@@ -297,6 +297,7 @@ class FakePlatform:
             "root": f"sha256:{period}-{version}",
             "file": f"{period}-{version}.parquet",
             "stage": stage,
+            "freshness": {},
         }
         self.write(EventType.DECISIONS_SCORED, payload, "s-6", f"model/{MODEL}")
 
