@@ -160,7 +160,7 @@ def work(world: Any) -> Iterator[Draft]:
     """Yield what a platform that runs writes: runs, decisions, monitors, and a refusal with a reason in ten."""
     version = world.ledger.state().get(VersionRow, MODEL, 1)
     by = {"model": MODEL, "version": 1, "artifact": version.artifact}
-    scored = {**by, "rows": 1000, "of": 1000, "stage": "prod"}
+    scored = {**by, "rows": 1000, "of": 1000, "stage": "prod", "freshness": {}}
     gap = {"value": 0.0125, "n": 1000, "low": -0.02, "high": 0.045, "method": "days", "finite": True}
     binding = [{"kind": "calibration", "verdict": "passed", "sentence": "it holds", "values": {"gap": gap}}]
     watched = {

@@ -27,7 +27,12 @@ from tidegate.testing.fakes.features import FakeFeatures, FakeView
 
 VIEWS = {
     "shop_sales": FakeView(
-        ("shop",), ("sold", "rate"), timedelta(days=2), shops.sales_rows, datasets=frozenset({"sales"})
+        ("shop",),
+        ("sold", "rate"),
+        timedelta(days=2),
+        shops.sales_rows,
+        datasets=frozenset({"sales"}),
+        objective={"freshness": 24 * 3600, "lag": 72 * 3600},
     ),
     "item_price": FakeView(
         ("item", "shop"), ("price",), None, shops.price_rows, datasets=frozenset({"sales_prices"})

@@ -605,7 +605,7 @@ def test_rows_that_redis_lost_are_not_taken_for_unknown_ones(redis_address, tmp_
     assert failed.value.code == "online-lost"
     assert failed.value.sentence.startswith("got 0 rows of shops_shop_sales in Redis, expected the 2")
     assert set(store.windows()) == {"item_price"}
-    assert store.materialize(shops.at(40)) == Materialized(first.rows, ("shop_sales",))
+    assert store.materialize(shops.at(40)) == Materialized(first.rows, ("shop_sales",), first.newest)
     assert store.online("demand", KEYS, shops.at(40)) == expected(40)
 
 

@@ -197,8 +197,9 @@ def test_an_address_without_a_driver_uses_ours(postgres_url):
 YOUNGER = {
     "batch.accepted": ("revision", "supersedes", "touches"),
     "features.built": ("batches",),
+    "features.materialized": ("newest",),
     "training_set.built": ("read",),
-    "decisions.scored": ("stage", "of", "read"),
+    "decisions.scored": ("stage", "of", "freshness", "read"),
     "monitor.ran": ("outcomes",),
     "packet.sealed": ("envelope",),
     "promotion.requested": ("kind", "due_at"),
@@ -209,7 +210,8 @@ YOUNGER = {
 THIRD_CUT = """
     ALTER TABLE versions DROP COLUMN conditions; ALTER TABLE versions DROP COLUMN certified_until;
     ALTER TABLE versions DROP COLUMN certified_sequence;
-    ALTER TABLE feature_views DROP COLUMN batches;
+    ALTER TABLE feature_views DROP COLUMN batches; ALTER TABLE feature_views DROP COLUMN objective;
+    ALTER TABLE feature_views DROP COLUMN newest; ALTER TABLE scorings DROP COLUMN freshness;
     ALTER TABLE packets DROP COLUMN envelope; ALTER TABLE reviews DROP COLUMN kind;
     ALTER TABLE promotions DROP COLUMN kind; ALTER TABLE promotions DROP COLUMN due_at;
     ALTER TABLE promotions DROP COLUMN chased; ALTER TABLE promotions DROP COLUMN escalated_to;

@@ -54,7 +54,7 @@ from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Evidence, Verdict
-from tidegate.domain.feature_change import Definitions, ServiceDefinition
+from tidegate.domain.feature_change import Definitions, ServiceDefinition, ViewDefinition
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Certification, Deadline, Policy, Stage, Tier
 from tidegate.domain.schedule import Outcome
@@ -96,7 +96,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
         if version < 3:
             promote.request(world, world.acting("p-2"), MODEL, version)
             approved(world, version)
-    view = {"definition": "sha256:d", "source": "tg1:s", "rows": 1}
+    view = {"definition": "sha256:d", "source": "tg1:s", "rows": 1, "objective": {}}
     world.open_views("stops")
     world.write(E.FEATURES_BUILT, {"views": {"stops": view}, "batches": []}, "s-5", "features")
     frame = a_frame(tmp_path, "tg1:joined")
@@ -106,7 +106,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
         reread=lambda digest: digest,
         build=lambda *_: {"stops": frame},
         apply=lambda: {"stops": "sha256:d"},
-        defined=lambda: Definitions(permissions=(open_to_all(["stops"]),)),
+        defined=lambda: Definitions(
+            {"stops": ViewDefinition("stops", "sha256:d")}, permissions=(open_to_all(["stops"]),)
+        ),
         registered=lambda _: Definitions(),
         materialize=lambda _: Materialized({"stops": 1}, ("stops",)),
         windows=dict,

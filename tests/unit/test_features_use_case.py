@@ -46,7 +46,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     store = FakeFeatures(tmp_path / "home", {"shop_sales": VIEW}, {})
     frames = store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, {})
     built = frames["shop_sales"]
-    view = {"definition": "d", "source": built.digest, "rows": built.rows}
+    view = {"definition": "d", "source": built.digest, "rows": built.rows, "objective": {}}
     world.open_views("shop_sales")
     world.write(EventType.FEATURES_BUILT, {"views": {"shop_sales": view}, "batches": []}, stream="features")
     monkeypatch.setitem(world.__dict__, "features", store)

@@ -225,7 +225,10 @@ def test_a_refused_batch_is_a_row_without_a_batch(story):
 
 def test_a_view_built_again_keeps_how_far_it_is_online(story):
     story.with_features("2020-02-01T00:00:00Z")
-    built = {"views": {"station_day": {"definition": "d2", "source": "s2", "rows": 5}}, "batches": ["tg1:b"]}
+    built = {
+        "views": {"station_day": {"definition": "d2", "source": "s2", "rows": 5, "objective": {}}},
+        "batches": ["tg1:b"],
+    }
     story._append(EventType.FEATURES_BUILT, "features", "s-1", built)
     row = one(story, FeatureViewRow, "station_day")
     assert (row.definition, row.rows, row.online_until) == ("d2", 5, "2020-02-01T00:00:00Z")

@@ -42,7 +42,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
         resolve(world, world.acting("p-3"), MODEL, version, Action.APPROVE, WELL)
     world.accept()
     world.entities = StatedEntities(tmp_path / "entities")
-    view = {"definition": "d", "source": "tg1:s", "rows": 1}
+    view = {"definition": "d", "source": "tg1:s", "rows": 1, "objective": {}}
     world.open_views("stops")
     world.write(EventType.FEATURES_BUILT, {"views": {"stops": view}, "batches": []}, "s-5", "features")
     frame = Frame("tg1:rows", tmp_path / "rows.parquet", 1000)

@@ -77,7 +77,7 @@ def training_set(world: FakePlatform) -> Path:
 
 
 def redefine(world: FakePlatform, view: str, definition: str) -> None:
-    built = {view: {"definition": definition, "source": "tg1:s", "rows": 1}}
+    built = {view: {"definition": definition, "source": "tg1:s", "rows": 1, "objective": {}}}
     world.write(EventType.FEATURES_BUILT, {"views": built, "batches": []}, "s-5", "features")
 
 

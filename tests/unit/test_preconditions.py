@@ -28,7 +28,8 @@ def fresh(world: FakePlatform, days: int, *datasets: str, most: int = 45) -> Pre
     """Return how fresh data are ``days`` after the first of January."""
     policy = replace(a_policy(), preconditions=Preconditions(fresh_days=most))
     now = START + timedelta(days=days)
-    (found,) = preconditions(world.ledger.state(), policy, datasets or ("trips",), BACK, (), now)
+    state, version = world.ledger.state(), world.register()
+    (found,) = preconditions(state, policy, version, datasets or ("trips",), BACK, (), now)
     return found
 
 

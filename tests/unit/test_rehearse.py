@@ -33,7 +33,7 @@ def world(tmp_path: Path) -> FakePlatform:
     store = FakeFeatures(tmp_path, {"stops": SOLD}, {MODEL: ("stops",)})
     world.__dict__["features"] = store
     (built,) = store.build({}, {}).values()
-    view = {"definition": "d", "source": built.digest, "rows": 0}
+    view = {"definition": "d", "source": built.digest, "rows": 0, "objective": {}}
     world.write(EventType.FEATURES_BUILT, {"views": {"stops": view}, "batches": []}, "s-5", "features")
     world.register()
     learned(world, 1)
@@ -106,7 +106,7 @@ def service_gone(world: FakePlatform) -> None:
 
 
 def view_altered(world: FakePlatform) -> None:
-    built = {"stops": {"definition": "d", "source": "tg1:" + "0" * 64, "rows": 0}}
+    built = {"stops": {"definition": "d", "source": "tg1:" + "0" * 64, "rows": 0, "objective": {}}}
     world.write(EventType.FEATURES_BUILT, {"views": built, "batches": []}, "s-5", "features")
 
 
@@ -187,7 +187,7 @@ def test_a_way_back_that_fails_keeps_a_version_out_of_prod_and_the_reason_is_tol
 
 def test_a_view_that_is_defined_otherwise_does_not_bar_the_way_and_is_told(world: FakePlatform) -> None:
     (built,) = world.features.build({}, {}).values()
-    view = {"stops": {"definition": "other", "source": built.digest, "rows": 0}}
+    view = {"stops": {"definition": "other", "source": built.digest, "rows": 0, "objective": {}}}
     world.write(EventType.FEATURES_BUILT, {"views": view, "batches": []}, "s-5", "features")
     way_back = tried(world)
     assert way_back.verified

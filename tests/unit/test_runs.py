@@ -185,7 +185,7 @@ def scored(world, slot, period):
         world,
         slot,
         EventType.DECISIONS_SCORED,
-        {**names, "rows": 3, "of": 3, "root": "r", "file": "f", "stage": "prod"},
+        {**names, "rows": 3, "of": 3, "root": "r", "file": "f", "stage": "prod", "freshness": {}},
     )
 
 

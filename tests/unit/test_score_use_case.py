@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from tidegate.application.canary import analyse
 from tidegate.application.lawfulness import unlawful
 from tidegate.application.lower import lower
-from tidegate.application.ports import Frame, ModelSpec, Part, Segment
+from tidegate.application.ports import Frame, Marking, ModelSpec, Part, Segment
 from tidegate.application.promote import climb
 from tidegate.application.resolve import Say, resolve
 from tidegate.application.score import score
@@ -69,10 +70,11 @@ class Watched(FakeScorer):
         frame: Frame,
         into: Path,
         part: Part | None = None,
+        marking: Marking | None = None,
     ) -> Segment:
         self.artifacts.append(artifact_digest)
         into.mkdir(parents=True, exist_ok=True)
-        segment = super().score(artifact, artifact_digest, model, frame, into, part)
+        segment = super().score(artifact, artifact_digest, model, frame, into, part, marking)
         self.meanwhile()
         return segment
 
@@ -169,9 +171,9 @@ def test_each_version_is_given_the_features_of_the_service_it_was_trained_on_and
     climb(world, world.acting("p-2"), MODEL, 3)
     scoring = scorer.score
 
-    def looking(artifact: Path, digest: str, model: ModelSpec, frame: Frame, into: Path) -> Segment:
+    def looking(artifact: Path, digest: str, model: ModelSpec, frame: Frame, *more: Any) -> Segment:
         seen.append((digest, str(set(pq.read_table(frame.path).column("load").to_pylist()))))
-        return scoring(artifact, digest, model, frame, into)
+        return scoring(artifact, digest, model, frame, *more)
 
     scorer.score = looking  # type: ignore[method-assign]
     live, canary = run(world)
@@ -236,9 +238,9 @@ def test_nothing_that_came_of_a_row_reaches_what_is_scored(world: FakePlatform) 
     scorer = watched(world)
     plain = scorer.score
 
-    def looking(artifact: Path, digest: str, model: ModelSpec, frame: Frame, into: Path) -> Segment:
+    def looking(artifact: Path, digest: str, model: ModelSpec, frame: Frame, *more: Any) -> Segment:
         seen.append(frame)
-        return plain(artifact, digest, model, frame, into)
+        return plain(artifact, digest, model, frame, *more)
 
     scorer.score = looking  # type: ignore[method-assign]
     run(world)

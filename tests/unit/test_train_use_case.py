@@ -26,7 +26,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     """Return a world with version 1 of tier standard, in which training always finds the same rows."""
     world = FakePlatform(tmp_path)
     world.register(on_behalf_of="p-2")
-    view = {"definition": "d", "source": "tg1:s", "rows": 1}
+    view = {"definition": "d", "source": "tg1:s", "rows": 1, "objective": {}}
     world.open_views("shop_sales")
     world.write(EventType.FEATURES_BUILT, {"views": {"shop_sales": view}, "batches": []}, stream="features")
     frame = Frame("tg1:rows", tmp_path / "rows.parquet", 1)

@@ -73,8 +73,9 @@ def _decided(
     now = utc_time(case.event.occurred_at)
     held: tuple[Precondition, ...] = ()
     if case.target is Stage.PROD and case.act.action is Action.PROMOTE:
-        datasets = _datasets(platform, view, case.life.versions[case.act.version])
-        held = preconditions(view, policy, datasets, case.way_back, taken_out, now)
+        version = case.life.versions[case.act.version]
+        datasets = _datasets(platform, view, version)
+        held = preconditions(view, policy, version, datasets, case.way_back, taken_out, now)
     return as_if(
         platform.expressions,
         policy,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tidegate.application.access import declare
 from tidegate.application.held import refuse_held
@@ -100,9 +101,14 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     files, batches = accepted(platform, platform.ledger.state(), heard)
     refuse_held(platform, acting)  # before anything is built: views are swapped whole
     built = platform.features.build(files, declared(platform))
-    definitions = platform.features.apply()
-    views: dict[str, Mapping[str, str | int]] = {
-        name: {"definition": definitions[name], "source": frame.digest, "rows": frame.rows}
+    definitions, defined = platform.features.apply(), platform.features.defined().views
+    views: dict[str, Mapping[str, Any]] = {
+        name: {
+            "definition": definitions[name],
+            "source": frame.digest,
+            "rows": frame.rows,
+            "objective": dict(defined[name].objective),
+        }
         for name, frame in sorted(built.items())
     }
     changed = _record_built(platform, acting, views, batches)
@@ -119,7 +125,10 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
         written = brought.written
         with platform.ledger.transaction() as tx:
             if changed or any(row.online_until != at for row in tx.select(FeatureViewRow)):
-                payload = {"until": at, "rows": dict(sorted(brought.rows.items()))}
+                rows = dict(sorted(brought.rows.items()))
+                times = {name: brought.newest.get(name) for name in rows}
+                newest = {name: utc_text(of) if of else "" for name, of in times.items()}
+                payload = {"until": at, "rows": rows, "newest": newest}
                 tx.append(draft(acting, EventType.FEATURES_MATERIALIZED, "features", payload))
     seal(platform, acting)
     return Brought(platform.ledger.state().select(FeatureViewRow), written)
@@ -150,12 +159,17 @@ def _intact(platform: Platform) -> bool:
 
 
 def _record_built(
-    platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, str | int]], batches: Sequence[str]
+    platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, Any]], batches: Sequence[str]
 ) -> bool:
     """Record the views that are other than recorded, and say whether there were any."""
     with platform.ledger.transaction() as tx:
         known = {
-            row.view: {"definition": row.definition, "source": row.source, "rows": row.rows}
+            row.view: {
+                "definition": row.definition,
+                "source": row.source,
+                "rows": row.rows,
+                "objective": row.objective,
+            }
             for row in tx.select(FeatureViewRow)
         }
         changed = {name: view for name, view in views.items() if known.get(name) != view}

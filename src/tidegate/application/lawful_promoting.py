@@ -17,6 +17,7 @@ from typing import Any
 
 from tidegate.application.denying import denied_by_policy
 from tidegate.application.judgement import findings
+from tidegate.application.lawful_freshness import applied as of_views
 from tidegate.application.lawful_policy import Ground
 from tidegate.application.lower import UNASKED
 from tidegate.application.moments import at_once
@@ -198,6 +199,8 @@ def _terms(
     regular = asked.target == Stage.PROD and asked.kind == "regular"
     if missing := sorted(ground.in_force.preconditions.asked() - told if regular else ()):
         yield "P8", f"{asked.id} is applied without a word on {', '.join(missing)}"
+    if regular and ground.in_force.preconditions.fresh_views:
+        yield from of_views(ground.view, event, life.versions[asked.version])
 
 
 def _sealed(ground: Ground, digest: str, version: VersionRow, name: str) -> Breaches:

@@ -1,6 +1,7 @@
 """Judge what the record says of decisions, canaries, reviews and scheduled runs (see `lawfulness`).
 
     P1  what scored or was analysed stood where the event says, and scored with its own artifact, once
+    P8  decisions are marked by what the views said of how fresh they must be
     P5  a canary was compared with what was live then, else with the fallback
     V1…V5  a canary's verdict is what its own figures come to under the rule in force (`domain.rollout`)
     R1  a review is opened and decided once, by a person who holds its role, and followed once, for that person;
@@ -22,6 +23,7 @@ from typing import Any
 
 from tidegate.application.follow import DOING
 from tidegate.application.ingest import accounts_of
+from tidegate.application.lawful_freshness import marked
 from tidegate.application.moments import APART
 from tidegate.application.review import impartial
 from tidegate.application.standing import entered_canary, lifecycle
@@ -80,6 +82,8 @@ def _scored(view: StateView, event: Event, _: Policy) -> Breaches:
         yield "P3", f"{about} decided {rows}, and was to decide {due} on the conditions of what is live"
     if view.get(ScoringRow, said["model"], said["period"], said["version"]):
         yield "P1", f"{about} scored {said['period']} again, which replaces decisions on record"
+    if version is not None:
+        yield from marked(view, event, version, about)
 
 
 def _analysed(view: StateView, event: Event, policy: Policy) -> Breaches:

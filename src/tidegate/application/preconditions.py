@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from tidegate.application.freshness import fresh_views
 from tidegate.application.ports import Ledger, StateReader
 from tidegate.application.revisions import in_force, period_window
 from tidegate.domain.canonical import utc_time
@@ -12,7 +13,7 @@ from tidegate.domain.errors import BadInput
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.lifecycle import Precondition, WayBack, time_for
 from tidegate.domain.policy import Policy, Stage
-from tidegate.domain.state import BatchRow
+from tidegate.domain.state import BatchRow, VersionRow
 
 _TAKEN_OUT = {EventType.MODEL_ROLLED_BACK, EventType.MODEL_STOPPED, EventType.APPROVAL_REVOKED}
 
@@ -20,13 +21,15 @@ _TAKEN_OUT = {EventType.MODEL_ROLLED_BACK, EventType.MODEL_STOPPED, EventType.AP
 def preconditions(
     state: StateReader,
     policy: Policy,
+    version: VersionRow,
     datasets: Sequence[str],
     way_back: WayBack,
     taken_out: Sequence[datetime],
     now: datetime,
 ) -> tuple[Precondition, ...]:
     """Return what the policy asks of this moment, and whether it holds."""
-    return tuple(_asked(state, policy, datasets, way_back, taken_out, now))
+    asked = [*_asked(state, policy, datasets, way_back, taken_out, now)]
+    return (*asked, *([fresh_views(state, version, now)] if policy.preconditions.fresh_views else []))
 
 
 def taken_out_at(ledger: Ledger, model: str) -> tuple[datetime, ...]:

@@ -7,19 +7,24 @@ which nothing is recorded.
 A version is given the features of the service that it was trained on, whatever model.yaml names today: a service
 published beside the old one takes over when a version trained on it does, not before. Rows are named by the frame that
 today's service gives, so that two versions on two services are still compared on the same rows.
+
+Where a view says how old its value may be when a decision rests on it, each decision is marked with the views of which
+it rests on an older value, or on none. It is scored all the same: whoever looks is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from tidegate.application.access import admit, read, selected
 from tidegate.application.features import accepted, declared, trusted
+from tidegate.application.freshness import asked_of_values
 from tidegate.application.ingest import period_window
 from tidegate.application.periods import require_standing, standing_versions
 from tidegate.application.platform import Acting, Platform
-from tidegate.application.ports import Frame, ModelSpec, Part
+from tidegate.application.ports import Frame, Marking, ModelSpec, Part
 from tidegate.application.recording import draft, permit
 from tidegate.application.standing import lifecycle
 from tidegate.domain.access import Access
@@ -47,7 +52,7 @@ def score(
     """
     spec = platform.models.spec(model)  # first: what is no model's name never enters the record
     permit(platform, acting, Permission.SCORE, f"model/{model}")
-    frames: dict[str, Frame] = {}
+    asking = _Asking(platform, acting, spec, period)
     while True:
         state = platform.ledger.state()
         standing = require_standing(state, model)
@@ -59,12 +64,7 @@ def score(
         if not missing:
             return tuple(row for row in known.values() if row is not None)
         for version in missing:
-            own = version.facts["features"]["service"]
-            for service in sorted({spec.service, own} - set(frames)):
-                views = selected(platform, service)
-                admit(platform, acting, f"model/{model}", views, Access.READ_OFFLINE)
-                frames[service] = _frame(platform, replace(spec, service=service), period)
-            _score(platform, acting, spec, version, frames[own], frames[spec.service], period)
+            _score(asking, version)
 
 
 def _stands_in(life: Lifecycle, asked: Sequence[VersionRow]) -> list[VersionRow]:
@@ -82,41 +82,74 @@ def _part(life: Lifecycle, version: VersionRow, rows: int) -> Part | None:
     return Part(allotted(rows, most), others=version != live)
 
 
-def _frame(platform: Platform, spec: ModelSpec, period: str) -> Frame:
-    state = platform.ledger.state()
-    files, _ = accepted(platform, state, None)
-    entities = platform.entities.frame(spec, files, declared(platform), period_window(period))
-    if entities.rows == 0:
-        raise Refused(
-            "nothing-to-score", f"got no row of `{spec.name}` in {period}, expected some", "ingest its drop"
-        )
-    trusted(platform, state)
-    # What came of the rows stays out: the frame names what was scored, whatever is heard of it later.
-    told = (spec.entity_time, *spec.keys, *spec.numeric, *spec.categorical)
-    keep = [name for name in entities.columns if name in told]
-    return platform.features.training_frame(entities, spec.service, keep=keep)
+@dataclass
+class _Asking:
+    """What is asked about a model's period: its rows and, by service, their features; each is joined once."""
+
+    platform: Platform
+    acting: Acting
+    spec: ModelSpec
+    period: str
+    _rows: Frame | None = None
+    _frames: dict[str, Frame] = field(default_factory=dict)
+
+    def rows(self) -> Frame:
+        """Return what is to be scored, read from accepted batches."""
+        if self._rows is None:
+            state = self.platform.ledger.state()
+            files, _ = accepted(self.platform, state, None)
+            of = declared(self.platform), period_window(self.period)
+            self._rows = self.platform.entities.frame(self.spec, files, *of)
+            if self._rows.rows == 0:
+                raise Refused(
+                    "nothing-to-score",
+                    f"got no row of `{self.spec.name}` in {self.period}, expected some",
+                    "ingest its drop",
+                )
+            trusted(self.platform, state)
+        return self._rows
+
+    def frame(self, service: str) -> Frame:
+        """Return the rows with a service's features.
+
+        What came of the rows stays out: the frame names what was scored, whatever is heard of it later.
+
+        Raises:
+            Refused: a view of the service is not open to who asks (rule F2), or there is nothing to score.
+        """
+        if service not in self._frames:
+            views = selected(self.platform, service)
+            admit(self.platform, self.acting, f"model/{self.spec.name}", views, Access.READ_OFFLINE)
+            rows, spec = self.rows(), self.spec
+            told = (spec.entity_time, *spec.keys, *spec.numeric, *spec.categorical)
+            keep = [name for name in rows.columns if name in told]
+            self._frames[service] = self.platform.features.training_frame(rows, service, keep=keep)
+        return self._frames[service]
+
+    def marking(self, service: str, objectives: Mapping[str, timedelta]) -> Marking | None:
+        """Return by what decisions on a service's features are marked; None where no view says how fresh it must be."""
+        if not objectives:
+            return None
+        return Marking(self.platform.features.ages(self.rows(), service, tuple(objectives)), objectives)
 
 
-def _score(
-    platform: Platform,
-    acting: Acting,
-    spec: ModelSpec,
-    version: VersionRow,
-    frame: Frame,
-    named: Frame,
-    period: str,
-) -> None:
+def _score(asking: _Asking, version: VersionRow) -> None:
     """Score with one version, and record it unless it has left the stage that it scored for.
 
-    ``named`` is the frame by which the rows are named; ``frame`` has the same rows, in the same order.
+    The rows are named by the frame that the model's present service gives; the version's own has the same rows, in
+    the same order.
     """
+    platform, spec, service = asking.platform, asking.spec, version.facts["features"]["service"]
     artifact = platform.registry.fetch(spec.name, version.number, version.artifact)
-    part = _part(lifecycle(platform.ledger.state(), spec.name), version, frame.rows)
-    asked = (artifact, version.artifact, spec, frame, platform.frames / "scores")
-    segment = platform.scorer.score(*asked, part) if part else platform.scorer.score(*asked)
+    frame, named, state = asking.frame(service), asking.frame(spec.service), platform.ledger.state()
+    objectives = asked_of_values(state, version)
+    marking = asking.marking(service, objectives)
+    part = _part(lifecycle(state, spec.name), version, frame.rows)
+    asked = (artifact, version.artifact, spec, frame, platform.frames / "scores", part, marking)
+    segment = platform.scorer.score(*asked)
     payload = {
         "model": spec.name,
-        "period": period,
+        "period": asking.period,
         "version": version.number,
         "artifact": version.artifact,
         "entities": named.digest,
@@ -126,11 +159,20 @@ def _score(
         "file": segment.path.name,
         "stage": version.stage,
         "read": read(platform, {spec.service, version.facts["features"]["service"]}),
+        "freshness": {
+            view: {
+                "objective": int(objective.total_seconds()),
+                "stale": segment.stale[view].rows,
+                "unknown": segment.stale[view].unknown,
+            }
+            for view, objective in sorted(objectives.items())
+        },
     }
     with platform.ledger.transaction() as tx:
         life = lifecycle(tx, spec.name)
         still = life.versions[version.number]
         stands = still.stage == version.stage and _part(life, still, frame.rows) == part
         stands = stands and still in (*standing_versions(tx, spec.name), life.stands_in())
-        if stands and tx.get(ScoringRow, spec.name, period, version.number) is None:
-            tx.append(draft(acting, EventType.DECISIONS_SCORED, f"model/{spec.name}", payload))
+        stands = stands and asked_of_values(tx, still) == objectives
+        if stands and tx.get(ScoringRow, spec.name, asking.period, version.number) is None:
+            tx.append(draft(asking.acting, EventType.DECISIONS_SCORED, f"model/{spec.name}", payload))

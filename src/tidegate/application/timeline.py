@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from tidegate.domain.events import Event, EventType
+from tidegate.domain.freshness import spelled
 
 Payload = Mapping[str, Any]
 
@@ -97,6 +99,21 @@ def _denied(payload: Payload) -> str:
     return f"was refused {payload['action']}: {reasons}"
 
 
+def _scored(payload: Payload) -> str:
+    subject = f"{payload['model']} {payload['period']} with version {payload['version']} ({payload['stage']})"
+    return "; ".join([f"scored {_rows(payload)} of {subject}", *stale_rows(payload["freshness"])])
+
+
+def stale_rows(freshness: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Say of each view on which some decisions rest that is not fresh how many there are."""
+    return [
+        f"{of['stale']} of them on {view} older than {spelled(timedelta(seconds=of['objective']))}"
+        + (f" ({of['unknown']} on no value at all)" if of["unknown"] else "")
+        for view, of in sorted(freshness.items())
+        if of["stale"]
+    ]
+
+
 _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.LEDGER_OPENED: lambda p: (
         f"opened the ledger on a {p['clock']} clock, assurance {p['assurance']}"
@@ -175,9 +192,7 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.VERSION_DEMOTED: lambda p: f"demoted {p['model']}: {_moves(p)}",
     EventType.VERSION_RETIRED: lambda p: f"retired {p['model']}: {_moves(p)}",
     EventType.ACTION_REFUSED: _denied,
-    EventType.DECISIONS_SCORED: lambda p: (
-        f"scored {_rows(p)} of {p['model']} {p['period']} with version {p['version']} ({p['stage']})"
-    ),
+    EventType.DECISIONS_SCORED: _scored,
     EventType.CANARY_ANALYSED: lambda p: (
         f"analysed the canary {p['model']} version {p['version']} on {p['period']}: {p['verdict']}, {p['sentence']}"
     ),

@@ -99,8 +99,9 @@ def weigh(
     found = findings(gate, {"packet": gathered.facts}, platform.expressions) if gate else ()
     held: tuple[Precondition, ...] = ()
     if gate is not None and gate.to is Stage.PROD and action is Action.PROMOTE:
+        now = platform.clock.now()
         held = preconditions(
-            state, policy, gathered.datasets, gathered.way_back, gathered.taken_out, platform.clock.now()
+            state, policy, row, gathered.datasets, gathered.way_back, gathered.taken_out, now
         )
     return Dossier(
         packet_digest(gathered.facts),
@@ -188,6 +189,7 @@ def apply(
             if way_back
             else None,
             "asked": [each.as_dict() for each in dossier.preconditions],
+            "views": {name: dict(of) for each in dossier.preconditions for name, of in each.views.items()},
         },
         "findings": [
             {"demand": each.demand, "verdict": str(each.verdict), "sentence": each.sentence}

@@ -79,7 +79,8 @@ class EventType(StrEnum):
 SCHEMA_VERSIONS: Mapping[EventType, int] = dict.fromkeys(EventType, 1) | {
     EventType.BATCH_ACCEPTED: 2,
     EventType.BATCH_REFUSED: 2,
-    EventType.FEATURES_BUILT: 2,
+    EventType.FEATURES_BUILT: 3,
+    EventType.FEATURES_MATERIALIZED: 2,
     EventType.VERSION_REGISTERED: 2,
     EventType.TRAINING_SET_BUILT: 2,
     EventType.DECISIONS_SCORED: 4,
@@ -88,7 +89,7 @@ SCHEMA_VERSIONS: Mapping[EventType, int] = dict.fromkeys(EventType, 1) | {
     EventType.PROMOTION_REQUESTED: 2,
     EventType.PROMOTION_APPROVED: 2,
     EventType.PROMOTION_REJECTED: 2,
-    EventType.PROMOTION_APPLIED: 2,
+    EventType.PROMOTION_APPLIED: 3,
     EventType.REVIEW_OPENED: 2,
 }
 
@@ -101,6 +102,17 @@ def _batch_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
 def _built_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """Before provenance nobody said from which batches a view was built."""
     return {**payload, "batches": []}
+
+
+def _built_v3(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before objectives no view said how fresh it must be."""
+    views = {name: {**view, "objective": {}} for name, view in payload["views"].items()}
+    return {**payload, "views": views}
+
+
+def _materialized_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before objectives nobody said how new the newest data of a view were."""
+    return {**payload, "newest": dict.fromkeys(payload["rows"], "")}
 
 
 def _version_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -121,8 +133,8 @@ def _scored_v3(payload: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _scored_v4(payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Before reads were on record nobody said which views were read."""
-    return {**payload, "read": {}}
+    """Before objectives no decision was marked; before reads were on record nobody said which views were read."""
+    return {**payload, "freshness": {}, "read": {}}
 
 
 def _training_set_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -155,6 +167,11 @@ def _applied_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**payload, "kind": "regular", "conditions": {}, "certified_until": ""}
 
 
+def _applied_v3(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before objectives no promotion was asked how fresh its views are."""
+    return {**payload, "preconditions": {**payload["preconditions"], "views": {}}}
+
+
 def _opened_v2(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """Before reviews could be mandatory, every one was a finding's."""
     return {**payload, "kind": "finding"}
@@ -165,6 +182,8 @@ UPCASTERS: Mapping[tuple[EventType, int], Any] = {
     (EventType.BATCH_ACCEPTED, 1): _batch_v2,
     (EventType.BATCH_REFUSED, 1): _batch_v2,
     (EventType.FEATURES_BUILT, 1): _built_v2,
+    (EventType.FEATURES_BUILT, 2): _built_v3,
+    (EventType.FEATURES_MATERIALIZED, 1): _materialized_v2,
     (EventType.VERSION_REGISTERED, 1): _version_v2,
     (EventType.DECISIONS_SCORED, 1): _scored_v2,
     (EventType.DECISIONS_SCORED, 2): _scored_v3,
@@ -176,6 +195,7 @@ UPCASTERS: Mapping[tuple[EventType, int], Any] = {
     (EventType.PROMOTION_APPROVED, 1): _decided_v2,
     (EventType.PROMOTION_REJECTED, 1): _decided_v2,
     (EventType.PROMOTION_APPLIED, 1): _applied_v2,
+    (EventType.PROMOTION_APPLIED, 2): _applied_v3,
     (EventType.REVIEW_OPENED, 1): _opened_v2,
 }
 

@@ -1,6 +1,6 @@
 """What differs between two sets of feature definitions, and what each difference means to who consumes them.
 
-    description   words alone: descriptions, owners, tags, comments and spacing in the SQL
+    description   words alone: descriptions, owners, tags, comments and spacing in the SQL; how fresh it must be
     additive      a view, a field or a service that was not there: nobody can consume it yet
     meaning       everything else. A type, the SQL, a shared step, the ttl, the keys, what is gone, and whatever
                   Feast keeps that is not named here: what a model learned from may be another thing now
@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 from tidegate.domain.access import FeaturePermission
 from tidegate.domain.canonical import sha256
+from tidegate.domain.freshness import spelled
 
 
 class Change(StrEnum):
@@ -39,7 +41,8 @@ class ViewDefinition:
     """A view: its fields and join keys with their types, its ttl, and the SQL that fills it with the steps it names.
 
     ``words`` is said to people only, ``rest`` whatever else Feast keeps, both by name. A key's type is empty where
-    the definitions leave it to Feast. ``kept`` False: of a definition on record nothing is left but its digest.
+    the definitions leave it to Feast. ``objective`` says how fresh it must be, in seconds (`domain.freshness`).
+    ``kept`` False: of a definition on record nothing is left but its digest.
     """
 
     name: str
@@ -52,6 +55,7 @@ class ViewDefinition:
     words: Mapping[str, str] = field(default_factory=dict)
     rest: Mapping[str, str] = field(default_factory=dict)
     kept: bool = True
+    objective: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -220,6 +224,8 @@ def _in_view(before: ViewDefinition, after: ViewDefinition) -> Iterator[Differen
             parts.append((f"step {name}", _of_sql(then, now), *_digests(then, now)))
     parts += _named("", before.rest, after.rest)
     parts += _named("", before.words, after.words, Change.DESCRIPTION, Change.DESCRIPTION)
+    asked = _spelled(before.objective), _spelled(after.objective)
+    parts += _named("", *asked, Change.DESCRIPTION, Change.DESCRIPTION)
     return (Difference(Of.VIEW, after.name, *each) for each in parts)
 
 
@@ -229,6 +235,10 @@ def _told(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Mapping[
         {name: kind or after.get(name, "") or "any" for name, kind in before.items()},
         {name: kind or before.get(name, "") or "any" for name, kind in after.items()},
     )
+
+
+def _spelled(objective: Mapping[str, int]) -> Mapping[str, str]:
+    return {name: spelled(timedelta(seconds=seconds)) for name, seconds in objective.items()}
 
 
 def _of_sql(before: str, after: str) -> Change:

@@ -215,8 +215,10 @@ def _features_built(view: View, event: Event) -> list[Row]:
                 definition=built["definition"],
                 source=built["source"],
                 rows=built["rows"],
+                objective=dict(built["objective"]),
                 batches=tuple(event.payload["batches"]),
                 online_until=before.online_until if before else "",
+                newest=before.newest if before else "",
                 sequence=event.sequence,
             )
         )
@@ -226,7 +228,10 @@ def _features_built(view: View, event: Event) -> list[Row]:
 def _features_materialized(view: View, event: Event) -> list[Row]:
     until = event.payload["until"]
     known = [_known(view.get(FeatureViewRow, name)) for name in event.payload["rows"]]
-    return [replace(row, online_until=until, sequence=event.sequence) for row in known]
+    newest = event.payload["newest"]
+    return [
+        replace(row, online_until=until, newest=newest[row.view], sequence=event.sequence) for row in known
+    ]
 
 
 def _access_declared(view: View, event: Event) -> list[Row]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.policy import Finding, Stage
@@ -59,7 +60,8 @@ class WayBack:
 class Precondition:
     """Something that changes by the hour, as it stood when it was asked. ``holds`` None: it could not be told.
 
-    It is asked again in the transaction that applies, and recorded there; it never voids an approval.
+    It is asked again in the transaction that applies, and recorded there; it never voids an approval. ``views`` is
+    what was measured of each view, where it is about views.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Precondition:
     holds: bool | None
     sentence: str
     next_step: str = ""
+    views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, str | bool | None]:
         """Return the precondition as a payload."""

@@ -112,12 +112,14 @@ class Preconditions:
     ``fresh_days``: the newest batch of each of the model's datasets is at most this old. ``rehearsed_hours``: the
     way back was tried at most this long ago. ``approved_days``: an approval older than this no longer counts.
     ``failed_changes``: at most so many of the model's versions were taken out of prod, within so many days.
+    ``fresh_views``: the newest data of each view that the version consumes are within the view's own objective.
     """
 
     fresh_days: int | None = None
     rehearsed_hours: int | None = None
     approved_days: int | None = None
     failed_changes: tuple[int, int] | None = None
+    fresh_views: bool = False
 
     def asked(self) -> set[str]:
         """Return the names of the preconditions that are asked, as `Precondition` calls them."""
@@ -125,6 +127,7 @@ class Preconditions:
             "fresh": self.fresh_days,
             "rehearsed": self.rehearsed_hours,
             "failed_changes": self.failed_changes,
+            "fresh_views": self.fresh_views or None,
         }
         return {name for name, value in names.items() if value is not None}
 

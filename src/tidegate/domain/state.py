@@ -174,6 +174,8 @@ class FeatureViewRow(Row):
     """The latest build of a view: its definition, its source table, and up to when it is online.
 
     ``batches`` are those in force when this very source was first built; none where that is not on record.
+    ``objective`` says how fresh it must be, in seconds (`domain.freshness`). ``newest`` is when the newest of what
+    was known at ``online_until`` happened; empty where nothing was.
     """
 
     TABLE: ClassVar[str] = "feature_views"
@@ -183,8 +185,10 @@ class FeatureViewRow(Row):
     definition: str
     source: str
     rows: int
+    objective: Mapping[str, int]
     batches: tuple[str, ...]
     online_until: str
+    newest: str
     sequence: int
 
 
@@ -408,7 +412,8 @@ class ScoringRow(Row):
     """One batch of decisions by one version over one period. ``stage`` is where the version stood then.
 
     ``entities`` names the rows by time, keys and inputs, and by nothing that came of them; ``rows`` of these ``of``
-    rows it decided: fewer than all where a condition allows a share only.
+    rows it decided: fewer than all where a condition allows a share only. ``freshness`` says of each view with an
+    objective how many of them rested on a value that was not fresh (``stale``), or on none (``unknown`` of these).
     """
 
     TABLE: ClassVar[str] = "scorings"
@@ -425,6 +430,7 @@ class ScoringRow(Row):
     root: str
     file: str
     stage: str
+    freshness: Mapping[str, Mapping[str, int]]
     sequence: int
 
 

@@ -159,7 +159,12 @@ class Story:
     def with_features(self, until: str) -> Self:
         """Two views are built, and brought online as of ``until``."""
         views = {
-            name: {"definition": named(f"def {name}"), "source": named(f"{name} {until}"), "rows": 97}
+            name: {
+                "definition": named(f"def {name}"),
+                "source": named(f"{name} {until}"),
+                "rows": 97,
+                "objective": {"freshness": 7200} if name == "station_hour" else {},
+            }
             for name in ("station_day", "station_hour")
         }
         self._append(
@@ -168,7 +173,7 @@ class Story:
             "s-5",
             {"views": views, "batches": [named(f"batch {self.dataset}")]},
         )
-        online = {"until": until, "rows": dict.fromkeys(views, 97)}
+        online = {"until": until, "rows": dict.fromkeys(views, 97), "newest": dict.fromkeys(views, until)}
         return self._append(EventType.FEATURES_MATERIALIZED, "features", "s-5", online)
 
     def compared(self, verdict: str = "passed") -> Self:
@@ -296,7 +301,10 @@ class Story:
             "policy": asked.policy,
             "conditions": {"review_in_days": 14},
             "certified_until": "2020-09-01T00:00:00Z",
-            "preconditions": {"way_back": {"kind": "fallback", "name": "tide table", "verified": True}},
+            "preconditions": {
+                "way_back": {"kind": "fallback", "name": "tide table", "verified": True},
+                "views": {},
+            },
             "findings": [{"demand": "D1", "verdict": "passed", "sentence": "auc.low 0.65 >= 0.6"}],
         }
         return self._append(
@@ -421,6 +429,7 @@ class Story:
             "file": f"{self.model}-{period}-v{number}.parquet",
             "stage": self._version(number).stage,
             "read": {"tide_features": ["station_day", "station_hour"]},
+            "freshness": {"station_hour": {"objective": 7200, "stale": 3, "unknown": 1}},
         }
         return self._append(EventType.DECISIONS_SCORED, f"model/{self.model}", "s-3", payload)
 

@@ -74,13 +74,21 @@ class Town:
         self.say(EventType.WAIVER_ENDED, "p-3", {"id": "W-1"}, "dataset/gauges")
         gone = {"dataset": "gauges", "drop": "sha256:3", "period": "2013-03", "code": self.words}
         self.say(EventType.DROP_REFUSED, "s-1", gone, "dataset/gauges")
-        views = {"hours": {"definition": "sha256:d", "source": "tg1:s", "rows": 97}}
+        views = {
+            "hours": {
+                "definition": "sha256:d",
+                "source": "tg1:s",
+                "rows": 97,
+                "objective": {"freshness": 7200, "lag": 3888000},
+            }
+        }
         roles = ["ingest_service", "scoring_service", "training_service"]
         accesses = ["read_offline", "read_online", "write_offline", "write_online"]
         opened = {"works": {"views": ["hours"], "roles": roles, "opens": accesses}}
         self.say(EventType.ACCESS_DECLARED, "s-1", {"permissions": opened}, "features")
         self.say(EventType.FEATURES_BUILT, "s-1", {"views": views, "batches": []}, "features")
-        online = {"until": "2013-04-01T06:00:00Z", "rows": {"hours": 97}}
+        at = "2013-04-01T06:00:00Z"
+        online = {"until": at, "rows": {"hours": 97}, "newest": {"hours": at}}
         self.say(EventType.FEATURES_MATERIALIZED, "s-1", online, "features")
         told = {
             "verdict": "passed",
@@ -261,7 +269,7 @@ class Town:
             "moves": [{"version": each, "from": source, "to": target} for each, source, target in moves],
             "packet": "sha256:p",
             "policy": self.policy.digest,
-            "preconditions": {"way_back": way_back, "asked": []},
+            "preconditions": {"way_back": way_back, "asked": [], "views": {}},
             "findings": [{**found, "sentence": f"got 7; demanded: {self.words}"}],
         }
         self.say(EventType.PROMOTION_APPLIED, "p-3", payload)
@@ -287,7 +295,8 @@ class Town:
             "entities": "tg1:e",
         }
         more = {"rows": 50, "of": 50, "root": "sha256:r", "file": "f.parquet", "stage": stage, "read": {}}
-        self.say(EventType.DECISIONS_SCORED, "s-3", {**said, **more})
+        marks = {"freshness": {"hours": {"objective": 7200, "stale": 3, "unknown": 1}}}
+        self.say(EventType.DECISIONS_SCORED, "s-3", {**said, **more, **marks})
         return self
 
     def analysed(

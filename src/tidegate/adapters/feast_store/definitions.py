@@ -8,6 +8,7 @@ the SQL that fills it. The ledger names the digest, so a file that was altered i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ from tidegate.adapters.shared.files import hex_of, write_whole
 from tidegate.domain.canonical import canonical, digest
 from tidegate.domain.errors import BadInput
 from tidegate.domain.feature_change import Definitions, ServiceDefinition, ViewDefinition
+from tidegate.domain.freshness import EXPECTED, FRESHNESS, LAG, duration
 
 _PREFIX = "sha256:"
 #: How Feast spells a ttl that never ends.
 _NEVER = "0s"
 #: What of a view is said to people only.
 _WORDS = ("description", "owner", "tags")
+#: What a view says of how fresh it must be, among its tags.
+_OBJECTIVE = (FRESHNESS, LAG)
 #: What has a place of its own in a `ViewDefinition`, or, like the entities' names, stands behind one.
 _PLACED = {"name", "features", "entityColumns", "entities", "ttl", "version", *_WORDS}
 
@@ -63,7 +67,10 @@ def defined(repo: Path, contents: Any) -> Definitions:
 
 def view_of(document: Mapping[str, Any]) -> ViewDefinition:
     """Return the view of which this is the document."""
-    spec = document["spec"]
+    spec = dict(document["spec"])
+    tags = spec.get("tags", {})
+    objective = {name: _seconds(tags[name]) for name in _OBJECTIVE if duration(tags.get(name))}
+    spec["tags"] = {name: said for name, said in tags.items() if name not in objective}
     fields = {each["name"]: str(each.get("valueType", "")) for each in spec["features"]}
     about = {
         f"{word} of {each['name']}": _text(each[word])
@@ -88,7 +95,43 @@ def view_of(document: Mapping[str, Any]) -> ViewDefinition:
         steps=document.get("steps", {}),
         words={word: _text(spec[word]) for word in _WORDS if spec.get(word)} | about,
         rest={key: _text(value) for key, value in spec.items() if key not in _PLACED} | more,
+        objective=objective,
     )
+
+
+def require_objectives(repo: Path, views: Sequence[Any]) -> None:
+    """Refuse a view that says how fresh it must be in other words than `duration` reads.
+
+    Raises:
+        BadInput: naming every one of them, with its file.
+    """
+    wrong = [
+        f"{name} {tags[name]!r} of the view {view.name} in {_file_of(repo, view.name)}"
+        for view in views
+        for name in _OBJECTIVE
+        if name in (tags := view.tags or {}) and duration(tags[name]) is None
+    ]
+    if wrong:
+        raise BadInput(
+            "freshness-objective",
+            f"got {'; '.join(wrong)}, expected {EXPECTED}",
+            "mend the view's tags; docs/freshness.md tells what they say",
+        )
+
+
+def _file_of(repo: Path, view: str) -> str:
+    """Return the file that names a view; Feast does not keep where an object is defined."""
+    files = [
+        file
+        for file in sorted(repo.rglob("*.py"))
+        if re.search(rf"""["']{re.escape(view)}["']""", file.read_text("utf-8"))
+    ]
+    return ", ".join(f"{repo.name}/{file.relative_to(repo)}" for file in files) or repo.name
+
+
+def _seconds(stated: str) -> int:
+    length = duration(stated)
+    return int(length.total_seconds()) if length else 0
 
 
 def service_of(service: Any) -> ServiceDefinition:

@@ -35,7 +35,7 @@ def paired(
             ", ".join(f"{name}={value}" for name, value in key.items()),
             feature,
             kinds[feature],
-            served[place][feature],
+            served[place].values[feature],
             known[feature][place],
         )
         for place, key in enumerate(keys)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -18,7 +18,7 @@ from feast.value_type import ValueType
 
 from tidegate.adapters.feast_store.newest import Found, NewestOnlineStore, key_bytes, ticks
 from tidegate.adapters.feast_store.tables import View, empty
-from tidegate.application.ports import OnlineWindow
+from tidegate.application.ports import Answer, OnlineWindow
 from tidegate.domain.errors import BadInput
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class Serving:
 
     def answers(
         self, served: Sequence[Served], keys: Sequence[Mapping[str, object]], at: datetime
-    ) -> list[Mapping[str, object]]:
-        """Return each key's features; what is unknown, or past its ttl at ``at``, is None.
+    ) -> list[Answer]:
+        """Return each key's features and how old they are; what is unknown, or past its ttl at ``at``, is None.
 
         Raises:
             DependencyFailed: a view was never brought online.
@@ -100,13 +100,16 @@ class Serving:
             kinds = tuple(each.kinds.items())
             encoded[kinds] = encoded.get(kinds) or self._keys(each, keys)
         asked = [(each.name, encoded[tuple(each.kinds.items())]) for each in served]
-        answers: list[dict[str, object]] = [{} for _ in keys]
+        values: list[dict[str, object]] = [{} for _ in keys]
+        ages: list[dict[str, timedelta | None]] = [{} for _ in keys]
         for each, found in zip(served, self._online.find(self._config, asked), strict=True):
             if found.window is None:
                 raise empty(each.view.name)
-            for answer, values in zip(answers, _values(each.view, found, found.window, at), strict=True):
-                answer.update(values)
-        return list(answers)
+            told = _values(each.view, found, found.window, at)
+            for known, old, (said, age) in zip(values, ages, told, strict=True):
+                known.update(said)
+                old[each.view.name] = age
+        return [Answer(*each) for each in zip(values, ages, strict=True)]
 
     def _keys(self, served: Served, keys: Sequence[Mapping[str, object]]) -> list[bytes]:
         columns = {part: [key[part] for key in keys] for part in served.kinds}
@@ -126,16 +129,19 @@ def _entity_keys(kinds: Mapping[str, ValueType], columns: Mapping[str, Sequence[
     return [EntityKey(join_keys=list(kinds), entity_values=row) for row in zip(*parts, strict=True)]
 
 
-def _values(view: View, found: Found, window: OnlineWindow, at: datetime) -> Iterator[Mapping[str, object]]:
-    """Yield each row's features. The bound of a ttl is inclusive, as in the offline join."""
-    oldest = ticks(max(at, window.until) - view.ttl) if view.ttl else 0
-    unknown = dict.fromkeys(view.features)
+def _values(
+    view: View, found: Found, window: OnlineWindow, at: datetime
+) -> Iterator[tuple[Mapping[str, object], timedelta | None]]:
+    """Yield each row's features and age. The bound of a ttl is inclusive, as in the offline join."""
+    moment = max(at, window.until)
+    now, oldest = ticks(moment), ticks(moment - view.ttl) if view.ttl else 0
+    unknown = dict.fromkeys(view.features), None
     for row in found.rows:
         if row is None or row[0] < oldest:
             yield unknown
             continue
         found_values = {name: _plain(message) for name, message in Map.FromString(row[1]).val.items()}
-        yield {name: found_values.get(name) for name in view.features}
+        yield {name: found_values.get(name) for name in view.features}, timedelta(microseconds=now - row[0])
 
 
 def _plain(message: Any) -> object:

@@ -16,7 +16,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of, write_whole
 from tidegate.adapters.shared.frames import found_digest
 from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
-from tidegate.application.ports import Frame, Materialized, OnlineWindow
+from tidegate.application.ports import Answer, Frame, Materialized, OnlineWindow
 from tidegate.domain.canonical import digest as digest_of
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -213,6 +213,27 @@ class FeastStore:
             columns |= tables.joined(store, selected, views, asked)
             return write_frame(pa.table(columns), self._home / "frames")
 
+    def ages(self, entities: Frame, service: str, views: Collection[str]) -> Frame:
+        """Return how old the value of each view is at each row's time, in microseconds; rows and order stay.
+
+        Raises:
+            BadInput: no such service, or a column is missing.
+            DependencyFailed: the entity frame or a source no longer has its digest, or what Feast has registered
+                is not what was applied here.
+        """
+        with self._alone(), tool_errors("telling how old features are"):
+            from tidegate.adapters.feast_store.ageing import ages
+
+            store = self._store(fresh=True)
+            selected, parts = self._service(store, service)
+            self._as_applied(store, selected)
+            parts = [view for view in parts if view.name in views]
+            keys = sorted({key for view in parts for key in view.keys})
+            rows = tables.entity_rows(entities, keys, (), ()).select(["event_timestamp", *keys])
+            for view in parts:
+                self._source(view)
+            return write_frame(ages(store.config, rows, parts), self._home / "frames" / "ages")
+
     def reread(self, digest: str) -> str:
         """Read a training frame once more, in full; return the digest of what it holds now.
 
@@ -236,22 +257,26 @@ class FeastStore:
             moment = utc_time(utc_text(until))
             store, views = self._store(fresh=True), self._defined_views()
             serving, rows, written = self._serving(store), {}, []
+            newest: dict[str, datetime | None] = {}
             known = {view.name: store.get_feature_view(view.name) for view in views}
             there = serving.windows([serving.served(known[view.name], view) for view in views])
             for view in views:
-                before = there.get(view.name)
+                before, source = there.get(view.name), self._source(view)
+                newest[view.name] = tables.newest(
+                    source, view, max(moment, before.until) if before else moment
+                )
                 if before and before.until > moment:
                     rows[view.name] = 0
                     continue
                 if before and (before.until, before.source) == (moment, self._noted("built").get(view.name)):
                     rows[view.name] = before.rows
                     continue
-                found = tables.known_at(self._source(view), view, moment)
+                found = tables.known_at(source, view, moment)
                 window = OnlineWindow(moment, self._noted("built")[view.name], found.num_rows)
                 if serving.bring(known[view.name], view, found, window):
                     written.append(view.name)
                 rows[view.name] = found.num_rows
-            return Materialized(rows, tuple(written))
+            return Materialized(rows, tuple(written), newest)
 
     def windows(self) -> Mapping[str, OnlineWindow]:
         """Return what is online of each view.
@@ -270,6 +295,15 @@ class FeastStore:
         self, service: str, keys: Sequence[Mapping[str, object]], at: datetime
     ) -> Sequence[Mapping[str, object]]:
         """Return each key's features by name, as of the last materialization; what has expired at ``at`` is None.
+
+        Raises:
+            BadInput: no such service, or a key lacks a part.
+            DependencyFailed: the online store does not answer, or a view was never brought online.
+        """
+        return [answer.values for answer in self.answers(service, keys, at)]
+
+    def answers(self, service: str, keys: Sequence[Mapping[str, object]], at: datetime) -> Sequence[Answer]:
+        """Return each key's features as `online` does, and by view how old they are at ``at``.
 
         Raises:
             BadInput: no such service, or a key lacks a part.
@@ -354,6 +388,7 @@ class FeastStore:
     def _views_in(self, contents: Any) -> list[tables.View]:
         join_keys = {entity.name: entity.join_key for entity in contents.entities}
         views = [tables.View.of(view, join_keys) for view in contents.feature_views]
+        definitions.require_objectives(self._repo, contents.feature_views)
         for view in views:
             expected = self._home / "features" / f"{view.name}.parquet"
             if view.source.resolve() != expected:

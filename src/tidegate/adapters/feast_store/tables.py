@@ -212,6 +212,17 @@ def known_at(table: pa.Table, view: View, moment: datetime) -> pa.Table:
     return known.take(firsts.column(f"{ROW}_min").sort())
 
 
+def newest(table: pa.Table, view: View, moment: datetime) -> datetime | None:
+    """Return when the newest of a source's rows that were known at ``moment`` happened, whatever its ttl."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    now = pa.scalar(moment, pa.timestamp("us", "UTC"))
+    known = pc.and_(*(pc.less_equal(table.column(name), now) for name in (view.created, view.event)))
+    found: datetime | None = pc.max(table.column(view.event).filter(known)).as_py()
+    return found
+
+
 def for_feast(table: pa.Table) -> Any:
     """Return a DataFrame whose integers stay integers where a value is null."""
     import pandas as pd

@@ -14,7 +14,8 @@ The format, in the order of the file:
           approvals: {ROLE: COUNT}   may be absent
           deadline: {due_days: N, remind_after_days: N, escalate_to: ROLE, lapse_after_days: N}
                                      by when people decide; may be absent, as may all but `due_days`
-    preconditions: {fresh_days: N, rehearsed_hours: N, approved_days: N, failed_changes: {at_most: N, days: N}}
+    preconditions: {fresh_days: N, rehearsed_hours: N, approved_days: N, failed_changes: {at_most: N, days: N},
+                    fresh_views: true}
                                  what must hold when a version enters prod; may be absent, as may each
     certification:               how long an approval into prod holds; may be absent, as may a tier
       TIER: {days: N, review_days: N, role: ROLE, on_drift: true|false}

@@ -25,14 +25,15 @@ def read_preconditions(node: Node | None) -> Preconditions:
     """Return what must hold at the moment a version enters prod."""
     if node is None:
         return Preconditions()
-    parts = node.members((), (*_DAYS, "failed_changes"))
+    parts = node.members((), (*_DAYS, "failed_changes", "fresh_views"))
     if node.value == {}:
         node.fault("an empty mapping", "a precondition, or no preconditions at all")
     numbers = {name: parts[name].integer(1, 3650) for name in _DAYS if name in parts}
     budget = parts["failed_changes"].members(_BUDGET, ()) if "failed_changes" in parts else {}
     whole = all(name in budget for name in _BUDGET)
     failed = (budget["at_most"].integer(0, 100), budget["days"].integer(1, 3650)) if whole else None
-    return Preconditions(**numbers, failed_changes=failed)
+    views = "fresh_views" in parts and parts["fresh_views"].flag("whether views must be as fresh as they say")
+    return Preconditions(**numbers, failed_changes=failed, fresh_views=views)
 
 
 def read_certification(node: Node, gates: Collection[Tier]) -> dict[Tier, Certification]:

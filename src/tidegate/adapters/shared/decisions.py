@@ -1,9 +1,10 @@
 """The canonical record of one decision: what a segment's Merkle root is taken over.
 
-    {"entity_time":…,"inputs":{…},"keys":{…},"score":"0.1875…"}
+    {"entity_time":…,"inputs":{…},"keys":{…},"score":"0.1875…","stale_views":"weather_hour"}
 
-RFC 8785 bytes. Every number is its shortest round-trip decimal as a string, so that no reader has to
-share this one's idea of how a float is printed; a time is RFC 3339 in UTC; null is null.
+``stale_views`` is there where some view says how fresh it must be: the views, by name, of which this decision rests on
+a value that was not fresh, or null. RFC 8785 bytes. Every number is its shortest round-trip decimal as a string, so
+that no reader has to share this one's idea of how a float is printed; a time is RFC 3339 in UTC; null is null.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tidegate.domain.merkle import merkle_root
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCORE = "score"
+SCORE, STALE = "score", "stale_views"
 
 #: Rows written at once: what a record's text takes in memory is bounded.
 _AT_ONCE = 32_768
@@ -38,7 +39,9 @@ def decisions_root(decisions: pa.Table, model: ModelSpec) -> str:
     """
     declared, place = (*model.numeric, *model.categorical), (model.entity_time, *model.keys)
     inputs = [
-        name for name in decisions.column_names if name != SCORE and (name in declared or name not in place)
+        name
+        for name in decisions.column_names
+        if name not in (SCORE, STALE) and (name in declared or name not in place)
     ]
     return merkle_root(decision_records(decisions, model.entity_time, model.keys, inputs))
 
@@ -69,7 +72,8 @@ def decision_records(
     # values, each of which is written once. It is ten times faster than writing row by row.
     for start in range(0, decisions.num_rows, _AT_ONCE):
         part = decisions.slice(start, _AT_ONCE)
-        written = {name: _written(part.column(name)) for name in {entity_time, *keys, *inputs, SCORE}}
+        marks = [STALE] if STALE in part.column_names else []
+        written = {name: _written(part.column(name)) for name in {entity_time, *keys, *inputs, SCORE, *marks}}
         pieces: list[object] = ['{"entity_time":', written[entity_time]]
         for group, names in (("inputs", inputs), ("keys", keys)):
             pieces.append(f',"{group}":{{')
@@ -77,7 +81,8 @@ def decision_records(
             for place, name in enumerate(sorted(set(names), key=lambda name: name.encode("utf-16-be"))):
                 pieces += [f"{',' if place else ''}{_encode(name)}:", written[name]]
             pieces.append("}")
-        pieces += [',"score":', written[SCORE], "}"]
+        pieces += [',"score":', written[SCORE]]
+        pieces += [piece for name in marks for piece in (f',"{name}":', written[name])] + ["}"]
         strings = [
             pa.scalar(piece, pa.large_string()) if isinstance(piece, str) else piece for piece in pieces
         ]

@@ -15,13 +15,14 @@ from tidegate.application.ports.data import (
     Segment,
     Table,
 )
-from tidegate.application.ports.features import Features, Materialized, OnlineWindow
+from tidegate.application.ports.features import Answer, Features, Materialized, OnlineWindow
 from tidegate.application.ports.machine import Clock, Entropy, Signer, Verifier
 from tidegate.application.ports.models import (
     Difference,
     Entities,
     Frame,
     Gains,
+    Marking,
     Models,
     ModelSpec,
     Part,
@@ -42,6 +43,7 @@ from tidegate.application.ports.watching import Comparison, Expressions, Monitor
 __all__ = [
     "EXPORTED",
     "Amended",
+    "Answer",
     "Batches",
     "Clock",
     "Comparison",
@@ -58,6 +60,7 @@ __all__ = [
     "Gains",
     "Ledger",
     "Lockbox",
+    "Marking",
     "Materialized",
     "Mended",
     "ModelSpec",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from tidegate.domain.contract import CheckResult, Contract, GateReport
+from tidegate.domain.freshness import Staleness
 from tidegate.domain.suggestion import Profile, Promise, Suggestion
 
 
@@ -88,11 +89,15 @@ class DataGate(Protocol):
 
 @dataclass(frozen=True)
 class Segment:
-    """A file of many records whose Merkle root goes into the chain."""
+    """A file of many records whose Merkle root goes into the chain.
+
+    ``stale`` says of decisions how many are marked, by view.
+    """
 
     root: str
     path: Path
     records: int
+    stale: Mapping[str, Staleness] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -26,11 +26,21 @@ class OnlineWindow:
 class Materialized:
     """What a materialization came to: rows online by view, and the views that were not there already.
 
-    A view that is online as known later counts no row.
+    A view that is online as known later counts no row. ``newest`` says when the newest of what was known then
+    happened, by view; None where nothing was known.
     """
 
     rows: Mapping[str, int]
     written: tuple[str, ...]
+    newest: Mapping[str, datetime | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is online for one key: its features, and by view how old they are; None where a view has no value."""
+
+    values: Mapping[str, object]
+    ages: Mapping[str, timedelta | None]
 
 
 class Features(Protocol):
@@ -125,6 +135,14 @@ class Features(Protocol):
         """
         ...
 
+    def ages(self, entities: Frame, service: str, views: Collection[str]) -> Frame:
+        """Return how old the value of each of these views is at each row's event time, as it is joined there.
+
+        A column of microseconds by view, the rows of ``entities`` in their order; null where none was known, or it
+        was past its view's ttl.
+        """
+        ...
+
     def reread(self, digest: str) -> str:
         """Read the training frame that was kept under ``digest`` once more, in full; return its digest now.
 
@@ -153,4 +171,8 @@ class Features(Protocol):
         Raises:
             DependencyFailed: the online store does not answer, or a view of the service was never brought online.
         """
+        ...
+
+    def answers(self, service: str, keys: Sequence[Mapping[str, object]], at: datetime) -> Sequence[Answer]:
+        """Return what `online` returns, and how old it is at ``at``."""
         ...

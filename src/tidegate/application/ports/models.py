@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -273,6 +273,18 @@ class Part:
     others: bool = False
 
 
+@dataclass(frozen=True)
+class Marking:
+    """By what decisions are marked: how old each view's value is by row, and the age up to which it is fresh.
+
+    ``ages`` has the rows of the frame that is scored, in its order, and a column of microseconds by view; null where
+    nothing was known.
+    """
+
+    ages: Frame
+    objectives: Mapping[str, timedelta]
+
+
 class Scorer(Protocol):
     """Scores rows with a verified artifact in a safe format."""
 
@@ -284,8 +296,11 @@ class Scorer(Protocol):
         frame: Frame,
         into: Path,
         part: Part | None = None,
+        marking: Marking | None = None,
     ) -> Segment:
         """Write one decision per row of ``frame``, or of a ``part`` of it (in its order), as Parquet under ``into``.
+
+        With ``marking`` each row says of which views it rests on a value that is not fresh (`domain.freshness`).
 
         Raises:
             DependencyFailed: the artifact's bytes do not have this digest, or it cannot be loaded.

@@ -57,6 +57,7 @@ from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueT
 from feast.types import Float64, Int64
 
 HOME = Path(__file__).resolve().parent.parent / os.environ.get("TIDEGATE_HOME", ".tidegate")
+TAGS = {"shop_sales": {"freshness": "24h", "lag": "3d", "team": "sales"}}
 
 
 def view(name, keys, ttl, **features):
@@ -67,7 +68,9 @@ def view(name, keys, ttl, **features):
         created_timestamp_column="created_timestamp",
     )
     schema = [Field(name=feature, dtype=dtype) for feature, dtype in features.items()]
-    return FeatureView(name=name, entities=keys, ttl=ttl, schema=schema, source=source)
+    return FeatureView(
+        name=name, entities=keys, ttl=ttl, schema=schema, source=source, tags=TAGS.get(name, {})
+    )
 
 
 shop = Entity(name="shop", join_keys=["shop"], value_type=ValueType.STRING)
@@ -188,6 +191,11 @@ def write_entities(folder: Path, rows: Sequence[tuple[str | None, float]]) -> Fr
         "note": pa.array(range(len(rows)), pa.int64()),
     }
     return write_frame(pa.table(columns), folder)
+
+
+def brought(found: Materialized) -> tuple[Mapping[str, int], tuple[str, ...]]:
+    """Return how many rows are online of each view, and which views were written."""
+    return found.rows, found.written
 
 
 def read(frame: Frame) -> list[dict[str, Any]]:
@@ -326,6 +334,78 @@ class FeaturesContract:
         assert (gone.digest, gone.kept, set(gone.fields)) == (other, False, set())
         assert built.registered({"shop_sales": other}).views["shop_sales"] == gone
 
+    def test_a_view_says_how_fresh_it_must_be_and_another_need_not(self, built: Features) -> None:
+        digests = built.apply()
+        for found in (built.defined(), built.registered(digests)):
+            assert {name: dict(view.objective) for name, view in found.views.items()} == {
+                "shop_sales": {"freshness": 24 * 3600, "lag": 3 * 24 * 3600},
+                "item_price": {},
+            }
+
+    # ── how old ──────────────────────────────────────────────────────────────────────────────────
+
+    def test_a_value_is_as_old_as_the_row_that_is_joined(self, built: Features, tmp_path: Path) -> None:
+        """A correction is no younger than what it corrects; one past its ttl, and no value at all, has no age."""
+        asked = [("north", 5.9), ("north", 6), ("north", 48), ("north", 72), ("north", 72.01), ("west", 48)]
+        frame = built.ages(write_entities(tmp_path / "e", asked), "demand", ["shop_sales", "item_price"])
+        hour = 3600 * 1_000_000
+        rows = read(frame)
+        assert [row["shop_sales"] for row in rows] == [None, 6 * hour, 24 * hour, 48 * hour, None, None]
+        assert [row["item_price"] and row["item_price"] / hour for row in rows] == [
+            *(pytest.approx(hours) for hours in (5.9, 6, 48, 72, 72.01)),
+            None,
+        ]
+        assert built.ages(write_entities(tmp_path / "e", asked), "demand", ["shop_sales"]).columns == (
+            "shop_sales",
+        )
+
+    def test_ages_are_of_the_rows_that_are_joined(self, subject: Features, tmp_path: Path) -> None:
+        """Each joined row carries when it happened as its value: what was added up must come out."""
+        sales = random_sales(7, 60)
+        marked = [(shop, event, known, round(event), rate) for shop, event, known, _, rate in sales]
+        subject.build({"sales": [write_batch(tmp_path / "batches" / "m.parquet", marked)]}, DECLARED)
+        subject.apply()
+        asked = [(shop, hour + 0.5) for shop in ("north", "south", "west") for hour in range(0, 150, 3)]
+        entities = write_entities(tmp_path / "e", asked)
+        joined = read(subject.training_frame(entities, "demand", ["note"]))
+        ages = read(subject.ages(entities, "demand", ["shop_sales"]))
+        assert any(row["sold"] is None for row in joined)
+        assert any(row["sold"] is not None for row in joined)
+        for (_, hour), row, age in zip(asked, joined, ages, strict=True):
+            old = age["shop_sales"]
+            assert (row["sold"] is None) == (old is None)
+            assert old is None or row["sold"] + old / 3_600_000_000 == pytest.approx(hour)
+
+    def test_no_row_asked_has_no_age(self, built: Features, tmp_path: Path) -> None:
+        frame = built.ages(write_entities(tmp_path / "e", []), "demand", ["shop_sales"])
+        assert (frame.rows, frame.columns) == (0, ("shop_sales",))
+
+    def test_a_materialization_tells_when_the_newest_of_what_was_known_happened(
+        self, built: Features
+    ) -> None:
+        """What happened at 36 was known at 90 alone; what is past its ttl is old, and known all the same."""
+        assert built.materialize(at(-1)).newest == {"shop_sales": None, "item_price": None}
+        assert built.materialize(at(5)).newest["shop_sales"] is None
+        for moment, newest in ((6, 0), (23, 0), (24, 24), (50, 24), (89, 24), (90, 36), (500, 36)):
+            assert built.materialize(at(moment)).newest == {"shop_sales": at(newest), "item_price": at(0)}
+        assert built.materialize(at(50)).newest["shop_sales"] == at(36), "it stays online as known later"
+
+    def test_what_is_served_says_how_old_it_is(self, built: Features) -> None:
+        built.materialize(at(50))
+        north, south, west = built.answers("demand", self.KEYS, at(60))
+        assert [each.values for each in (north, south, west)] == list(
+            built.online("demand", self.KEYS, at(60))
+        )
+        assert dict(north.ages) == {"shop_sales": timedelta(hours=36), "item_price": timedelta(hours=60)}
+        assert dict(south.ages) == {"shop_sales": timedelta(hours=36), "item_price": timedelta(hours=60)}
+        assert dict(west.ages) == {"shop_sales": None, "item_price": None}
+        (expired,) = built.answers("demand", self.KEYS[:1], at(72.01))
+        assert (expired.ages["shop_sales"], expired.values["sold"]) == (None, None)
+        (back,) = built.answers("demand", self.KEYS[:1], at(10))
+        assert back.ages["shop_sales"] == timedelta(hours=26), (
+            "a clock that jumped back makes nothing younger"
+        )
+
     # ── point in time ─────────────────────────────────────────────────────────────────────────────
 
     def test_a_row_is_joined_from_the_moment_it_was_known(self, built: Features, tmp_path: Path) -> None:
@@ -434,7 +514,7 @@ class FeaturesContract:
     def test_an_older_moment_never_overwrites_a_newer_one(self, built: Features) -> None:
         built.materialize(at(50))
         before = built.windows()
-        assert built.materialize(at(8)) == Materialized({"shop_sales": 0, "item_price": 0}, ())
+        assert brought(built.materialize(at(8))) == ({"shop_sales": 0, "item_price": 0}, ())
         assert built.windows() == before
         assert built.online("demand", self.KEYS[:1], at(50)) == [{"sold": 21, "rate": 0.21, "price": 2.5}]
 
@@ -443,7 +523,7 @@ class FeaturesContract:
         assert set(first.written) == {"shop_sales", "item_price"}
         before = built.windows()
         assert {view: window.until for view, window in before.items()} == dict.fromkeys(first.rows, at(50))
-        assert built.materialize(at(50)) == Materialized(first.rows, ())
+        assert brought(built.materialize(at(50))) == (first.rows, ())
         assert built.windows() == before
 
     def test_the_same_moment_of_another_source_is_another_window(
@@ -454,7 +534,7 @@ class FeaturesContract:
         built.build({"sales": [fewer]}, DECLARED)
         assert built.materialize(at(47)).rows == {"shop_sales": 0, "item_price": 0}
         again = built.materialize(at(50))
-        assert again == Materialized({"shop_sales": 0, "item_price": 2}, ("shop_sales",))
+        assert brought(again) == ({"shop_sales": 0, "item_price": 2}, ("shop_sales",))
         # What was restated away is gone, although what is left happened earlier.
         assert built.online("demand", self.KEYS[:2], at(50)) == [
             {"sold": None, "rate": None, "price": 2.5},

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from math import isfinite
 from pathlib import Path
 
 import pytest
 
-from tidegate.application.ports import Frame, ModelSpec, Part, Scorer
+from tidegate.application.ports import Frame, Marking, ModelSpec, Part, Scorer
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.freshness import Staleness
 from tidegate.testing.material import LABELS, model_spec, trips, write_model, write_rows
 
 
@@ -88,6 +91,74 @@ class ScorerContract:
         if model.prediction == "probability":
             assert all(0 < score < 1 for score in scores)
         assert not {"late", "delay"} & set(decisions.column_names)
+
+    def test_each_decision_says_of_which_views_it_rests_on_what_is_not_fresh(
+        self, subject: Scorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path
+    ) -> None:
+        """Of the day's value every second one is an hour old, and every third unknown; the hour's are all fresh."""
+        import pyarrow.parquet as pq
+
+        hour = 3_600_000_000
+        rows = [
+            {"day": None if place % 3 == 0 else place % 2 * hour, "hour": hour} for place in range(frame.rows)
+        ]
+        ages = write_rows(rows, tmp_path / "ages.parquet")
+        asked = {"day": timedelta(minutes=59), "hour": timedelta(hours=1)}
+        into = (artifact.path, artifact.digest, model, frame, tmp_path / "out")
+        marked = subject.score(*into, None, Marking(ages, asked))
+        table = pq.read_table(marked.path)
+        old = [place % 3 == 0 or place % 2 == 1 for place in range(frame.rows)]
+        assert table.column("stale_views").to_pylist() == ["day" if each else None for each in old]
+        unknown = len(range(0, frame.rows, 3))
+        assert marked.stale == {"day": Staleness(sum(old), unknown), "hour": Staleness(0, 0)}
+        plain = subject.score(*into)
+        assert (plain.stale, "stale_views" in pq.read_table(plain.path).column_names) == ({}, False)
+        assert plain.root != marked.root, "the mark is under the root"
+        assert table.column("score").to_pylist() == pq.read_table(plain.path).column("score").to_pylist()
+
+    def test_a_part_is_marked_as_its_rows_are_in_the_whole(
+        self, subject: Scorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path
+    ) -> None:
+        import pyarrow.parquet as pq
+
+        rows = [{"day": place, "hour": None if place % 2 else 0} for place in range(frame.rows)]
+        marking = Marking(
+            write_rows(rows, tmp_path / "ages.parquet"),
+            {"day": timedelta(microseconds=20), "hour": timedelta(hours=1)},
+        )
+
+        def decided(part: Part | None) -> tuple[dict[object, str], Mapping[str, Staleness]]:
+            into = (artifact.path, artifact.digest, model, frame, tmp_path / "out", part, marking)
+            made = subject.score(*into)
+            return {
+                (row["trip"], row["departs_at"]): row["stale_views"]
+                for row in pq.read_table(made.path).to_pylist()
+            }, made.stale
+
+        whole, count = decided(None)
+        some, few = decided(Part(7))
+        others, many = decided(Part(7, others=True))
+        assert {**some, **others} == whole
+        assert set(whole.values()) == {None, "hour", "day", "day, hour"}
+        for view in ("day", "hour"):
+            assert few[view].rows == sum(view in (mark or "") for mark in some.values())
+            assert few[view].rows + many[view].rows == count[view].rows
+            assert few[view].unknown + many[view].unknown == count[view].unknown
+
+    def test_ages_of_other_rows_mark_nothing(
+        self, subject: Scorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path
+    ) -> None:
+        ages = write_rows([{"day": 0}], tmp_path / "ages.parquet")
+        into = (artifact.path, artifact.digest, model, frame, tmp_path / "out", None)
+        with pytest.raises(BadInput) as refusal:
+            subject.score(*into, Marking(ages, {"day": timedelta(hours=1)}))
+        assert refusal.value.code == "other-rows"
+        altered = replace(
+            write_rows([{"day": 0}] * frame.rows, tmp_path / "more.parquet"), digest="tg1:other"
+        )
+        with pytest.raises(DependencyFailed) as failure:
+            subject.score(*into, Marking(altered, {"day": timedelta(hours=1)}))
+        assert failure.value.code == "frame-altered"
 
     def test_the_same_rows_have_the_same_root_and_file_and_others_another(
         self, subject: Scorer, artifact: Artifact, model: ModelSpec, frame: Frame, tmp_path: Path

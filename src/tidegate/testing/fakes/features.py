@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of
 from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, write_frame
-from tidegate.application.ports import Frame, Materialized, OnlineWindow
+from tidegate.application.ports import Answer, Frame, Materialized, OnlineWindow
 from tidegate.domain.access import Access, FeaturePermission
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -21,6 +21,7 @@ from tidegate.domain.parity import Pair
 
 Rows = Sequence[Mapping[str, Any]]
 _KINDS = {int: "integer", float: "double"}
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def open_to_all(views: Iterable[str]) -> FeaturePermission:
@@ -43,6 +44,7 @@ class FakeView:
     description: str = ""
     sql: str = ""
     datasets: frozenset[str] = frozenset()
+    objective: Mapping[str, int] = field(default_factory=dict)
 
 
 class FakeFeatures:
@@ -119,7 +121,7 @@ class FakeFeatures:
         """Return what is defined; the types are not told."""
         views = {}
         for name, view in self._views.items():
-            said = [view.keys, view.features, str(view.ttl), view.description, view.sql]
+            said = [view.keys, view.features, str(view.ttl), view.description, view.sql, dict(view.objective)]
             views[name] = ViewDefinition(
                 name,
                 digest(said),
@@ -128,6 +130,7 @@ class FakeFeatures:
                 str(view.ttl or ""),
                 view.sql,
                 words={"description": view.description} if view.description else {},
+                objective=view.objective,
             )
         services = {
             name: ServiceDefinition(name, {view: self._views[view].features for view in of if view in views})
@@ -168,9 +171,12 @@ class FakeFeatures:
         """Move each view to ``until``, never back; count its keys with a value."""
         if until.tzinfo is None:
             raise BadInput("naive-time", f"got {until} without a zone, expected UTC", "")
-        counts, written = {}, []
+        counts, written, newest = {}, [], dict[str, datetime | None]()
         for name, view in self._views.items():
             there, rows = self._windows.get(name), self._built(name)
+            moment = max(until, there.until) if there else until
+            times = [(row["event_timestamp"], row["created_timestamp"]) for row in rows]
+            newest[name] = max((of for of, known in times if max(of, known) <= moment), default=None)
             if there and there.until > until:
                 counts[name] = 0
                 continue
@@ -181,7 +187,7 @@ class FakeFeatures:
             if there != window:
                 self._windows[name], self._online[name] = window, rows
                 written.append(name)
-        return Materialized(counts, tuple(written))
+        return Materialized(counts, tuple(written), newest)
 
     def windows(self) -> Mapping[str, OnlineWindow]:
         """Return what each view was brought to."""
@@ -208,6 +214,25 @@ class FakeFeatures:
             for feature in self._views[name].features:
                 columns[feature] = pa.array([row and row[feature] for row in found])
         return write_frame(pa.table(columns), self._home / "frames")
+
+    def ages(self, entities: Frame, service: str, views: Collection[str]) -> Frame:
+        """Look for every entity at every row, and at the clock."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        asked = pq.ParquetFile(entities.path).read().to_pylist()
+        columns = {}
+        for name in self._service(service):
+            if name in views:
+                found = [
+                    (row, self._latest(self._built(name), name, row, row["event_timestamp"])) for row in asked
+                ]
+                ages = [
+                    (row["event_timestamp"] - of["event_timestamp"]) // _MICROSECOND if of else None
+                    for row, of in found
+                ]
+                columns[name] = pa.array(ages, pa.int64())
+        return write_frame(pa.table(columns), self._home / "frames" / "ages")
 
     def reread(self, digest: str) -> str:
         """Read a kept frame again."""
@@ -237,10 +262,15 @@ class FakeFeatures:
         self, service: str, keys: Sequence[Mapping[str, object]], at: datetime
     ) -> Sequence[Mapping[str, object]]:
         """Look each key up as of the last materialization."""
+        return [answer.values for answer in self.answers(service, keys, at)]
+
+    def answers(self, service: str, keys: Sequence[Mapping[str, object]], at: datetime) -> Sequence[Answer]:
+        """Look each key up as of the last materialization, and at the clock."""
         views = self._service(service)
         answers = []
         for key in keys:
             answer: dict[str, object] = {}
+            ages: dict[str, timedelta | None] = {}
             for name in views:
                 view = self._views[name]
                 missing = [part for part in view.keys if key.get(part) is None]
@@ -253,7 +283,8 @@ class FakeFeatures:
                 if row and view.ttl and row["event_timestamp"] + view.ttl < at:
                     row = None
                 answer |= {feature: row and row[feature] for feature in view.features}
-            answers.append(answer)
+                ages[name] = max(at, until) - row["event_timestamp"] if row else None
+            answers.append(Answer(answer, ages))
         return answers
 
     def _latest(

@@ -308,6 +308,7 @@ class FakePlatform:
             "file": f"{period}-{version}.parquet",
             "stage": stage,
             "read": {},
+            "freshness": {},
         }
         self.write(EventType.DECISIONS_SCORED, payload, "s-6", f"model/{MODEL}")
 
