@@ -10,11 +10,12 @@ from tidegate.application.ports.data import (
     Contents,
     Contracts,
     DataGate,
+    Kept,
     Mended,
     Segment,
     Table,
 )
-from tidegate.application.ports.features import Features, Materialized, OnlineWindow
+from tidegate.application.ports.features import Features, Materialized, OnlineWindow, Pushed, Pushes
 from tidegate.application.ports.machine import Clock, Entropy, Signer, Verifier
 from tidegate.application.ports.models import (
     Difference,
@@ -53,6 +54,7 @@ __all__ = [
     "Features",
     "Frame",
     "Gains",
+    "Kept",
     "Ledger",
     "Lockbox",
     "Materialized",
@@ -65,6 +67,8 @@ __all__ = [
     "OnlineWindow",
     "Part",
     "Policies",
+    "Pushed",
+    "Pushes",
     "Registered",
     "Registry",
     "Schedules",
