@@ -14,7 +14,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, PushSource, ValueType
 from feast.types import Float64, Int64
 
 # Absolute, because Feast's own stores resolve a relative path against the folder they are started in.
@@ -113,7 +113,8 @@ weather_hour = FeatureView(
         Field(name="weather_pressure", dtype=Float64, description="Sea level pressure, millibars"),
         Field(name="weather_visib", dtype=Float64, description="Visibility, miles"),
     ],
-    source=history("weather_hour"),
+    # An hour's observation may be pushed: it is served at once, and the month's drop has the last word.
+    source=PushSource(name="weather_hour_push", batch_source=history("weather_hour")),
 )
 
 flight_delay = FeatureService(

@@ -33,6 +33,7 @@ VIEWS = {
         shops.sales_rows,
         datasets=frozenset({"sales"}),
         objective={"freshness": 24 * 3600, "lag": 72 * 3600},
+        stream=True,
     ),
     "item_price": FakeView(
         ("item", "shop"), ("price",), None, shops.price_rows, datasets=frozenset({"sales_prices"})

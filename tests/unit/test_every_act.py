@@ -35,6 +35,7 @@ from tidegate.application import (
     parity,
     projection,
     promote,
+    push,
     reading,
     reconcile,
     replay,
@@ -110,8 +111,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
             {"stops": ViewDefinition("stops", "sha256:d")}, permissions=(open_to_all(["stops"]),)
         ),
         registered=lambda _: Definitions(),
-        materialize=lambda _: Materialized({"stops": 1}, ("stops",)),
+        materialize=lambda *_: Materialized({"stops": 1}, ("stops",)),
         windows=dict,
+        streams=lambda: {"stops": frozenset({"loads"})},
+        derived=lambda *_: {"stops": 1},
+        push=lambda _: {"stops": 1},
     )
     monkeypatch.setitem(world.__dict__, "features", store)
     monkeypatch.setattr(world.trainer, "train", lambda *_: world._trained({})[0])
@@ -297,6 +301,28 @@ def putting_back(world: FakePlatform) -> Act:
 @case("replay.replay", E.DROP_REFUSED)
 def putting_back_what_is_not_mended(world: FakePlatform) -> Act:
     return held_back(world, 8)
+
+
+def pushed(world: FakePlatform, load: float) -> Act:
+    """Return pushing one row of a dataset that may be pushed."""
+    a_drop(world, "")
+    contract = world.contracts.load("loads")
+    year = Column("year", "integer", required=True)
+    columns = (*contract.columns, year)
+    world.contracts = FakeContracts(replace(contract, columns=columns, period_columns=("year",), push=(1, 9)))
+    file = world.frames / "rows.jsonl"
+    file.write_text(f'{{"trip": 1, "load": {load}, "year": 2024}}')
+    return lambda: push.push(world, world.acting("s-3"), "loads", file)
+
+
+@case("push.push", E.PUSH_ACCEPTED)
+def pushing(world: FakePlatform) -> Act:
+    return pushed(world, 0.5)
+
+
+@case("push.push", E.PUSH_REFUSED)
+def pushing_what_is_bad(world: FakePlatform) -> Act:
+    return pushed(world, 7)
 
 
 @case("waive.waive", E.WAIVER_GIVEN)

@@ -13,7 +13,7 @@ import pytest
 
 from tidegate.application import features, score, train
 from tidegate.application.ingest import ingest
-from tidegate.application.ports import Frame
+from tidegate.application.ports import Frame, Pushes
 from tidegate.application.promote import climb
 from tidegate.application.resolve import resolve
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
@@ -283,8 +283,8 @@ def test_one_who_was_killed_between_the_store_and_the_record_is_made_good_by_the
     with monkeypatch.context() as killing:
         bring = shop.features.materialize
 
-        def killed(until: datetime) -> None:
-            bring(until)
+        def killed(until: datetime, pushes: Pushes) -> None:
+            bring(until, pushes)
             raise KeyboardInterrupt
 
         killing.setattr(shop.features, "materialize", killed)

@@ -12,6 +12,8 @@ from tidegate.application.access import declare
 from tidegate.application.held import refuse_held
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import OnlineWindow, StateReader
+from tidegate.application.ports.features import Declared
+from tidegate.application.pushes import bring, standing
 from tidegate.application.reading import seal
 from tidegate.application.recording import draft, permit
 from tidegate.application.revisions import in_force
@@ -20,8 +22,6 @@ from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.state import FeatureViewRow
-
-Declared = Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]]
 
 
 def accepted(
@@ -76,8 +76,8 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
 
     Doing it again with the same batches and the same moment changes nothing and writes nothing. Without
     ``until`` everything on record is built, and what is online never goes back, whatever the clock did. What the
-    online store lost is brought there again; what it has and the record does not, because the one who brought it
-    was killed, is recorded.
+    online store lost is brought there again, and what was pushed and still stands; what it has and the record does
+    not, because the one who brought it was killed, is recorded.
 
     Raises:
         Refused: rule A1, no batch was accepted yet, a change of the definitions is held (rule F1), or what they
@@ -93,6 +93,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     if known and all(row.online_until and utc_time(row.online_until) >= moment for row in known):
         whole = _intact(platform) and not not_online(known, online)
         if whole and not (until is None and _behind(platform.ledger.state(), known)):
+            bring(platform)
             return Brought(known)  # an older moment never replaces what is online
         # Altered, lost, or swapped by a build that was killed before it was recorded: build what is recorded again.
         moment = max(utc_time(row.online_until) for row in known)
@@ -121,7 +122,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
         or not_online(known, platform.features.windows())
     ):
         platform.features.verify({name: frame.digest for name, frame in built.items()})
-        brought = platform.features.materialize(moment)
+        brought = platform.features.materialize(moment, standing(platform, platform.ledger.state()))
         written = brought.written
         with platform.ledger.transaction() as tx:
             if changed or any(row.online_until != at for row in tx.select(FeatureViewRow)):
@@ -131,6 +132,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
                 payload = {"until": at, "rows": rows, "newest": newest}
                 tx.append(draft(acting, EventType.FEATURES_MATERIALIZED, "features", payload))
     seal(platform, acting)
+    bring(platform)  # what was pushed meanwhile, or waited for a view to be online
     return Brought(platform.ledger.state().select(FeatureViewRow), written)
 
 

@@ -23,6 +23,7 @@ from tidegate.application.evolving import left_out, named, unbroken
 from tidegate.application.gating import kept, measured, waiving
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader, Transaction
+from tidegate.application.pushes import ended, reconciled
 from tidegate.application.recording import draft, permit
 from tidegate.application.references import listing_facts, listings
 from tidegate.application.revisions import (
@@ -38,7 +39,7 @@ from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
-from tidegate.domain.state import ActorRow, BatchRow, WaiverRow
+from tidegate.domain.state import ActorRow, BatchRow, PushRow, WaiverRow
 from tidegate.domain.waiver import Moment, Waivers, waivers_for
 
 __all__ = [
@@ -93,6 +94,8 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
     waived = waived_now(platform, state, dataset, period, whose)
     report = measured(platform, contract, found, contents.table, end, waived, first=first)
     payload = {**about, **kept(platform, contract, found, contents.table, report)}
+    pushed = ended(state, dataset, period)
+    told = reconciled(platform, contract, payload["batch"], pushed)
     kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
     fault = None
     with platform.ledger.transaction() as tx:
@@ -101,7 +104,8 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
         whose = brought_for(before, acting)
         counting = waived_now(platform, tx, dataset, period, whose)
         again = bool(report.waived) and waived.in_force != counting.in_force
-        more = {"notes": [*notes, *left_out(contents)], **waiving(report, waived, whose)}
+        again = again or ended(tx, dataset, period) != pushed  # rows were pushed meanwhile, or a drop came
+        more = {"notes": [*notes, *left_out(contents)], **waiving(report, waived, whose), **told}
         payload["report"] = {**payload["report"], **more}
         if not again and (before is None or not stands(before, contract, against, waived)):
             fault = taken(tx, dataset, period, revision, drop)
@@ -111,7 +115,7 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
             elif before is None or not _same(before, payload):
                 tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
         row = tx.get(BatchRow, dataset, name)
-    if again:  # what let rows through has ended while they were looked at
+    if again:  # what let rows through has ended while they were looked at, or others came
         return ingest(platform, acting, dataset, drop)
     if fault is not None:
         raise fault
@@ -132,12 +136,12 @@ def decided(platform: Platform, state: StateReader, contract: Contract) -> froze
     )
 
 
-def stands(row: BatchRow, contract: Contract, against: Mapping[str, Any], waivers: Waivers) -> bool:
-    """Say whether a drop's recorded outcome is final: accepted, or held back by this contract, these lists and waivers.
+def stands(row: BatchRow | PushRow, contract: Contract, against: Mapping[str, Any], waivers: Waivers) -> bool:
+    """Say whether a recorded outcome is final: accepted, or held back by this contract, these lists and waivers.
 
     A gate that could not measure, a contract that has been mended or a waiver given since gates the drop again.
     """
-    if row.batch:
+    if row.parts if isinstance(row, PushRow) else row.batch:
         return True
     same = row.contract == contract.digest and row.report.get("references", {}) == against
     return same and row.report.get("waivers", {}) == dict(waivers.in_force) and row.verdict != Verdict.ERROR
@@ -161,7 +165,7 @@ def accounts_of(state: StateReader, whose: Collection[str]) -> frozenset[str]:
     return frozenset(row.id for row in everyone if row.subject in subjects)
 
 
-def brought_for(known: BatchRow | None, acting: Acting | None = None) -> tuple[str, ...]:
+def brought_for(known: BatchRow | PushRow | None, acting: Acting | None = None) -> tuple[str, ...]:
     """Return the people for whom a drop was brought, also earlier: whoever brings it again does not make it theirs."""
     before = known.report.get("brought_for", ()) if known is not None else ()
     return tuple(sorted({*before, *([acting.on_behalf_of] if acting and acting.on_behalf_of else [])}))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tidegate.application.access import admit
 from tidegate.application.features import not_online
 from tidegate.application.platform import Acting, Platform
+from tidegate.application.pushes import standing
 from tidegate.application.recording import draft, permit
 from tidegate.domain.access import Access
 from tidegate.domain.actors import Permission
@@ -67,6 +68,7 @@ def _compared(platform: Platform, row: FeatureViewRow, sample: int, allowed: Map
             told = "what is online is not the window that the record says; materialize, and compare again"
             return Parity(Verdict.ERROR, told)
         platform.features.verify({row.view: row.source})
-        return judged(platform.features.paired(row.view, sample), allowed)
+        pushes = standing(platform, platform.ledger.state())
+        return judged(platform.features.paired(row.view, sample, pushes), allowed)
     except DependencyFailed as failed:  # its sentence may name a place; the record keeps its code
         return Parity(Verdict.ERROR, f"it could not be compared ({failed.code})")

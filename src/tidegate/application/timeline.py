@@ -54,6 +54,15 @@ def _gated(payload: Payload) -> str:
     return f"{told}; it {does} the period, which {touched} had learned from"
 
 
+def _pushed(payload: Payload) -> str:
+    if not payload["parts"]:
+        stops = "; ".join(stop["sentence"] for stop in payload["report"]["stops"])
+        return f"held back a push of {payload['dataset']} whole ({payload['read']} rows): {stops}"
+    of = f"{payload['dataset']} {', '.join(sorted(payload['parts']))}"
+    counts = f"{payload['read']} rows in, {payload['accepted']} on, {payload['quarantined']} quarantined"
+    return f"took a push of {of}: {counts}"
+
+
 def _rows(payload: Payload) -> str:
     """Say how many rows were decided, and of how many where a condition allows a share only."""
     whole = payload["rows"] == payload["of"]
@@ -139,6 +148,8 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.BATCH_ACCEPTED: _gated,
     EventType.BATCH_REFUSED: _gated,
     EventType.ACCESS_DECLARED: lambda p: f"put in force who may read and write features: {_opened(p)}",
+    EventType.PUSH_ACCEPTED: _pushed,
+    EventType.PUSH_REFUSED: _pushed,
     EventType.FEATURES_BUILT: lambda p: f"built the feature views {', '.join(p['views'])}",
     EventType.FEATURES_MATERIALIZED: lambda p: f"brought features online as known at {p['until']}",
     EventType.FEATURES_COMPARED: lambda p: (

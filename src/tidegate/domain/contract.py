@@ -94,7 +94,8 @@ class Contract:
     ``columns`` are those that are kept; where a drop has others, because some of them are treated before anything is
     kept, ``delivered`` has those. ``key`` names the columns that identify a row and state the row order of a batch;
     ``declared`` holds tables of reference rows that the source lacks and the owner vouches for, by name;
-    ``references`` says which columns another dataset lists.
+    ``references`` says which columns another dataset lists; ``push`` how many rows may be pushed at once, None: nothing
+    may.
     """
 
     dataset: str
@@ -113,6 +114,7 @@ class Contract:
     declared: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
     delivered: tuple[Column, ...] = ()
+    push: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

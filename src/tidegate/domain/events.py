@@ -35,6 +35,8 @@ class EventType(StrEnum):
     DROP_REFUSED = "drop.refused"
     BATCH_ACCEPTED = "batch.accepted"
     BATCH_REFUSED = "batch.refused"
+    PUSH_ACCEPTED = "push.accepted"
+    PUSH_REFUSED = "push.refused"
     WAIVER_GIVEN = "waiver.given"
     WAIVER_ENDED = "waiver.ended"
     ACCESS_DECLARED = "access.declared"

@@ -36,6 +36,7 @@ from tidegate.domain.state import (
     PromotionRow,
     ProposalDecisionRow,
     ProposalRow,
+    PushRow,
     ReadSegmentRow,
     ReviewRow,
     Row,
@@ -184,6 +185,10 @@ def _batch(view: View, event: Event) -> list[Row]:
         BatchRow, dataset=batch.dataset, period=batch.period, batch=batch.supersedes, superseded_by=""
     )
     return [*(replace(row, superseded_by=batch.batch) for row in replaced), batch, *used]
+
+
+def _push(view: View, event: Event) -> list[Row]:
+    return [_row(PushRow, event, occurred_at=event.occurred_at), *_used(view, event)]
 
 
 def _used(view: View, event: Event) -> list[Row]:
@@ -468,6 +473,8 @@ _HANDLERS: Mapping[EventType, Callable[[View, Event], Iterable[Row]]] = {
     EventType.POLICY_REJECTED: _policy_decided,
     EventType.BATCH_ACCEPTED: _batch,
     EventType.BATCH_REFUSED: _batch,
+    EventType.PUSH_ACCEPTED: _push,
+    EventType.PUSH_REFUSED: _push,
     EventType.WAIVER_GIVEN: _waiver_given,
     EventType.WAIVER_ENDED: _waiver_ended,
     EventType.ACCESS_DECLARED: _access_declared,

@@ -146,6 +146,32 @@ class BatchRow(Row):
 
 
 @dataclass(frozen=True)
+class PushRow(Row):
+    """What a gate made of one push.
+
+    ``parts`` holds by period the accepted rows as a batch, and how many; none where the gate held everything back. A
+    part stands until its period's drop is accepted: no row says so, for the batches do.
+    """
+
+    TABLE: ClassVar[str] = "pushes"
+    KEY: ClassVar[tuple[str, ...]] = ("dataset", "drop")
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"verdict": tuple(Verdict)}
+
+    dataset: str
+    drop: str
+    parts: Mapping[str, Any]
+    verdict: str
+    read: int
+    accepted: int
+    quarantined: int
+    quarantine_root: str
+    contract: str
+    report: Mapping[str, Any]
+    occurred_at: str
+    sequence: int
+
+
+@dataclass(frozen=True)
 class WaiverRow(Row):
     """A check of a dataset that somebody lets not count until ``until``; ``period`` empty: for every period.
 
@@ -586,6 +612,7 @@ ROWS: tuple[type[Row], ...] = (
     ProposalRow,
     ProposalDecisionRow,
     BatchRow,
+    PushRow,
     WaiverRow,
     FeatureViewRow,
     AccessRow,

@@ -27,6 +27,7 @@ from tidegate.domain.state import (
     PolicyRow,
     PromotionRow,
     ProposalRow,
+    PushRow,
     ReviewRow,
     VersionRow,
     WaiverRow,
@@ -126,6 +127,30 @@ class Story:
     def with_refused_data(self, period: str, read: int = 100) -> Self:
         """A drop comes, and all of it is held back."""
         return self._gate(EventType.BATCH_REFUSED, period, read, read)
+
+    def with_push(self, period: str, rows: int = 3, bad: int = 0) -> Self:
+        """Rows of a period are pushed before its drop comes; those that are not bad are accepted."""
+        name = f"{self.dataset} {period} pushed {len(self.ledger.state().select(PushRow))}"
+        part = {period: {"batch": named(f"batch {name}"), "rows": rows - bad}}
+        stop = {"rule": "G7", "code": "nothing-left", "sentence": f"none of its {rows} rows may go on"}
+        payload = {
+            "dataset": self.dataset,
+            "drop": named(f"push {name}"),
+            "parts": part if rows > bad else {},
+            "verdict": "passed" if rows > bad else "failed",
+            "read": rows,
+            "accepted": rows - bad,
+            "quarantined": bad,
+            "quarantine_root": named(f"quarantine {name}"),
+            "contract": named("contract"),
+            "report": {
+                "tool": "gauge 1.0",
+                "checks": [{"id": "T02", "evaluated": rows, "failing": bad}],
+                "stops": [] if rows > bad else [stop],
+            },
+        }
+        kind = EventType.PUSH_ACCEPTED if rows > bad else EventType.PUSH_REFUSED
+        return self._append(kind, f"dataset/{self.dataset}", "s-1", payload)
 
     def waived(self, check: str, period: str = "", most: int = 1) -> Self:
         """The approver lets a check not count for a while."""
@@ -608,6 +633,7 @@ def whole_story(ledger: Ledger) -> Story:
     """Tell a life with every type of event and a row in every table of state."""
     story = Story(ledger).opened().with_data("2020-01").with_refused_data("2020-02")
     story.waived("T01", "2020-02").waiver_ended("W-1").waived("T01", most=3)
+    story.with_push("2020-04").with_push("2020-04", bad=3)
     story.with_restated_data("2020-01").ran("collect", "2020-03-01T05:30:00Z")
     story.with_unreadable_drop("2020-03").with_access()
     story.with_features("2020-03-01T00:00:00Z").compared().read()

@@ -72,6 +72,23 @@ class Town:
         until = {"until": "2013-03-20T00:00:00Z"}
         self.say(EventType.WAIVER_GIVEN, "p-3", {**waived, **until}, "dataset/gauges", texts=self.reason())
         self.say(EventType.WAIVER_ENDED, "p-3", {"id": "W-1"}, "dataset/gauges")
+        pushed: dict[str, Any] = {
+            "dataset": "gauges",
+            "drop": "sha256:4",
+            "parts": {"2013-04": {"batch": "tg1:p", "rows": 3}},
+            "verdict": "passed",
+            "read": 4,
+            "accepted": 3,
+            "quarantined": 1,
+            "quarantine_root": sha256(b"root"),
+            "contract": sha256(b"contract"),
+            "report": {"contract_version": "1", "tool": self.words, "checks": checks[1:], "stops": []},
+        }
+        self.say(EventType.PUSH_ACCEPTED, "s-1", pushed, "dataset/gauges")
+        none = {"drop": "sha256:5", "parts": {}, "verdict": "failed", "accepted": 0, "quarantined": 4}
+        stop = {"rule": "G7", "code": "nothing-left", "sentence": self.words}
+        held = {"report": {**pushed["report"], "stops": [stop]}}
+        self.say(EventType.PUSH_REFUSED, "s-1", {**pushed, **none, **held}, "dataset/gauges")
         gone = {"dataset": "gauges", "drop": "sha256:3", "period": "2013-03", "code": self.words}
         self.say(EventType.DROP_REFUSED, "s-1", gone, "dataset/gauges")
         views = {

@@ -28,14 +28,16 @@ from tidegate.adapters.arrow_batches.drop import open_regular, opened
 from tidegate.adapters.arrow_batches.masks import MaskingKey, masked, masked_again
 from tidegate.adapters.arrow_batches.mending import read_mended, restored
 from tidegate.adapters.arrow_batches.profiling import profiled
+from tidegate.adapters.arrow_batches.pushed import read_pushed
 from tidegate.adapters.arrow_batches.rebuilding import rebuilt
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, partial, told
-from tidegate.application.ports import Contents, Mended, Segment, Table
+from tidegate.application.ports import Contents, Kept, Mended, Segment, Table
 from tidegate.domain.canonical import canonical, utc_text
 from tidegate.domain.contract import Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.merkle import merkle_root
+from tidegate.domain.push import period_of_row
 from tidegate.domain.suggestion import Profile
 
 if TYPE_CHECKING:
@@ -94,6 +96,39 @@ class ArrowBatches:
             rows, unpromised = read_csv(copy, came, self._nulls)
             kept = masked(rows, contract, self._key) if contract.delivered else rows
             return Contents(cast(Table, kept), unpromised)
+
+    def pushed(self, push: Path, contract: Contract, digest: str) -> Contents:
+        """Read pushed rows: JSON lines, Parquet or Arrow. Classified columns are treated as those of a drop.
+
+        Raises:
+            BadInput: no row or too many; a line that is no row; a column missing, twice or mistyped; or its bytes
+                are no longer those of ``digest``.
+        """
+        with opened(push, digest, self._max_bytes) as copy:
+            came = replace(contract, columns=contract.delivered or contract.columns)
+            rows, unpromised = read_pushed(copy, came)
+            kept = masked(rows, contract, self._key) if contract.delivered else rows
+            return Contents(cast(Table, kept), unpromised)
+
+    def periods(self, contract: Contract, table: Table) -> tuple[str, ...]:
+        """Return the period that each row's period columns name, empty where they name none."""
+        columns = [cast("pa.Table", table).column(name).to_pylist() for name in contract.period_columns]
+        return tuple(map(period_of_row, zip(*columns, strict=True)))
+
+    def compared(self, contract: Contract, batch: str, pushed: Sequence[str]) -> Kept:
+        """Look each pushed key up in a batch; of one that was pushed again, the row that was pushed last."""
+        rows: dict[tuple[object, ...], dict[str, object]] = {}
+        for part in pushed:
+            for row in self._read(contract.dataset, part)[1].to_pylist():
+                rows[tuple(row[name] for name in contract.key)] = row
+        table, found = self._read(contract.dataset, batch)[1], dict[tuple[object, ...], dict[str, object]]()
+        for some in table.to_batches(_AT_ONCE):
+            keys = zip(*(some.column(name).to_pylist() for name in contract.key), strict=True)
+            places = [place for place, key in enumerate(keys) if key in rows]
+            for row in some.take(_places(places)).to_pylist():
+                found[tuple(row[name] for name in contract.key)] = row
+        same = sum(found.get(key) == row for key, row in rows.items())
+        return Kept(len(rows), same, len(found) - same, len(rows) - len(found))
 
     def mended(self, file: Path, contract: Contract, digest: str) -> Mended:
         """Read rows that were exported from the quarantine as CSV, and mended.
@@ -287,6 +322,13 @@ class ArrowBatches:
 
     def _quarantine_path(self, dataset: str, root: str) -> Path:
         return self._home / "quarantine" / dataset / f"{hex_of(root, 'sha256:')}.jsonl"
+
+
+def _places(places: Sequence[int]) -> pa.Array:
+    """Return places as Arrow takes them, also where there is none."""
+    import pyarrow as pa
+
+    return pa.array(places, pa.int64())
 
 
 def _lines(table: pa.Table, reasons: Mapping[int, tuple[str, ...]]) -> Iterator[bytes]:

@@ -16,7 +16,15 @@ from tidegate.domain.masking import Mask, kept
 _TYPES = ("integer", "number", "string", "timestamp", "boolean", "date")
 _STATUS = ("proposed", "draft", "active", "deprecated", "retired")
 _SECONDS = {"d": 86400, "day": 86400, "days": 86400, "h": 3600, "hour": 3600, "hours": 3600}
-_OURS = ("periodColumns", "quarantineLimit", "declared")
+_OURS = ("periodColumns", "quarantineLimit", "declared", "pushRows")
+#: What period columns may be, for each row of a push to name its period.
+_PERIODS = (
+    ("integer",),
+    ("integer", "integer"),
+    ("integer", "integer", "integer"),
+    ("date",),
+    ("timestamp",),
+)
 _REQUIRED = ("apiVersion", "kind", "id", "name", "version", "status", "team", "description", "schema")
 
 
@@ -35,6 +43,7 @@ class OdcsFile:
         self._max_age: timedelta | None = None
         self._limit = 0.0
         self._period: tuple[str, ...] = ()
+        self._push: tuple[int, int] | None = None
         self._declared: dict[str, tuple[Mapping[str, object], ...]] = {}
         self._read(reader.root)
 
@@ -69,6 +78,7 @@ class OdcsFile:
             period_columns=self._period,
             declared=self._declared,
             references=tuple(references),
+            push=self._push,
             delivered=delivered if any(column.treatment for column in delivered) else (),
         )
 
@@ -238,6 +248,8 @@ class OdcsFile:
             )
         if "periodColumns" in found:
             self._read_period(found["periodColumns"])
+        if "pushRows" in found:
+            self._read_push(found["pushRows"])
         if "declared" in found:
             for table, rows in found["declared"].members().items():
                 self._declared[table] = tuple(
@@ -252,6 +264,16 @@ class OdcsFile:
             elif self._columns[str(column.value)].treatment is not None:
                 column.fault(f"the treated column {column.shown}", "a column that says which period it is")
         self._period = tuple(str(column.value) for column in nodes)
+
+    def _read_push(self, node: Node) -> None:
+        least, most = self._push = _bounds(node)
+        if least < 1 <= most:
+            node.fault("pushes without a row", "at least one row in each")
+        if tuple(self._columns[name].type for name in self._period) not in _PERIODS:
+            node.fault(
+                "pushes of rows that do not name their period",
+                "periodColumns that are year, with month, with day, as integers; or one date or timestamp",
+            )
 
 
 def _flag(node: Node | None) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 from tidegate.adapters.feast_store import permissions, repository
 from tidegate.adapters.shared.files import hex_of, write_whole
 from tidegate.domain.canonical import canonical, digest
-from tidegate.domain.errors import BadInput
+from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.feature_change import Definitions, ServiceDefinition, ViewDefinition
 from tidegate.domain.freshness import EXPECTED, FRESHNESS, LAG, duration
 
@@ -203,6 +203,22 @@ def applied_otherwise(home: Path, service: Any, views: Sequence[Any]) -> str:
         found.rest,
     )
     return "" if same else str(service.name)
+
+
+def refuse_edited(home: Path, view: Any, sql: str, steps: Mapping[str, str]) -> None:
+    """Refuse a registered view that this query would fill otherwise than was applied here.
+
+    Raises:
+        DependencyFailed: its files were edited since, or another hand registered it.
+    """
+    known = (_noted(home) or {"views": {}})["views"].get(view.name)
+    if known in {None, digest(repository.view_document(repository.view_spec(view), sql, steps))}:
+        return
+    raise DependencyFailed(
+        "not-applied",
+        f"got files that define {view.name} otherwise than was applied, expected what its window was built by",
+        "see `tidegate features plan` and run `tidegate run materialize`: it brings what was pushed online too",
+    )
 
 
 def kept(home: Path, views: Mapping[str, str]) -> Mapping[str, ViewDefinition]:

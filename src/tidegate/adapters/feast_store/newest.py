@@ -8,8 +8,11 @@ value that was corrected since, and both serve a value however old it is. Here i
   not at all; one of an earlier moment never does; the same one again is recognised, and writes nothing.
 * A value is served until its view's ttl is over, and not longer.
 
-Rows that Feast itself writes (``feast materialize``, a push) come one by one, beside the window; the later one is
-served. ``bring`` is how Tidegate materializes.
+* What passed the gate as a push goes into the window, row by row, and the window says which push it holds last. The
+  next window takes its place as it does the rest.
+
+Rows that Feast itself writes (``feast materialize``, its own push) come one by one, beside the window; the later one is
+served. ``bring`` is how Tidegate materializes, ``add`` how it pushes.
 """
 
 from __future__ import annotations
@@ -77,6 +80,13 @@ class NewestOnlineStore(OnlineStore):  # type: ignore[misc] # Feast has no types
         """Put a window in the place of the one before, in one step; say whether it was not there already.
 
         A window of an earlier moment than the one that is there leaves everything as it is.
+        """
+
+    @abstractmethod
+    def enter(self, config: Any, name: str, rows: Sequence[Row], pushed: int) -> bool:
+        """Keep each row in the window, unless the one that is there is later; say whether anything was to do.
+
+        Nothing is where there is no window, or it holds that push, or a later one, already.
         """
 
     @abstractmethod
@@ -166,6 +176,10 @@ class NewestOnlineStore(OnlineStore):  # type: ignore[misc] # Feast has no types
     def bring(self, config: Any, table: Any, data: Sequence[Any], window: OnlineWindow) -> bool:
         """Bring a view to a window, whole; say whether it was not there already. Rows as in `online_write_batch`."""
         return self.replace(config, self.name_of(config, table), rows_of(config, data), window)
+
+    def add(self, config: Any, table: Any, data: Sequence[Any], pushed: int) -> bool:
+        """Bring pushed rows into a view's window; say whether it did not hold that push already."""
+        return self.enter(config, self.name_of(config, table), rows_of(config, data), pushed)
 
     @staticmethod
     def name_of(config: Any, table: Any) -> str:

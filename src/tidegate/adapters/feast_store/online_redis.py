@@ -43,13 +43,35 @@ for i = 1, #ARGV, 2 do
   end
 end
 """
+#: Keep each of field, value, … in the view's window, unless what is there is later; at the end note the push. A window
+#: that is another one by now is left alone.
+_ENTER = f"""
+local there = redis.call('GET', KEYS[2])
+if not there then return 'none' end
+local window = cjson.decode(there)
+local pushed = window.pushed or 0
+if window['until'] ~= ARGV[1] or window.source ~= ARGV[2] then return 'moved' end
+if pushed >= tonumber(ARGV[3]) then return 'there' end
+if redis.call('HLEN', KEYS[1]) ~= window.rows then return 'lost' end
+for i = 5, #ARGV, 2 do
+  local row = redis.call('HGET', KEYS[1], ARGV[i])
+  if not row or string.sub(row, 1, {_STAMP}) <= string.sub(ARGV[i + 1], 1, {_STAMP}) then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  end
+end
+window.rows = redis.call('HLEN', KEYS[1])
+if ARGV[4] == 'last' then window.pushed = tonumber(ARGV[3]) end
+redis.call('SET', KEYS[2], cjson.encode(window))
+return 'taken'
+"""
 #: Put what was begun in the place of the view, if all of it is there, unless the view's window is later, or the same.
 _TAKE_PLACE = """
 local there = redis.call('GET', KEYS[3])
 if there then
   local window = cjson.decode(there)
   local whole = redis.call('HLEN', KEYS[2]) == window.rows
-  if window['until'] > ARGV[1] or (there == ARGV[3] and whole) then
+  local same = window['until'] == ARGV[1] and window.source == ARGV[4] and (window.pushed or 0) == tonumber(ARGV[5])
+  if window['until'] > ARGV[1] or (same and whole) then
     redis.call('UNLINK', KEYS[1])
     return 'there'
   end
@@ -107,10 +129,9 @@ class NewestRedisOnlineStore(NewestOnlineStore):
                     pipe.hset(begun, mapping={row.key: _packed(row) for row in some})
                     pipe.expire(begun, _BEGUN_SECONDS)
                     pipe.execute()
-            until, text = f"{ticks(window.until):0{_DIGITS}d}", _text(window)
-            said = client.eval(
-                _TAKE_PLACE, 3, begun, place, f"{place}:window", until, len({row.key for row in rows}), text
-            )
+            until, count = f"{ticks(window.until):0{_DIGITS}d}", len({row.key for row in rows})
+            told = (until, count, _text(window), window.source, window.pushed)
+            said = client.eval(_TAKE_PLACE, 3, begun, place, f"{place}:window", *told)
         if said == b"lost":
             raise DependencyFailed(
                 "online-lost",
@@ -118,6 +139,33 @@ class NewestRedisOnlineStore(NewestOnlineStore):
                 "see its maxmemory policy and whether it was restarted, and run it again: what was online is untouched",
             )
         return bool(said == b"taken")
+
+    def enter(self, config: Any, name: str, rows: Sequence[Row], pushed: int) -> bool:
+        """Keep pushed rows in the window, some hundred in one step; the last of them notes the push.
+
+        Raises:
+            DependencyFailed: Redis does not answer, or lost a part of the window.
+        """
+        place = _place(config, name)
+        while True:
+            with self._asked(config, "pushing") as client:
+                kept = client.get(f"{place}:window")
+                if kept is None:
+                    return False
+                there, said = _window(kept), b"taken"
+                until = f"{ticks(there.until):0{_DIGITS}d}"
+                for start in range(0, max(len(rows), 1), _PER_CALL):
+                    some = rows[start : start + _PER_CALL]
+                    step = "last" if start + _PER_CALL >= len(rows) else "more"
+                    parts = (part for row in some for part in (row.key, _packed(row)))
+                    window = (until, there.source, pushed, step)
+                    said = client.eval(_ENTER, 2, place, f"{place}:window", *window, *parts)
+                    if said != b"taken":
+                        break
+            if said == b"lost":
+                raise _lost(name, "fewer", f"the {there.rows}")
+            if said != b"moved":  # a window that took its place meanwhile is written to again
+                return bool(said == b"taken")
 
     def find(self, config: Any, asked: Sequence[tuple[str, Sequence[bytes]]]) -> Sequence[Found]:
         """Return what is online, in one step.
@@ -142,11 +190,7 @@ class NewestRedisOnlineStore(NewestOnlineStore):
                 if not keys:
                     found.append(Found(None, ()))  # asked what is there: nothing that counts
                     continue
-                raise DependencyFailed(
-                    "online-lost",
-                    f"got {rows} rows of {name} in Redis, expected the {window.rows} that were brought online",
-                    "see its maxmemory policy (noeviction keeps them), and materialize again",
-                )
+                raise _lost(name, str(rows), f"the {window.rows}")
             both = zip(next(told), next(told), strict=True) if keys else ()
             found.append(Found(window, [_later(brought, pushed) for brought, pushed in both]))
         return found
@@ -220,6 +264,14 @@ def _client(url: str) -> Any:
     )
 
 
+def _lost(name: str, found: str, expected: str) -> DependencyFailed:
+    return DependencyFailed(
+        "online-lost",
+        f"got {found} rows of {name} in Redis, expected {expected} that were brought online",
+        "see its maxmemory policy (noeviction keeps them), and materialize again",
+    )
+
+
 def _place(config: Any, name: str) -> str:
     return f"{_split(config.online_store.url)[1]}:{name}"
 
@@ -236,12 +288,13 @@ def _later(brought: bytes | None, pushed: bytes | None) -> tuple[int, bytes] | N
 
 def _text(window: OnlineWindow) -> str:
     until = f"{ticks(window.until):0{_DIGITS}d}"
-    return json.dumps({"until": until, "source": window.source, "rows": window.rows}, sort_keys=True)
+    told = {"until": until, "source": window.source, "rows": window.rows, "pushed": window.pushed}
+    return json.dumps(told, sort_keys=True)
 
 
 def _window(text: bytes) -> OnlineWindow:
     kept = json.loads(text)
-    return OnlineWindow(moment_of(int(kept["until"])), kept["source"], kept["rows"])
+    return OnlineWindow(moment_of(int(kept["until"])), kept["source"], kept["rows"], kept.get("pushed", 0))
 
 
 @functools.cache

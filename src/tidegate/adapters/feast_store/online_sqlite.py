@@ -62,9 +62,19 @@ class NewestSqliteOnlineStore(NewestOnlineStore):
             database.execute(f"DELETE FROM {_quoted(name)} WHERE brought")
             _keep(database, name, rows, brought=True)
             database.execute(
-                f"INSERT OR REPLACE INTO {_WINDOWS} VALUES (?, ?, ?, ?)",
-                (name, ticks(window.until), window.source, window.rows),
+                f"INSERT OR REPLACE INTO {_WINDOWS} (view, until, source, rows, pushed) VALUES (?, ?, ?, ?, ?)",
+                (name, ticks(window.until), window.source, window.rows, window.pushed),
             )
+        return True
+
+    def enter(self, config: Any, name: str, rows: Sequence[Row], pushed: int) -> bool:
+        """Keep pushed rows in the window, in one transaction."""
+        with self._writing(config) as database:
+            there = _window(database, name)
+            if there is None or there.pushed >= pushed:
+                return False
+            _keep(database, name, rows, brought=True)
+            database.execute(f"UPDATE {_WINDOWS} SET pushed = ? WHERE view = ?", (pushed, name))
         return True
 
     def find(self, config: Any, asked: Sequence[tuple[str, Sequence[bytes]]]) -> Sequence[Found]:
@@ -94,6 +104,7 @@ class NewestSqliteOnlineStore(NewestOnlineStore):
             path.parent.mkdir(parents=True, exist_ok=True)
             database = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None)
             _log_ahead(database, path)
+            _count_pushes(database)
             self._own.database, self._own.mine = database, mine
         connection: sqlite3.Connection = self._own.database
         return connection
@@ -128,8 +139,23 @@ def _make(database: sqlite3.Connection, name: str) -> None:
 def _make_windows(database: sqlite3.Connection) -> None:
     database.execute(
         f"CREATE TABLE IF NOT EXISTS {_WINDOWS} "
-        "(view TEXT PRIMARY KEY, until INTEGER NOT NULL, source TEXT NOT NULL, rows INTEGER NOT NULL)"
+        "(view TEXT PRIMARY KEY, until INTEGER NOT NULL, source TEXT NOT NULL, rows INTEGER NOT NULL, "
+        "pushed INTEGER NOT NULL DEFAULT 0)"
     )
+
+
+def _count_pushes(database: sqlite3.Connection) -> None:
+    """Add to a file that was made before there were pushes what it lacks."""
+    if (
+        "pushed" in (names := {row[1] for row in database.execute(f"PRAGMA table_info({_WINDOWS})")})
+        or not names
+    ):
+        return
+    try:
+        database.execute(f"ALTER TABLE {_WINDOWS} ADD COLUMN pushed INTEGER NOT NULL DEFAULT 0")
+    except sqlite3.OperationalError as error:
+        if "duplicate column" not in str(error):  # two who found it missing at once
+            raise
 
 
 def _keep(database: sqlite3.Connection, name: str, rows: Sequence[Row], brought: bool) -> None:
@@ -148,10 +174,10 @@ def _window(database: sqlite3.Connection, name: str) -> OnlineWindow | None:
 
 def _windows(database: sqlite3.Connection) -> dict[str, OnlineWindow]:
     try:
-        kept = database.execute(f"SELECT view, until, source, rows FROM {_WINDOWS}").fetchall()
+        kept = database.execute(f"SELECT view, until, source, rows, pushed FROM {_WINDOWS}").fetchall()
     except sqlite3.OperationalError as error:
         return _nothing(error, {})
-    return {view: OnlineWindow(moment_of(until), source, rows) for view, until, source, rows in kept}
+    return {view: OnlineWindow(moment_of(until), *rest) for view, until, *rest in kept}
 
 
 def _found(

@@ -6,6 +6,7 @@ The two ways share nothing but the source: the one goes through the online store
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -17,10 +18,19 @@ from tidegate.domain.parity import Pair
 
 
 def paired(
-    store: Any, serving: Serving, view: tables.View, rows: pa.Table, window: OnlineWindow, count: int
+    store: Any,
+    serving: Serving,
+    view: tables.View,
+    rows: pa.Table,
+    pushed: pa.Table,
+    window: OnlineWindow,
+    count: int,
 ) -> list[Pair]:
-    """Return every feature of so many of the source's keys, as it is served and as it was known."""
-    asked = sampled(rows.select(list(view.keys)), window, count)
+    """Return every feature of so many of the source's keys, as it is served and as it was known.
+
+    ``pushed`` holds of each pushed key what the window got last: where that is later than the source, it was known.
+    """
+    asked = sampled(tables.together(view, [rows, pushed]).select(list(view.keys)), window, count)
     if not len(asked):
         return []
     keys = asked.to_pylist()
@@ -29,6 +39,7 @@ def paired(
     references = [f"{view.name}:{feature}" for feature in view.features]
     joined = tables.joined(store, references, [view], asked.append_column("event_timestamp", moments))
     known = {feature: column.to_pylist() for feature, column in joined.items()}
+    later = _later(view, rows, pushed, window)
     kinds = {feature: kind_of(kind) for feature, kind in view.features.items()}
     return [
         Pair(
@@ -36,11 +47,32 @@ def paired(
             feature,
             kinds[feature],
             served[place].values[feature],
-            known[feature][place],
+            later.get(tuple(key.values()), {feature: known[feature][place]})[feature],
         )
         for place, key in enumerate(keys)
         for feature in view.features
     ]
+
+
+def _later(
+    view: tables.View, rows: pa.Table, pushed: pa.Table, window: OnlineWindow
+) -> Mapping[tuple[Any, ...], Mapping[str, Any]]:
+    """Return by key the pushed rows that are later than all that the source knew, null where past their ttl."""
+    if not pushed.num_rows:
+        return {}
+
+    def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(row[name] for name in view.keys)
+
+    source = tables.known_at(rows, view, window.until).to_pylist()
+    there = {key(row): (row[view.event], row[view.created]) for row in source}
+    later = {}
+    for row in pushed.to_pylist():
+        when = (row[view.event], row[view.created])
+        if key(row) not in there or when >= there[key(row)]:
+            gone = view.ttl and row[view.event] + view.ttl < window.until
+            later[key(row)] = dict.fromkeys(view.features) if gone else row
+    return later
 
 
 def sampled(keys: pa.Table, window: OnlineWindow, count: int) -> pa.Table:

@@ -114,8 +114,9 @@ def load_definitions(repo: Path, home: Path, project: str) -> RepoContents:
                 )
     sources = found[DataSource]
     for view in found[FeatureView].values():
-        if view.batch_source is not None:
-            sources.setdefault(view.batch_source.name, view.batch_source)
+        for source in (view.batch_source, view.stream_source):
+            if source is not None:
+                sources.setdefault(source.name, source)
     lists = {kind: [things[name] for name in sorted(things)] for kind, things in found.items()}
     return RepoContents(
         projects=lists[Project] or [Project(name=project)],

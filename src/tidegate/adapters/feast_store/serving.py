@@ -68,15 +68,11 @@ class Serving:
 
     def bring(self, view: Any, part: View, rows: pa.Table, window: OnlineWindow) -> bool:
         """Bring a view to a window, whole; say whether it was not there already."""
-        kinds = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
-        keys = _entity_keys(kinds, {key: rows.column(key).to_pylist() for key in part.keys})
-        types = {field.name: field.dtype.to_value_type() for field in view.features}
-        columns = [messages(rows.column(name).to_pylist(), types[name]) for name in part.features]
-        times = (rows.column(name).to_pylist() for name in (part.event, part.created))
-        # A message without a value is null: it is kept, so that the feature is known to be unknown.
-        values = [dict(zip(part.features, row, strict=True)) for row in zip(*columns, strict=True)]
-        data = list(zip(keys, values, *times, strict=True))
-        return bool(self._online.bring(self._config, view, data, window))
+        return bool(self._online.bring(self._config, view, _for_feast(view, part, rows), window))
+
+    def add(self, view: Any, part: View, rows: pa.Table, pushed: int) -> bool:
+        """Bring pushed rows into the window that is there; say whether it did not hold that push already."""
+        return bool(self._online.add(self._config, view, _for_feast(view, part, rows), pushed))
 
     def windows(self, served: Sequence[Served]) -> Mapping[str, OnlineWindow]:
         """Return what is online of each view that ever was."""
@@ -114,6 +110,18 @@ class Serving:
     def _keys(self, served: Served, keys: Sequence[Mapping[str, object]]) -> list[bytes]:
         columns = {part: [key[part] for key in keys] for part in served.kinds}
         return [key_bytes(self._config, key) for key in _entity_keys(served.kinds, columns)]
+
+
+def _for_feast(view: Any, part: View, rows: pa.Table) -> list[Any]:
+    """Return a view's rows as Feast gives them to an online store."""
+    kinds = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
+    keys = _entity_keys(kinds, {key: rows.column(key).to_pylist() for key in part.keys})
+    types = {field.name: field.dtype.to_value_type() for field in view.features}
+    columns = [messages(rows.column(name).to_pylist(), types[name]) for name in part.features]
+    times = (rows.column(name).to_pylist() for name in (part.event, part.created))
+    # A message without a value is null: it is kept, so that the feature is known to be unknown.
+    values = [dict(zip(part.features, row, strict=True)) for row in zip(*columns, strict=True)]
+    return list(zip(keys, values, *times, strict=True))
 
 
 def messages(values: Sequence[Any], kind: ValueType) -> list[Any]:

@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters.feast_store import definitions, repository, tables
+from tidegate.adapters.feast_store import definitions, pushing, repository, tables
 from tidegate.adapters.feast_store.guard import refuse_foreign_code, registry_address
 from tidegate.adapters.feast_store.repository import tool_errors
 from tidegate.adapters.feast_store.sources import Files, InPostgres, Sources
@@ -29,7 +29,7 @@ from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of, write_whole
 from tidegate.adapters.shared.frames import found_digest
 from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
-from tidegate.application.ports import Answer, Frame, Materialized, OnlineWindow
+from tidegate.application.ports import Answer, Frame, Materialized, OnlineWindow, Pushed, Pushes
 from tidegate.domain.canonical import digest as digest_of
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -243,8 +243,56 @@ class FeastStore:
         path = self._home / "frames" / f"{hex_of(digest, PREFIX)}.parquet"
         return found_digest(path, f"the training set {digest}", "restore it from a backup")
 
-    def materialize(self, until: datetime) -> Materialized:
+    def streams(self) -> Mapping[str, frozenset[str]]:
+        """Return the views that have a push source, with what their queries read from, shared steps followed.
+
+        Raises:
+            BadInput: the definitions do not load, or a view has no query that can be read.
+        """
+        with _PROCESS, tool_errors("reading definitions"):
+            views = [view.name for view in self._loaded().feature_views if pushing.takes_pushes(view)]
+            return {name: repository.read_from(self._repo, name) for name in views}
+
+    def derived(self, push: Pushed, beside: Pushes, before: Sequence[Path]) -> Mapping[str, int]:
+        """Run the queries of the views that a push feeds over its rows alone, and beside batches of its dataset.
+
+        Raises:
+            BadInput: a query does not run, or gives other rows of the push where it sees what came before.
+        """
+        with tool_errors("reading what was pushed"):
+            fed = {name for name, reads in self.streams().items() if push.dataset in reads}
+            views = [view for view in self._views_in(self._loaded()) if view.name in fed]
+            return {view.name: pushing.alone(self._repo, view, push, beside, before) for view in views}
+
+    def push(self, pushes: Pushes) -> Mapping[str, int]:
+        """Bring what was pushed into the windows that are online; each row unless a later one is there.
+
+        Killed at any point and run again, it comes to the same: a window says which push it holds last.
+
+        Raises:
+            DependencyFailed: the online store cannot be written, or a view's files were edited and not applied.
+        """
+        with self._alone(), tool_errors("pushing"):
+            store, written = self._store(fresh=True), {}
+            entities = store.registry.list_entities(store.project)
+            serving, join_keys = self._serving(store), {entity.name: entity.join_key for entity in entities}
+            known = {view.name: view for view in store.list_feature_views()}
+            for name, rows in pushing.fed(self._repo, known.values(), pushes).items():
+                part = tables.View.of(known[name], join_keys)
+                window = serving.windows([serving.served(known[name], part)]).get(name)
+                due = [push for push in rows if window and push.sequence > window.pushed]
+                if not due:
+                    continue
+                definitions.refuse_edited(self._home, known[name], *repository.source_sql(self._repo, name))
+                found = tables.together(part, [pushing.known(self._repo, part, push, pushes) for push in due])
+                if serving.add(known[name], part, found, due[-1].sequence):
+                    written[name] = found.num_rows
+            return written
+
+    def materialize(self, until: datetime, pushes: Pushes | None = None) -> Materialized:
         """Bring every view to what was known at ``until``, each in one step; what is there already stays.
+
+        What was known then of ``pushes``, those that still stand, is part of it.
 
         Killed at any point and run again, it comes to the same: a view's window lies beside its rows, and changes
         with them.
@@ -260,19 +308,23 @@ class FeastStore:
             newest: dict[str, datetime | None] = {}
             known = {view.name: store.get_feature_view(view.name) for view in views}
             there = serving.windows([serving.served(known[view.name], view) for view in views])
+            pushes = pushes or Pushes()
+            fed = pushing.fed(self._repo, known.values(), pushes)
             for view in views:
-                before, source = there.get(view.name), self._source(view)
-                newest[view.name] = tables.newest(
-                    source, view, max(moment, before.until) if before else moment
-                )
+                before, standing = there.get(view.name), fed.get(view.name, ())
+                now, rows_built = max(moment, before.until) if before else moment, self._source(view)
+                since = [pushing.known(self._repo, view, push, pushes, moment) for push in standing]
+                newest[view.name] = tables.newest(tables.together(view, [rows_built, *since]), view, now)
                 if before and before.until > moment:
                     rows[view.name] = 0
                     continue
-                if before and (before.until, before.source) == (moment, self._noted("built").get(view.name)):
+                source, pushed = self._noted("built").get(view.name), standing[-1].sequence if standing else 0
+                if before and (before.until, before.source) == (moment, source) and before.pushed >= pushed:
                     rows[view.name] = before.rows
                     continue
-                found = tables.known_at(source, view, moment)
-                window = OnlineWindow(moment, self._noted("built")[view.name], found.num_rows)
+                found = tables.known_at(rows_built, view, moment)
+                found = tables.latest(tables.together(view, [found, *since]), view) if since else found
+                window = OnlineWindow(moment, self._noted("built")[view.name], found.num_rows, pushed)
                 if serving.bring(known[view.name], view, found, window):
                     written.append(view.name)
                 rows[view.name] = found.num_rows
@@ -314,8 +366,10 @@ class FeastStore:
             rows = tables.key_rows(keys, sorted({key for each in views for key in each.view.keys}))
             return serving.answers(views, rows, at)
 
-    def paired(self, view: str, count: int) -> Sequence[Pair]:
+    def paired(self, view: str, count: int, pushes: Pushes | None = None) -> Sequence[Pair]:
         """Return every feature of ``count`` keys of a view, as it is served and as it was known at its moment.
+
+        Of ``pushes``, those that still stand, what the window holds was known too.
 
         Raises:
             BadInput: no such view.
@@ -327,15 +381,20 @@ class FeastStore:
             store = self._store(fresh=True)
             found = {each.name: each for each in self._defined_views()}
             if view not in found:
-                known = ", ".join(sorted(found)) or "none"
+                names = ", ".join(sorted(found)) or "none"
                 raise BadInput(
-                    "no-such-view", f"got the view {view}, expected one that is defined: {known}", ""
+                    "no-such-view", f"got the view {view}, expected one that is defined: {names}", ""
                 )
-            part, serving = found[view], self._serving(store)
-            window = serving.windows([serving.served(store.get_feature_view(view), part)]).get(view)
+            part, serving, registered = found[view], self._serving(store), store.get_feature_view(view)
+            window = serving.windows([serving.served(registered, part)]).get(view)
             if window is None:
                 raise tables.empty(view)
-            return paired(store, serving, part, self._source(part), window, count)
+            pushes, source = pushes or Pushes(), self._source(part)
+            fed = pushing.fed(self._repo, [registered], pushes).get(view, ())
+            held = [push for push in fed if push.sequence <= window.pushed]
+            known = [pushing.known(self._repo, part, push, pushes, window.until) for push in held]
+            pushed = tables.latest(tables.together(part, [source.slice(0, 0), *known]), part)
+            return paired(store, serving, part, source, pushed, window, count)
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 

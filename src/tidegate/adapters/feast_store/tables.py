@@ -194,22 +194,45 @@ def known_at(table: pa.Table, view: View, moment: datetime) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    now = pa.scalar(moment, pa.timestamp("us", "UTC"))
-    mask = pc.and_(
-        pc.less_equal(table.column(view.created), now), pc.less_equal(table.column(view.event), now)
-    )
+    known = by(table, view, moment)
     if view.ttl:
         oldest = pa.scalar(moment - view.ttl, pa.timestamp("us", "UTC"))
-        mask = pc.and_(mask, pc.greater_equal(table.column(view.event), oldest))
+        known = known.filter(pc.greater_equal(known.column(view.event), oldest))
+    return latest(known, view)
+
+
+def by(table: pa.Table, view: View, moment: datetime) -> pa.Table:
+    """Return the rows that were known at ``moment``."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    now = pa.scalar(moment, pa.timestamp("us", "UTC"))
+    return table.filter(
+        pc.and_(pc.less_equal(table.column(view.created), now), pc.less_equal(table.column(view.event), now))
+    )
+
+
+def latest(table: pa.Table, view: View) -> pa.Table:
+    """Return each key's row that happened last; of one that was restated, the one known last; in key order."""
+    import pyarrow as pa
+
     order = [
         *((key, "ascending") for key in view.keys),
         (view.event, "descending"),
         (view.created, "descending"),
     ]
-    known = table.filter(mask).sort_by(order)
-    places = pa.array(range(known.num_rows), pa.int64())
-    firsts = known.append_column(ROW, places).group_by(list(view.keys)).aggregate([(ROW, "min")])
-    return known.take(firsts.column(f"{ROW}_min").sort())
+    ordered = table.sort_by(order)
+    places = pa.array(range(ordered.num_rows), pa.int64())
+    firsts = ordered.append_column(ROW, places).group_by(list(view.keys)).aggregate([(ROW, "min")])
+    return ordered.take(firsts.column(f"{ROW}_min").sort())
+
+
+def together(view: View, parts: Sequence[pa.Table]) -> pa.Table:
+    """Return rows of one view as one table, one part after the other."""
+    import pyarrow as pa
+
+    names = [*view.keys, view.event, view.created, *view.features]
+    return pa.concat_tables([part.select(names) for part in parts])
 
 
 def newest(table: pa.Table, view: View, moment: datetime) -> datetime | None:

@@ -72,6 +72,8 @@ class GxGate:
             kind = type(error).__name__
             sentence = f"got no readable suite {path.name} ({kind}), expected one as GX writes it"
             return tuple(_error(check, sentence) for check in contract.checks)
+        promised = {check.id for check in contract.checks}
+        configurations = {rule: part for rule, part in configurations.items() if rule in promised}
         given = {parameter_of(name): list(values) for name, values in references.items()}
         outcomes: dict[str, Outcome] = {}
         for rule, part in configurations.items():

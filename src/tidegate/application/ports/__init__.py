@@ -11,11 +11,19 @@ from tidegate.application.ports.data import (
     Contents,
     Contracts,
     DataGate,
+    Kept,
     Mended,
     Segment,
     Table,
 )
-from tidegate.application.ports.features import Answer, Features, Materialized, OnlineWindow
+from tidegate.application.ports.features import (
+    Answer,
+    Features,
+    Materialized,
+    OnlineWindow,
+    Pushed,
+    Pushes,
+)
 from tidegate.application.ports.machine import Clock, Entropy, Signer, Verifier
 from tidegate.application.ports.models import (
     Difference,
@@ -58,6 +66,7 @@ __all__ = [
     "Features",
     "Frame",
     "Gains",
+    "Kept",
     "Ledger",
     "Lockbox",
     "Marking",
@@ -72,6 +81,8 @@ __all__ = [
     "Part",
     "Pending",
     "Policies",
+    "Pushed",
+    "Pushes",
     "ReadLog",
     "Registered",
     "Registry",

@@ -121,6 +121,16 @@ class Mended:
     table: Table
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a period's batch made of the rows that were pushed before it, by key: ``rows`` are all of them."""
+
+    rows: int
+    same: int
+    other: int
+    absent: int
+
+
 #: What an exported row has before the contract's columns: where it belongs, and why it was held back.
 EXPORTED = ("_period", "_revision", "_row", "_reasons")
 
@@ -146,6 +156,29 @@ class Batches(Protocol):
         Raises:
             BadInput: empty, truncated, wrongly encoded; a column missing, there twice or mistyped; or its bytes
                 changed while it was read (code ``drop-changed``).
+        """
+        ...
+
+    def pushed(self, push: Path, contract: Contract, digest: str) -> Contents:
+        """Read pushed rows (JSON lines, Parquet or Arrow) in their own order and the contract's types.
+
+        Columns that the contract does not promise are left out, and named.
+
+        Raises:
+            BadInput: no row (code ``empty-push``) or more than the contract lets one push have (``push-size``); a
+                line that is no row, a column missing or mistyped; or its bytes changed while it was read.
+        """
+        ...
+
+    def periods(self, contract: Contract, table: Table) -> tuple[str, ...]:
+        """Return the period that each row names in the contract's period columns; empty where it names none."""
+        ...
+
+    def compared(self, contract: Contract, batch: str, pushed: Sequence[str]) -> Kept:
+        """Look the rows of these pushed batches, in their order, up in the batch of their period, by key.
+
+        Raises:
+            DependencyFailed: a file is gone or was altered.
         """
         ...
 

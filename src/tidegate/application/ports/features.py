@@ -15,11 +15,37 @@ from tidegate.domain.parity import Pair
 
 @dataclass(frozen=True)
 class OnlineWindow:
-    """What is online of a view: what was known at ``until``, of the source with this digest; so many rows."""
+    """What is online of a view: what was known at ``until``, of the source with this digest; so many rows.
+
+    ``pushed`` is the event of the last push that it holds, 0 where it holds none.
+    """
 
     until: datetime
     source: str
     rows: int
+    pushed: int = 0
+
+
+Declared = Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]]
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """The rows of one push that still stand: the event that recorded it, its dataset, its files, when it came."""
+
+    sequence: int
+    dataset: str
+    files: tuple[Path, ...]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Pushes:
+    """Pushes in the order of the record, and what views' queries read beside them: other datasets' batches."""
+
+    rows: Sequence[Pushed] = ()
+    batches: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    declared: Declared = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,11 +75,7 @@ class Features(Protocol):
     @property
     def tool(self) -> str: ...
 
-    def build(
-        self,
-        batches: Mapping[str, Sequence[Path]],
-        declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]],
-    ) -> Mapping[str, Frame]:
+    def build(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> Mapping[str, Frame]:
         """Rebuild every view's source table from accepted batches; return them by view name."""
         ...
 
@@ -77,11 +99,7 @@ class Features(Protocol):
         """
         ...
 
-    def check(
-        self,
-        batches: Mapping[str, Sequence[Path]],
-        declared: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]],
-    ) -> None:
+    def check(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> None:
         """Try the views' queries over these batches for their columns alone; nothing is built.
 
         Raises:
@@ -109,11 +127,42 @@ class Features(Protocol):
         """
         ...
 
-    def materialize(self, until: datetime) -> Materialized:
+    def streams(self) -> Mapping[str, frozenset[str]]:
+        """Return the views that take pushes, with the names that their queries read from.
+
+        Raises:
+            BadInput: the definitions do not load, or a view has no query that can be read.
+        """
+        ...
+
+    def derived(self, push: Pushed, beside: Pushes, before: Sequence[Path]) -> Mapping[str, int]:
+        """Run the queries of the views that a push feeds over its rows alone; return how many rows each gets.
+
+        ``before`` are batches of the same dataset: with them beside it, a query must give the same rows.
+
+        Raises:
+            BadInput: a query does not run, or needs more than the pushed rows (code ``push-needs-history``).
+        """
+        ...
+
+    def push(self, pushes: Pushes) -> Mapping[str, int]:
+        """Bring what was pushed into the windows that are online, in order; return the rows by view written to.
+
+        A row counts from the later of when its query says it was known and when it was pushed. A later row stays; what
+        a window holds already is recognised, and written to no more. A view of which nothing is online waits.
+
+        Raises:
+            BadInput: a view's files are edited and not applied (code ``not-applied``).
+            DependencyFailed: the online store cannot be written; running the same again completes it.
+        """
+        ...
+
+    def materialize(self, until: datetime, pushes: Pushes | None = None) -> Materialized:
         """Bring the online store to what was known at ``until``, each view in one step.
 
-        A view that is online as known later stays as it is. The same window again, of the same source and the
-        same moment, is recognised: nothing is written.
+        ``pushes`` are those that still stand: what was pushed is part of the window, whatever its moment. A view that
+        is online as known later stays as it is. The same window again, of the same source and the same moment, is
+        recognised: nothing is written.
 
         Raises:
             DependencyFailed: a source was altered, or the online store cannot be written; what was online stays.
@@ -151,9 +200,10 @@ class Features(Protocol):
         """
         ...
 
-    def paired(self, view: str, count: int) -> Sequence[Pair]:
+    def paired(self, view: str, count: int, pushes: Pushes | None = None) -> Sequence[Pair]:
         """Return every feature of ``count`` keys of a view, as served and as known at the moment that is online.
 
+        What a window holds of ``pushes``, those that still stand, was known too: the later of both is expected.
         Which keys of the source, the window settles: the same window gives the same ones.
 
         Raises:

@@ -27,6 +27,7 @@ from tidegate.entrypoints.cli import (
     parity,
     people,
     policy,
+    pushes,
     reconcile,
     rollout,
     schedule,
@@ -60,6 +61,7 @@ app.command(rich_help_panel="See")(work.log)
 app.command(rich_help_panel="See")(work.desk)
 app.command(rich_help_panel="See")(work.doctor)
 app.command(rich_help_panel="Data")(data.ingest)
+app.command(rich_help_panel="Data")(pushes.push)
 app.command(rich_help_panel="Data")(data.replay)
 app.command(rich_help_panel="Data")(data.quarantine)
 app.add_typer(gates.gate, name="gate", rich_help_panel="Data")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.application.ports import Features, Frame, Materialized
+from tidegate.application.ports import Features, Frame, Materialized, Pushed, Pushes
 from tidegate.domain.access import Access, FeaturePermission, opened
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.feature_change import differences
@@ -53,7 +53,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, PushSource, ValueType
 from feast.types import Float64, Int64
 
 HOME = Path(__file__).resolve().parent.parent / os.environ.get("TIDEGATE_HOME", ".tidegate")
@@ -67,6 +67,8 @@ def view(name, keys, ttl, **features):
         timestamp_field="event_timestamp",
         created_timestamp_column="created_timestamp",
     )
+    if name == "shop_sales":
+        source = PushSource(name="shop_sales_push", batch_source=source)
     schema = [Field(name=feature, dtype=dtype) for feature, dtype in features.items()]
     return FeatureView(
         name=name, entities=keys, ttl=ttl, schema=schema, source=source, tags=TAGS.get(name, {})
@@ -136,7 +138,8 @@ def at(hours: float) -> datetime:
 
 
 #: shop, event, known, sold, rate
-SALES: tuple[tuple[str, float, float, int | None, float | None], ...] = (
+Sale = tuple[str, float, float, int | None, float | None]
+SALES: tuple[Sale, ...] = (
     ("north", 0, 6, 10, 0.1),
     ("north", 24, 30, 20, None),
     ("north", 24, 48, 21, 0.21),  # the same hour, corrected later
@@ -160,7 +163,7 @@ def write_repository(
     return folder
 
 
-def write_batch(path: Path, sales: Sequence[tuple[str, float, float, int | None, float | None]]) -> Path:
+def write_batch(path: Path, sales: Sequence[Sale]) -> Path:
     """Write sales as one accepted batch."""
     import pyarrow as pa
 
@@ -176,6 +179,15 @@ def write_batch(path: Path, sales: Sequence[tuple[str, float, float, int | None,
         "rate": pa.array(rates, pa.float64()),
     }
     return write_parquet(pa.table(columns), path)
+
+
+def pushes(folder: Path, *told: tuple[int, float, Sequence[Sale]]) -> Pushes:
+    """Return pushes, each told by its event, its hour and its sales."""
+    rows = tuple(
+        Pushed(event, "sales", (write_batch(folder / "pushed" / f"{event}.parquet", sales),), at(hour))
+        for event, hour, sales in told
+    )
+    return Pushes(rows, {}, DECLARED)
 
 
 def write_entities(folder: Path, rows: Sequence[tuple[str | None, float]]) -> Frame:
@@ -556,6 +568,112 @@ class FeaturesContract:
     def test_a_clock_that_jumped_back_brings_no_expired_value_back(self, built: Features) -> None:
         built.materialize(at(72.5))
         assert built.online("demand", self.KEYS[:1], at(50))[0]["sold"] is None
+
+    # ── pushed ────────────────────────────────────────────────────────────────────────────────────
+
+    def test_a_view_with_a_push_source_takes_pushes_of_what_its_query_reads(self, subject: Features) -> None:
+        assert subject.streams() == {"shop_sales": frozenset({"sales"})}
+
+    def test_what_is_pushed_is_served_beside_what_was_known(self, built: Features, tmp_path: Path) -> None:
+        built.materialize(at(40))
+        pushed = pushes(tmp_path, (7, 41, [("north", 41, 41, 5, 0.4), ("west", 40, 40, 6, None)]))
+        assert built.push(pushed) == {"shop_sales": 2}
+        assert built.windows()["shop_sales"].pushed == 7
+        assert self.online(built, 41) == [5, None, 6]
+        assert built.windows()["item_price"].pushed == 0
+
+    def test_the_same_push_again_is_recognised_and_writes_nothing(
+        self, built: Features, tmp_path: Path
+    ) -> None:
+        built.materialize(at(40))
+        pushed = pushes(tmp_path, (7, 41, [("north", 41, 41, 5, 0.4)]))
+        built.push(pushed)
+        before = built.windows()
+        assert built.push(pushed) == {}
+        assert built.windows() == before
+
+    def test_an_older_pushed_row_never_replaces_a_newer_one(self, built: Features, tmp_path: Path) -> None:
+        built.materialize(at(40))
+        one, other = (7, 41, [("north", 41, 41, 5, 0.4)]), (8, 42, [("north", 39, 39, 9, 0.9)])
+        built.push(pushes(tmp_path, one))
+        assert built.push(pushes(tmp_path, one, other)) == {"shop_sales": 1}
+        assert self.online(built, 42)[0] == 5
+        built.push(pushes(tmp_path, one, other, (9, 43, [("north", 23, 23, 1, 0.1)])))
+        assert (self.online(built, 43)[0], built.windows()["shop_sales"].pushed) == (5, 9)
+
+    def test_a_row_pushed_again_is_corrected_whatever_its_query_says_it_was_known(
+        self, built: Features, tmp_path: Path
+    ) -> None:
+        built.materialize(at(40))
+        one, other = (7, 41, [("north", 41, 41, 5, 0.4)]), (8, 42, [("north", 41, 41, 6, 0.6)])
+        built.push(pushes(tmp_path, one, other))
+        assert self.online(built, 42)[0] == 6
+
+    def test_what_is_not_known_yet_by_its_query_waits_for_a_window(
+        self, built: Features, tmp_path: Path
+    ) -> None:
+        built.materialize(at(40))
+        pushed = pushes(tmp_path, (7, 41, [("north", 41, 44, 5, 0.4)]))
+        built.push(pushed)
+        assert (self.online(built, 41)[0], built.windows()["shop_sales"].pushed) == (20, 7)
+        built.materialize(at(44), pushed)
+        assert self.online(built, 44)[0] == 5
+
+    def test_a_later_window_holds_what_still_stands_and_drops_the_rest(
+        self, built: Features, tmp_path: Path
+    ) -> None:
+        built.materialize(at(40))
+        one, other = (7, 41, [("north", 41, 41, 5, 0.4)]), (8, 42, [("west", 41, 41, 6, 0.6)])
+        built.push(pushes(tmp_path, one, other))
+        assert built.materialize(at(50), pushes(tmp_path, one, other)).rows["shop_sales"] == 3
+        assert self.online(built, 50) == [5, None, 6]
+        # The drop of the first one came, and has no row of hour 41.
+        built.materialize(at(51), pushes(tmp_path, other))
+        assert (self.online(built, 51), built.windows()["shop_sales"].pushed) == ([21, None, 6], 8)
+
+    def test_the_same_window_with_the_same_pushes_writes_nothing(
+        self, built: Features, tmp_path: Path
+    ) -> None:
+        pushed = pushes(tmp_path, (7, 41, [("north", 41, 41, 5, 0.4)]))
+        built.materialize(at(40), pushed)
+        assert self.online(built, 41)[0] == 5
+        assert built.push(pushed) == {}
+        before = built.windows()
+        assert built.materialize(at(40), pushed).written == ()
+        assert built.windows() == before
+
+    def test_a_view_that_is_not_online_is_not_pushed_to(self, built: Features, tmp_path: Path) -> None:
+        assert built.push(pushes(tmp_path, (7, 41, [("north", 41, 41, 5, 0.4)]))) == {}
+        assert built.windows() == {}
+
+    def test_what_was_pushed_was_known_and_is_no_skew(self, built: Features, tmp_path: Path) -> None:
+        built.materialize(at(40))
+        pushed = pushes(tmp_path, (7, 41, [("north", 41, 41, 5, 0.4), ("west", 40, 40, 6, None)]))
+        built.push(pushed)
+        found = {
+            (pair.key.split("=")[-1], pair.feature): pair for pair in built.paired("shop_sales", 9, pushed)
+        }
+        assert {place: (pair.online, pair.known) for place, pair in found.items()} == {
+            ("north", "sold"): (5, 5),
+            ("north", "rate"): (0.4, 0.4),
+            ("south", "sold"): (None, None),
+            ("south", "rate"): (0.5, 0.5),
+            ("west", "sold"): (6, 6),
+            ("west", "rate"): (None, None),
+        }
+        (skewed, *_) = [pair for pair in built.paired("shop_sales", 9) if pair.feature == "sold"]
+        assert (skewed.online, skewed.known) == (5, 20)  # where nobody says what was pushed
+
+    def test_pushed_rows_are_tried_alone_and_beside_what_came_before(
+        self, built: Features, tmp_path: Path
+    ) -> None:
+        before = [write_batch(tmp_path / "before.parquet", SALES)]
+        (one,) = pushes(tmp_path, (7, 41, [("north", 41, 41, 5, 0.4)])).rows
+        assert built.derived(one, Pushes(declared=DECLARED), before) == {"shop_sales": 1}
+        assert built.derived(one, Pushes(declared=DECLARED), []) == {"shop_sales": 1}
+
+    def online(self, store: Features, hour: float) -> list[object]:
+        return [answer["sold"] for answer in store.online("demand", self.KEYS, at(hour))]
 
     # ── served beside known ───────────────────────────────────────────────────────────────────────
 

@@ -15,12 +15,13 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
-from tidegate.application.ports import EXPORTED, Contents, Mended, Segment, Table
+from tidegate.application.ports import EXPORTED, Contents, Kept, Mended, Segment, Table
 from tidegate.domain.canonical import canonical, sha256, utc_text
 from tidegate.domain.contract import Column, Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.masking import HASHED, TOKEN, Mask, generalised, keyed_hash
 from tidegate.domain.merkle import merkle_root
+from tidegate.domain.push import period_of_row, size_fault
 from tidegate.domain.suggestion import MOST_VALUES, Profile
 
 
@@ -79,6 +80,52 @@ class FakeBatches:
         rows = ({column.name: _typed(column, row[column.name]) for column in delivered} for row in cells)
         extra = tuple(sorted({*header} - {*names}))
         return Contents(RowTable(kept, tuple(_treated(row, delivered, kept) for row in rows)), extra)
+
+    def pushed(self, push: Path, contract: Contract, digest: str) -> Contents:
+        raw = _bytes(push)
+        if sha256(raw) != digest:
+            raise BadInput("drop-changed", f"got other bytes of {push.name}, expected {digest}", "push again")
+        delivered = contract.delivered or contract.columns
+        names, rows, extra = [column.name for column in delivered], list[dict[str, object]](), set[str]()
+        for number, line in enumerate(raw.splitlines(), 1):
+            try:
+                found = dict(json.loads(line))
+            except (ValueError, TypeError) as error:
+                raise BadInput(
+                    "malformed-push", f"got line {number}, which is no object, expected one", "push again"
+                ) from error
+            if missing := sorted({*names} - {*found}):
+                raise BadInput("columns", f"got no {missing} on line {number}, expected it", "push again")
+            rows.append({column.name: _pushed(column, found[column.name]) for column in delivered})
+            extra |= {*found} - {*names}
+        if not rows:
+            raise BadInput("empty-push", f"got {push.name} without a row, expected rows", "push some")
+        if (
+            contract.push
+            and len(rows) > contract.push[1]
+            and (fault := size_fault(contract, len(rows), push.name))
+        ):
+            raise fault
+        kept = [column.name for column in contract.columns]
+        return Contents(
+            RowTable(kept, tuple(_treated(row, delivered, kept) for row in rows)), tuple(sorted(extra))
+        )
+
+    def periods(self, contract: Contract, table: Table) -> tuple[str, ...]:
+        rows = cast(RowTable, table).rows
+        return tuple(period_of_row([row[name] for name in contract.period_columns]) for row in rows)
+
+    def compared(self, contract: Contract, batch: str, pushed: Sequence[str]) -> Kept:
+        def rows(name: str) -> dict[str, Mapping[str, Any]]:
+            lines = map(json.loads, self.path(contract.dataset, name).read_bytes().splitlines())
+            return {str([row[part] for part in contract.key]): row for row in lines}
+
+        told, found = dict[str, Mapping[str, Any]](), rows(batch)
+        for part in pushed:
+            told |= rows(part)
+        there = [key for key in told if key in found]
+        same = sum(found[key] == told[key] for key in there)
+        return Kept(len(told), same, len(there) - same, len(told) - len(there))
 
     def mended(self, file: Path, contract: Contract, digest: str) -> Mended:
         kinds = ("string", "integer", "integer", "string")
@@ -227,6 +274,15 @@ def _typed(column: Column, text: str) -> object:
         return text
     raise BadInput(
         "mistyped-column", f"got {text!r} in `{column.name}`, expected {column.type}", "deliver it again"
+    )
+
+
+def _pushed(column: Column, value: object) -> object:
+    kinds: Mapping[str, tuple[type, ...]] = {"integer": (int,), "number": (int, float)}
+    if value is None or (isinstance(value, kinds.get(column.type, (str,))) and not isinstance(value, bool)):
+        return None if value is None else value if column.type == "string" else _typed(column, str(value))
+    raise BadInput(
+        "mistyped-column", f"got {value!r} in `{column.name}`, expected {column.type}", "push it again"
     )
 
 

@@ -12,7 +12,7 @@ from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of
 from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, write_frame
-from tidegate.application.ports import Answer, Frame, Materialized, OnlineWindow
+from tidegate.application.ports import Answer, Frame, Materialized, OnlineWindow, Pushed, Pushes
 from tidegate.domain.access import Access, FeaturePermission
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -45,6 +45,7 @@ class FakeView:
     sql: str = ""
     datasets: frozenset[str] = frozenset()
     objective: Mapping[str, int] = field(default_factory=dict)
+    stream: bool = False
 
 
 class FakeFeatures:
@@ -68,6 +69,7 @@ class FakeFeatures:
         self._frames: dict[str, Frame] = {}
         self._windows: dict[str, OnlineWindow] = {}
         self._online: dict[str, Rows] = {}
+        self._pushed: dict[str, Rows] = {}
         self._kept: dict[str, ViewDefinition] = {}
         self._registered: Definitions | None = None
 
@@ -167,8 +169,44 @@ class FakeFeatures:
             self._built(view)
             read_frame(replace(self._frames[view], digest=expected), f"the source of {view}")
 
-    def materialize(self, until: datetime) -> Materialized:
+    def streams(self) -> Mapping[str, frozenset[str]]:
+        """Return the views that take pushes."""
+        return {name: view.datasets for name, view in self._views.items() if view.stream}
+
+    def derived(self, push: Pushed, beside: Pushes, before: Sequence[Path]) -> Mapping[str, int]:
+        """Look at every row of a push alone, then beside what came before."""
+        counts = {}
+        for name, reads in self.streams().items():
+            if push.dataset not in reads:
+                continue
+            view = self._views[name]
+            alone = view.rows({**beside.batches, push.dataset: push.files}, beside.declared)
+            if before:
+                files = {**beside.batches, push.dataset: (*before, *push.files)}
+                both = view.rows(files, beside.declared)
+                if other := [row for row in alone if row not in both]:
+                    raise BadInput(
+                        "push-needs-history", f"got {len(other)} rows of {name} otherwise, expected none", ""
+                    )
+            counts[name] = len(alone)
+        return counts
+
+    def push(self, pushes: Pushes) -> Mapping[str, int]:
+        """Put the rows of each push beside the window, once."""
+        written = {}
+        for name in self.streams():
+            window = self._windows.get(name)
+            due = [push for push in self._fed(name, pushes) if window and push.sequence > window.pushed]
+            if window and due:
+                rows = [row for push in due for row in self._rows_of(name, push, pushes, push.at)]
+                self._pushed[name] = [*self._pushed.get(name, ()), *rows]
+                self._windows[name] = replace(window, pushed=due[-1].sequence)
+                written[name] = len(rows)
+        return written
+
+    def materialize(self, until: datetime, pushes: Pushes | None = None) -> Materialized:
         """Move each view to ``until``, never back; count its keys with a value."""
+        pushes = pushes or Pushes()
         if until.tzinfo is None:
             raise BadInput("naive-time", f"got {until} without a zone, expected UTC", "")
         counts, written, newest = {}, [], dict[str, datetime | None]()
@@ -180,12 +218,23 @@ class FakeFeatures:
             if there and there.until > until:
                 counts[name] = 0
                 continue
-            keys = {tuple(row[key] for key in view.keys) for row in rows}
-            known = (self._latest(rows, name, dict(zip(view.keys, key, strict=True)), until) for key in keys)
+            fed = self._fed(name, pushes) if view.stream else []
+            since = [row for push in fed for row in self._rows_of(name, push, pushes, max(push.at, until))]
+            keys = {tuple(row[key] for key in view.keys) for row in (*rows, *since)}
+            named = [dict(zip(view.keys, key, strict=True)) for key in keys]
+            known = (self._latest(rows, name, key, until) or self._last(since, name, key) for key in named)
             counts[name] = sum(row is not None for row in known)
-            window = OnlineWindow(until, self._frames[name].digest, counts[name])
+            window = OnlineWindow(
+                until, self._frames[name].digest, counts[name], fed[-1].sequence if fed else 0
+            )
+            if (
+                there
+                and (there.until, there.source) == (until, window.source)
+                and there.pushed >= window.pushed
+            ):
+                continue
             if there != window:
-                self._windows[name], self._online[name] = window, rows
+                self._windows[name], self._online[name], self._pushed[name] = window, rows, since
                 written.append(name)
         return Materialized(counts, tuple(written), newest)
 
@@ -239,17 +288,20 @@ class FakeFeatures:
         path = self._home / "frames" / f"{hex_of(digest, PREFIX)}.parquet"
         return found_digest(path, f"the training set {digest}")
 
-    def paired(self, view: str, count: int) -> Sequence[Pair]:
-        """Look the first keys up in what is online and in what is built."""
+    def paired(self, view: str, count: int, pushes: Pushes | None = None) -> Sequence[Pair]:
+        """Look the first keys up in what is online and in what is built, and was pushed."""
         if view not in self._windows:
             raise DependencyFailed("online-empty", f"got nothing of {view} online, expected it", "")
         shape, until, rows = self._views[view], self._windows[view].until, self._built(view)
-        keys = sorted({tuple(row[part] for part in shape.keys) for row in rows}, key=str)[:count]
+        pushes, window = pushes or Pushes(), self._windows[view]
+        fed = [push for push in self._fed(view, pushes) if push.sequence <= window.pushed]
+        since = [row for push in fed for row in self._rows_of(view, push, pushes, max(push.at, until))]
+        keys = sorted({tuple(row[part] for part in shape.keys) for row in (*rows, *since)}, key=str)[:count]
         pairs = []
         for key in keys:
             named = dict(zip(shape.keys, key, strict=True))
-            served = self._latest(self._online[view], view, named, until)
-            known = self._latest(rows, view, named, until)
+            served = self._served(view, named, until)
+            known = self._later(self._latest(rows, view, named, until), self._last(since, view, named))
             for feature in shape.features:
                 values = (served and served[feature], known and known[feature])
                 kind = next(
@@ -279,7 +331,7 @@ class FakeFeatures:
                 if name not in self._windows:
                     raise DependencyFailed("online-empty", f"got nothing of {name} online, expected it", "")
                 until = self._windows[name].until
-                row = self._latest(self._online[name], name, key, until)
+                row = self._served(name, key, until)
                 if row and view.ttl and row["event_timestamp"] + view.ttl < at:
                     row = None
                 answer |= {feature: row and row[feature] for feature in view.features}
@@ -302,6 +354,30 @@ class FakeFeatures:
             if best is None or age > (best["event_timestamp"], best["created_timestamp"]):
                 best = row
         return best
+
+    def _served(self, name: str, key: Mapping[str, Any], until: datetime) -> Mapping[str, Any] | None:
+        pushed = self._last(self._pushed.get(name, ()), name, key)
+        return self._later(self._latest(self._online[name], name, key, until), pushed)
+
+    def _last(self, rows: Rows, name: str, key: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        found = None
+        for row in rows:
+            if all(row[part] == key[part] for part in self._views[name].keys):
+                found = self._later(found, row)
+        return found
+
+    @staticmethod
+    def _later(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        ages = [(row["event_timestamp"], row["created_timestamp"]) if row else None for row in (one, other)]
+        return one if ages[1] is None or (ages[0] is not None and ages[0] > ages[1]) else other
+
+    def _fed(self, name: str, pushes: Pushes) -> list[Pushed]:
+        return [push for push in pushes.rows if push.dataset in self._views[name].datasets]
+
+    def _rows_of(self, name: str, push: Pushed, beside: Pushes, moment: datetime) -> Rows:
+        rows = self._views[name].rows({**beside.batches, push.dataset: push.files}, beside.declared)
+        known = [{**row, "created_timestamp": max(row["created_timestamp"], push.at)} for row in rows]
+        return [row for row in known if max(row["created_timestamp"], row["event_timestamp"]) <= moment]
 
     def _built(self, name: str) -> Rows:
         if name not in self._rows:

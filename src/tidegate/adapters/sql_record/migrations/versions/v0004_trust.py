@@ -1,4 +1,4 @@
-"""Delegation, conditions, terms, policies, waivers, incidents, erasures, parity, access; personal texts are encrypted.
+"""Delegation, conditions, terms, policies, waivers, pushes, incidents, erasures, parity, access; texts are encrypted.
 
 What older events do not say is filled as their upcasters say it. A text that no event commits to is left out:
 nobody can say whom it is about.
@@ -53,16 +53,27 @@ MADE = {
         ("id",),
         ("dataset", "check", "period", "given_by", "until", "ended", "most", "uses", "rows"),
     ),
+    "pushes": (
+        ("dataset", "drop"),
+        (
+            "parts",
+            "verdict",
+            "read",
+            "accepted",
+            "quarantined",
+            "quarantine_root",
+            "contract",
+            "report",
+            "occurred_at",
+        ),
+    ),
     "incidents": (("id",), ("model", "kind", "facts", "occurred_at")),
     "commitments": (("commitment",), ("subject", "kind", "occurred_at")),
     "erasures": (("commitment",), ("cause",)),
 }
 _TYPES = {
     "ended": sa.Boolean,
-    "most": sa.BigInteger,
-    "uses": sa.BigInteger,
-    "rows": sa.BigInteger,
-    "records": sa.BigInteger,
+    **dict.fromkeys(("most", "uses", "rows", "records", "read", "accepted", "quarantined"), sa.BigInteger),
 }
 
 
