@@ -29,3 +29,11 @@ scores = Permission(
     policy=RoleBasedPolicy(roles=["scoring_service"]),
     actions=READ,
 )
+
+pushes = Permission(
+    name="pushes",
+    types=[FeatureView],
+    policy=RoleBasedPolicy(roles=["ingest_service"]),
+    # Rows of a stream, which its gate let through.
+    actions=[AuthzedAction.WRITE_ONLINE],
+)

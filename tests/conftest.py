@@ -14,6 +14,7 @@ import pytest
 import redis
 import sqlalchemy as sa
 from filelock import FileLock
+from hypothesis import settings
 
 from tidegate.testing.databases import new_database
 from tidegate.testing.disks import namespaced
@@ -32,6 +33,9 @@ LONG = (
     "test_worker.py",
     "test_production.py",
 )
+settings.register_profile("steady", deadline=None)  # a slow machine is no fault
+settings.load_profile("steady")
+
 SERVER = "postgresql+psycopg://127.0.0.1:5432/postgres"
 REDIS = "redis://127.0.0.1:6379/9"
 

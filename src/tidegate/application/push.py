@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tidegate.application.access import admit
 from tidegate.application.evolving import left_out, named, unbroken
 from tidegate.application.gating import report_facts, waiving
 from tidegate.application.ingest import brought_for, stands, turn_away, waived_now
@@ -23,6 +24,7 @@ from tidegate.application.pushes import beside, bring, feeding, history, pushed_
 from tidegate.application.recording import draft, permit
 from tidegate.application.references import Listing, listing_facts, listings, values
 from tidegate.application.revisions import in_force
+from tidegate.domain.access import Access
 from tidegate.domain.actors import Permission
 from tidegate.domain.contract import Contract, GateReport
 from tidegate.domain.errors import BadInput
@@ -48,31 +50,34 @@ def push(platform: Platform, acting: Acting, dataset: str, file: Path) -> Outcom
     left is recorded too; the caller reads the verdict off the row.
 
     Raises:
-        Refused: rule A1. BadInput: the dataset may not be pushed, or feeds no view that takes pushes; the rows cannot
-            be read as the contract promises, or a view needs more than them; recorded once.
+        Refused: rule A1 or F2. BadInput: the dataset may not be pushed, or feeds no view that takes pushes; the rows
+            cannot be read as the contract promises, or a view needs more than them; recorded once.
         DependencyFailed: a store is full, gone or was altered. What was accepted stays, and is brought online by
             running the same again.
     """
     contract = platform.contracts.load(dataset)  # first: what is no dataset's name never enters the record
     permit(platform, acting, Permission.INGEST, f"dataset/{dataset}")
-    _may_be_pushed(platform, contract)
+    views = _fed(platform, contract)
+    admit(platform, acting, f"dataset/{dataset}", views, Access.WRITE_ONLINE)
     row, fresh = _recorded(platform, acting, contract, file)
     return Outcome(row, fresh, bring(platform))
 
 
-def _may_be_pushed(platform: Platform, contract: Contract) -> None:
+def _fed(platform: Platform, contract: Contract) -> tuple[str, ...]:
+    """Return the views that a push feeds, where the contract lets the dataset be pushed."""
     if contract.push is None:
         raise BadInput(
             "not-pushed",
             f"got a push of {contract.dataset}, expected a dataset whose contract says how many rows one push may have",
             "deliver a drop, or give its contract the property pushRows",
         )
-    if not feeding(platform, contract.dataset):
-        raise BadInput(
-            "no-stream",
-            f"got a push of {contract.dataset}, expected a feature view over it that has a push source",
-            "give the view a PushSource in features/, and run `tidegate run materialize`",
-        )
+    if views := feeding(platform, contract.dataset):
+        return views
+    raise BadInput(
+        "no-stream",
+        f"got a push of {contract.dataset}, expected a feature view over it that has a push source",
+        "give the view a PushSource in features/, and run `tidegate run materialize`",
+    )
 
 
 def _recorded(platform: Platform, acting: Acting, contract: Contract, file: Path) -> tuple[PushRow, bool]:

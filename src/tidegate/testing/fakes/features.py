@@ -26,7 +26,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def open_to_all(views: Iterable[str]) -> FeaturePermission:
     """Return a permission that opens these views to every role that works with features, for everything."""
-    roles = ("data_scientist", "feature_service", "scoring_service", "training_service")
+    roles = ("data_scientist", "feature_service", "ingest_service", "scoring_service", "training_service")
     return FeaturePermission("works", tuple(views), roles, tuple(Access))
 
 
