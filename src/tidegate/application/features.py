@@ -16,7 +16,7 @@ from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import EventType
-from tidegate.domain.state import FeatureViewRow
+from tidegate.domain.state import ErasedFileRow, FeatureViewRow
 
 Declared = Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]]
 
@@ -131,8 +131,9 @@ def not_online(views: Sequence[FeatureViewRow], windows: Mapping[str, OnlineWind
 
 
 def _behind(state: StateReader, views: Sequence[FeatureViewRow]) -> bool:
-    """Say whether a batch was accepted since the views were last recorded, by sequence: clocks may jump."""
-    latest = max((row.sequence for row in in_force(state)), default=0)
+    """Say whether a batch or an erasure came since the views were last recorded, by sequence: clocks may jump."""
+    erased = state.select(ErasedFileRow, kind="batch")
+    latest = max([row.sequence for row in in_force(state)] + [row.sequence for row in erased], default=0)
     return latest > min(row.sequence for row in views)
 
 

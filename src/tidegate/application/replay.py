@@ -10,11 +10,12 @@ The file of mended rows is known by its bytes, as a drop is: the same file twice
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+from tidegate.application.erased import marks
 from tidegate.application.gating import kept, measured, waiving
 from tidegate.application.ingest import brought_for, stands, turn_away, waived_now
 from tidegate.application.platform import Acting, Platform
@@ -23,7 +24,7 @@ from tidegate.application.recording import draft, permit
 from tidegate.application.references import listing_facts, listings
 from tidegate.application.revisions import period_window, standing, touches
 from tidegate.domain.actors import Permission
-from tidegate.domain.contract import GateReport
+from tidegate.domain.contract import Contract, GateReport
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.state import BatchRow
@@ -59,6 +60,7 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
         waived = waived_now(platform, state, dataset, mended.period, whose)
         held = _held(platform, base)
         _all_held(mended, held)
+        _nobody_erased(platform, contract, mended, away := marks(state, dataset))
         table = platform.batches.restored(contract, base.batch, base.quarantine_root, mended)
         report = measured(platform, contract, found, table, end, waived, first=False)
         left = {row: reasons for row, reasons in held.items() if row not in set(mended.rows)}
@@ -72,7 +74,11 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
                 return row
             turn_away(tx, acting, about, error)
         raise
-    payload = {**about, **kept(platform, contract, found, table, report), "revision": base.revision}
+    payload = {
+        **about,
+        **kept(platform, contract, found, table, report, base.report.get("erased", 0)),
+        "revision": base.revision,
+    }
     replays = {"drop": base.drop, "rows": len(mended.rows)}
     payload["report"] = {**payload["report"], **waiving(report, waived, whose), "replays": replays}
     kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
@@ -82,7 +88,8 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
             now = standing(tx, dataset, mended.period)
             counting = waived_now(platform, tx, dataset, mended.period, whose)
             ended = bool(report.waived) and counting.in_force != waived.in_force
-            if now is None or now.sequence != base.sequence or ended:
+            ended = ended or marks(tx, dataset) != away
+            if now is None or (now.sequence, now.erased) != (base.sequence, base.erased) or ended:
                 raise _moved_on(dataset, mended)
             replaces = "" if report.stops else base.batch
             payload |= {"supersedes": replaces, "touches": touches(tx, replaces)}
@@ -101,9 +108,25 @@ def _base(state: StateReader, dataset: str, mended: Mended) -> BatchRow:
             f"got mended rows of {dataset} {mended.period}, expected a period of which a batch is in force",
             "a drop that was held back whole is mended as a whole: deliver it again",
         )
+    if row.erased > row.report.get("erased", 0):
+        raise BadInput(
+            "rows-erased",
+            f"got mended rows of {dataset} {mended.period}, expected a period from which none were erased since they "
+            "were held back: the file may have those",
+            "have the period delivered again as a higher revision: who was erased is left out of it",
+        )
     if row.revision != mended.revision:
         raise _moved_on(dataset, mended)
     return row
+
+
+def _nobody_erased(platform: Platform, contract: Contract, mended: Mended, away: Collection[str]) -> None:
+    if platform.batches.spared(contract, mended.table, away).num_rows < len(mended.rows):
+        raise BadInput(
+            "erased-subject",
+            f"got mended rows of {contract.dataset} {mended.period} about somebody who was erased, expected none",
+            "leave those rows out; they are not named here",
+        )
 
 
 def _moved_on(dataset: str, mended: Mended) -> BadInput:

@@ -24,6 +24,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tidegate.domain.evidence import Verdict, worst
+from tidegate.domain.keeping import Term
 from tidegate.domain.masking import Column
 from tidegate.domain.waiver import NONE, Use, Waivers
 
@@ -89,7 +90,8 @@ class Contract:
     ``columns`` are those that are kept; where a drop has others, because some of them are treated before anything is
     kept, ``delivered`` has those. ``key`` names the columns that identify a row and state the row order of a batch;
     ``declared`` holds tables of reference rows that the source lacks and the owner vouches for, by name;
-    ``references`` says which columns another dataset lists.
+    ``references`` says which columns another dataset lists. ``subject`` is the column that says whom a row is about, if
+    one does, and ``keeps`` how long rows are kept; None is without end.
     """
 
     dataset: str
@@ -108,6 +110,8 @@ class Contract:
     declared: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
     delivered: tuple[Column, ...] = ()
+    subject: str = ""
+    keeps: Term | None = None
 
 
 @dataclass(frozen=True)

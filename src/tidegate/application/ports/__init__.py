@@ -15,6 +15,7 @@ from tidegate.application.ports.data import (
     Table,
 )
 from tidegate.application.ports.features import Features, Materialized, OnlineWindow
+from tidegate.application.ports.keeping import Copies, Thinned, Whose
 from tidegate.application.ports.machine import Clock, Entropy, Signer, Verifier
 from tidegate.application.ports.models import (
     Difference,
@@ -44,6 +45,7 @@ __all__ = [
     "Comparison",
     "Contents",
     "Contracts",
+    "Copies",
     "DataGate",
     "Delivery",
     "Difference",
@@ -74,11 +76,13 @@ __all__ = [
     "Sink",
     "StateReader",
     "Table",
+    "Thinned",
     "Trained",
     "Trainer",
     "Transaction",
     "Turns",
     "Untested",
     "Verifier",
+    "Whose",
     "Windows",
 ]

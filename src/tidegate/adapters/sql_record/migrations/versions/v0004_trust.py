@@ -1,4 +1,4 @@
-"""Delegation, conditions, terms, policies, waivers, incidents, erasures, parity; personal texts are encrypted.
+"""Delegation, conditions, terms, policies, waivers, incidents, erasures, parity; texts are encrypted.
 
 What older events do not say is filled as their upcasters say it. A text that no event commits to is left out:
 nobody can say whom it is about.
@@ -33,6 +33,7 @@ GAINED = (
     ("approvals", "revoked", sa.Boolean, False),
     ("reviews", "kind", sa.Text, "finding"),
     ("scorings", "of", sa.BigInteger, 0),
+    ("batches", "erased", sa.BigInteger, 0),
     ("cursors", "failures", sa.BigInteger, 0),
     ("cursors", "error", sa.Text, ""),
     ("cursors", "retry_at", sa.Text, ""),
@@ -51,6 +52,8 @@ MADE = {
     "incidents": (("id",), ("model", "kind", "facts", "occurred_at")),
     "commitments": (("commitment",), ("subject", "kind", "occurred_at")),
     "erasures": (("commitment",), ("cause",)),
+    "erased_files": (("kind", "place", "digest"), ("successor", "rows")),
+    "erased_subjects": (("dataset", "subject"), ()),
 }
 _TYPES = {"ended": sa.Boolean, "most": sa.BigInteger, "uses": sa.BigInteger, "rows": sa.BigInteger}
 
