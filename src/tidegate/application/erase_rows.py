@@ -126,6 +126,8 @@ def _erased(
     dry_run: bool = False,
 ) -> Erased:
     dataset, stream = contract.dataset, f"dataset/{contract.dataset}"
+    if not dry_run:
+        finish(platform)  # what somebody began before
     for _ in range(_TRIES):
         state = platform.ledger.state()
         basis = _basis(state, dataset)

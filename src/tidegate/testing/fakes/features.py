@@ -263,8 +263,7 @@ class FakeFeatures:
                 table = read_frame(Frame(after, path, 0), f"what was left of {view}")
                 self._rows[view], self._frames[view] = table.to_pylist(), Frame(after, path, table.num_rows)
                 if view in self._windows:
-                    window = replace(self._windows[view], source=after, rows=table.num_rows)
-                    self._windows[view], self._online[view] = window, self._rows[view]
+                    self.materialize(self._windows[view].until)
 
     def _latest(
         self, rows: Rows, name: str, key: Mapping[str, Any], moment: datetime
