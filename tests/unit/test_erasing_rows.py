@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.application.erase_rows import erase_subject, let_go, over
-from tidegate.application.erased import finish, left_of, unfinished
+from tidegate.application.erased import finish, left_of, unfinished, unread
 from tidegate.application.ingest import ingest
 from tidegate.application.lawfulness import judged, unlawful
 from tidegate.application.replay import replay
 from tidegate.application.revisions import in_force
 from tidegate.application.timeline import sentence
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
-from tidegate.domain.errors import BadInput, Refused
+from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.fold import StateView, fingerprint
 from tidegate.domain.fold import replay as refold
-from tidegate.domain.keeping import Term
+from tidegate.domain.keeping import Term, Without
 from tidegate.domain.state import BatchRow, ErasedSubjectRow
 from tidegate.testing.fakes.batches import FakeBatches
 from tidegate.testing.fakes.contracts import FakeContracts
@@ -345,6 +345,21 @@ def test_a_drop_that_is_gated_while_its_subject_is_erased_leaves_nothing_of_them
     assert "Ann" not in text_below(world.frames)
 
 
+def test_what_was_made_of_batches_that_lost_rows_meanwhile_is_refused_and_removed(
+    world: FakePlatform,
+) -> None:
+    (row,) = in_force(world.ledger.state())
+    erased(world)
+    digest = world.copies.plant("frame", "", [{"rider": "Ann"}])  # type: ignore[attr-defined]
+    made = [Without("frame", "", digest, "", 0)]
+    with pytest.raises(DependencyFailed) as caught:
+        unread(world, world.ledger.state(), [row.batch], made)
+    assert caught.value.code == "rows-erased-meanwhile"
+    assert world.copies.left(made) == ()
+    (row,) = in_force(world.ledger.state())
+    unread(world, world.ledger.state(), [row.batch], made)
+
+
 # ── time is over ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -496,6 +511,7 @@ ACTS = st.lists(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(acts=ACTS)
 def test_rows_always_add_up_and_nobody_who_was_erased_is_there(
     tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[str, Any]]

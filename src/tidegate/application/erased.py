@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tidegate.application.platform import Platform
 from tidegate.application.ports import StateReader
+from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.keeping import Without
 from tidegate.domain.state import ErasedFileRow, ErasedSubjectRow, FeatureViewRow
 
@@ -29,6 +30,22 @@ def files(state: StateReader) -> tuple[Without, ...]:
 def marks(state: StateReader, dataset: str) -> frozenset[str]:
     """Return whose rows never come back to a dataset, by the marks of their subjects."""
     return frozenset(row.subject for row in state.select(ErasedSubjectRow, dataset=dataset))
+
+
+def unread(platform: Platform, state: StateReader, batches: Iterable[str], made: Iterable[Without]) -> None:
+    """Refuse what was made of batches from which rows were erased since they were read, and leave nothing of it.
+
+    Raises:
+        DependencyFailed: rows were.
+    """
+    gone = {row.digest for row in state.select(ErasedFileRow, kind="batch")}
+    if gone & set(batches):
+        platform.copies.discard(tuple(made))
+        raise DependencyFailed(
+            "rows-erased-meanwhile",
+            "got batches from which rows were erased since they were read, expected them as they were",
+            "run the same again: it reads what is left",
+        )
 
 
 def unfinished(platform: Platform) -> tuple[Without, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from tidegate.application.erased import unread
 from tidegate.application.held import refuse_held
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import OnlineWindow, StateReader
@@ -16,6 +17,7 @@ from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import EventType
+from tidegate.domain.keeping import Without
 from tidegate.domain.state import ErasedFileRow, FeatureViewRow
 
 Declared = Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]]
@@ -149,7 +151,9 @@ def _record_built(
     platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, str | int]], batches: Sequence[str]
 ) -> bool:
     """Record the views that are other than recorded, and say whether there were any."""
+    made = [Without("source", name, str(view["source"]), "", 0) for name, view in views.items()]
     with platform.ledger.transaction() as tx:
+        unread(platform, tx, batches, made)
         known = {
             row.view: {"definition": row.definition, "source": row.source, "rows": row.rows}
             for row in tx.select(FeatureViewRow)

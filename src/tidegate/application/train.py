@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from tidegate.application.erased import unread
 from tidegate.application.features import accepted, declared, trusted
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
@@ -15,6 +16,7 @@ from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import digest, utc_text
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
+from tidegate.domain.keeping import Without
 from tidegate.domain.policy import Tier
 from tidegate.domain.state import FeatureViewRow, ModelRow, TrainingSetRow, VersionRow
 
@@ -132,7 +134,11 @@ def _record_inputs(
         "batches": batches,
         "windows": window_facts(known),
     }
+    made = [
+        Without(kind, "", each.digest, "", 0) for kind, each in (("entities", entities), ("frame", frame))
+    ]
     with platform.ledger.transaction() as tx:
+        unread(platform, tx, batches, made)
         row = tx.get(ModelRow, spec.name)
         if row is not None and _cost(spec.tier) < _cost(row.tier):
             raise Refused(
