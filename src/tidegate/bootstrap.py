@@ -147,6 +147,13 @@ class Tidegate:
 
         return ArrowBatches(self.settings.home, masking_key=os.environ.get("TIDEGATE_MASKING_KEY"))
 
+    @cached_property
+    def copies(self) -> ports.Copies:
+        """Return the files that are made of batches."""
+        from tidegate.adapters.parquet_copies import ParquetCopies
+
+        return ParquetCopies(self.settings.home)
+
     def sample(self, drop: Path) -> Sample:
         """Look at a drop that is under no contract yet."""
         from tidegate.adapters.arrow_batches.sample import read_sample

@@ -89,7 +89,7 @@ def test_every_command_is_shown_by_help():
     done = subprocess.run([str(BIN / "tidegate"), "--help"], capture_output=True, text=True, timeout=60)
     for name in (
         "demo", "status", "ingest", "quarantine", "train", "versions", "promote", "approve", "reject", "rollback",
-        "why", "review", "log", "audit", "user", "doctor", "run", "open", "desk", "demote", "retire",
+        "why", "review", "subject", "log", "audit", "user", "doctor", "run", "open", "desk", "demote", "retire",
         "canary", "rehearse", "schedule", "init", "model", "dataset", "policy", "erase", "retention", "packet",
     ):  # fmt: skip
         assert re.search(rf"^│ {name}\s", done.stdout, re.MULTILINE), name

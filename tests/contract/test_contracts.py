@@ -14,6 +14,7 @@ from tidegate.adapters.contract_files.suite import ROW_LEVEL, TABLE_LEVEL
 from tidegate.application.ports import Contracts
 from tidegate.domain.contract import Reference
 from tidegate.domain.errors import BadInput
+from tidegate.domain.keeping import Term
 from tidegate.testing.contracts.contracts import ContractsContract
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.tides import TIDES, write_tides
@@ -167,6 +168,80 @@ def test_a_treatment_that_cannot_be_is_named_with_its_line(
     treat(folder, column, value)
     found = faults(folder)
     assert any(said in sentence and line > 1 for _, line, sentence in found), found
+
+
+def mark(folder: Path, column: str, *properties: str) -> None:
+    """Give a column of the contract custom properties."""
+    path = folder / "contracts" / "tides.yaml"
+    told = f"      - name: {column}\n        customProperties: [{', '.join(properties)}]\n"
+    path.write_text(path.read_text().replace(f"      - name: {column}\n", told))
+
+
+SUBJECT = "{property: subject, value: true}"
+
+
+def test_whom_rows_are_about_and_how_long_they_are_kept_is_said_in_the_contract(folder: Path) -> None:
+    mark(folder, "note", SUBJECT, "{property: treatment, value: hash}")
+    edit(folder, "slaProperties:\n", "slaProperties:\n  - {property: retention, value: 3, unit: y}\n")
+    contract = ContractFiles(folder).load("tides")
+    assert (contract.subject, contract.keeps, str(contract.keeps)) == ("note", Term(3, "year"), "3 years")
+
+
+def test_where_the_contract_says_neither_nobody_is_named_and_rows_are_kept_without_end(folder: Path) -> None:
+    mark(folder, "note", "{property: subject, value: false}")
+    contract = ContractFiles(folder).load("tides")
+    assert (contract.subject, contract.keeps) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("column", "properties", "said"),
+    [
+        ("note", ["{property: subject, value: maybe}"], "got 'maybe', expected true or false"),
+        ("level", [SUBJECT], "got a subject that is a number, expected one of type string or integer"),
+        ("at", [SUBJECT], "got a subject that is a timestamp, expected one of type string or integer"),
+        (
+            "note",
+            [SUBJECT, "{property: treatment, value: drop}"],
+            "got the subject's column `note` dropped or generalised, expected hash or token, or none",
+        ),
+    ],
+)
+def test_a_subject_that_cannot_be_is_named_with_its_line(
+    folder: Path, column: str, properties: list[str], said: str
+) -> None:
+    mark(folder, column, *properties)
+    found = faults(folder)
+    assert any(said in sentence and line > 1 for _, line, sentence in found), found
+
+
+@pytest.mark.parametrize(
+    ("promise", "said"),
+    [
+        (
+            "{property: retention, value: 3, unit: fortnights}",
+            "got 'fortnights', expected a unit of retention: d, day",
+        ),
+        ("{property: retention, value: 3}", "got no unit"),
+        ("{property: retention, value: 0, unit: d}", "got '0', expected a whole number from 1 to 36500"),
+        ("{property: retention, value: 1.5, unit: y}", "got '1.5', expected a whole number from 1 to 100"),
+        ("{property: retention, value: 101, unit: y}", "got '101', expected a whole number from 1 to 100"),
+    ],
+)
+def test_a_retention_that_cannot_be_is_named_with_its_line(folder: Path, promise: str, said: str) -> None:
+    line = edit(folder, "slaProperties:\n", f"slaProperties:\n  - {promise}\n") + 1
+    assert any(said in sentence and at == line for _, at, sentence in faults(folder)), faults(folder)
+
+
+def test_two_subjects_and_two_retentions_are_told_at_once_with_all_else(folder: Path) -> None:
+    mark(folder, "note", SUBJECT)
+    mark(folder, "station", SUBJECT)
+    twice = "  - {property: retention, value: 3, unit: y}\n" * 2
+    edit(folder, "slaProperties:\n", f"slaProperties:\n{twice}")
+    edit(folder, "status: active", "status: cooking")
+    told = [sentence for *_, sentence in faults(folder)]
+    assert len(told) == 3
+    assert any("got `note` as the subject beside `station`, expected one column" in each for each in told)
+    assert any("got a second retention, expected one" in each for each in told)
 
 
 def test_all_faults_of_both_files_come_at_once_each_with_its_line(folder: Path) -> None:

@@ -204,7 +204,8 @@ def test_what_the_files_say_is_in_force_once_it_was_applied(world: FakePlatform)
     with pytest.raises(Refused):
         access.admit(world, world.acting("s-1"), "features", ["shop_sales"], Access.READ_OFFLINE)
     assert access.changed(world.ledger.state(), world.features.defined())[0] == (
-        "shop_sales opens to `data_scientist`, `scoring_service` and `training_service` for read_offline"
+        "shop_sales opens to `data_scientist`, `ingest_service`, `scoring_service` and `training_service` "
+        "for read_offline"
     )
     features.materialize(world, world.acting("s-5"))
     access.admit(world, world.acting("s-1"), "features", ["shop_sales"], Access.READ_OFFLINE)

@@ -25,6 +25,7 @@ from tidegate.application import (
     collect,
     delegate,
     erase,
+    erase_rows,
     features,
     follow,
     held,
@@ -56,6 +57,7 @@ from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Evidence, Verdict
 from tidegate.domain.feature_change import Definitions, ServiceDefinition, ViewDefinition
+from tidegate.domain.keeping import Term
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Certification, Deadline, Policy, Stage, Tier
 from tidegate.domain.schedule import Outcome
@@ -116,6 +118,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
         streams=lambda: {"stops": frozenset({"loads"})},
         derived=lambda *_: {"stops": 1},
         push=lambda _: {"stops": 1},
+        forget=lambda *_: 0,
     )
     monkeypatch.setitem(world.__dict__, "features", store)
     monkeypatch.setattr(world.trainer, "train", lambda *_: world._trained({})[0])
@@ -237,6 +240,21 @@ def erasing_a_person(world: FakePlatform) -> Act:
 def letting_texts_go(world: FakePlatform) -> Act:
     later(world, 3650)
     return lambda: retention.retention(world, world.acting("p-1"))
+
+
+@case("erase_rows.erase_subject", E.ROWS_ERASED)
+def erasing_a_subjects_rows(world: FakePlatform) -> Act:
+    ingesting(world)()
+    world.contracts = FakeContracts(replace(world.contracts.load("loads"), subject="trip"))
+    return lambda: erase_rows.erase_subject(world, world.acting("p-1"), "loads", "1", WHY)
+
+
+@case("erase_rows.let_go", E.ROWS_ERASED)
+def letting_rows_go(world: FakePlatform) -> Act:
+    ingesting(world)()
+    world.contracts = FakeContracts(replace(world.contracts.load("loads"), keeps=Term(1, "year")))
+    later(world, 400)
+    return lambda: erase_rows.let_go(world, world.acting("p-1"))
 
 
 @case("audit.anchor", None)

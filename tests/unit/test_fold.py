@@ -124,6 +124,7 @@ def test_only_what_names_one_installation_is_volatile():
     assert {(kind.TABLE, name) for kind in ROWS for name in kind.VOLATILE} == {
         ("commitments", "commitment"),
         ("credentials", "token_digest"),
+        ("erased_subjects", "subject"),
         ("erasures", "commitment"),
         ("packets", "envelope"),
         ("read_segments", "root"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from tidegate.application.anchors import ANCHOR, Anchor, anchor_faults, read_anchor, read_key, read_small
 from tidegate.application.attest import attested
+from tidegate.application.erased import unfinished
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.recording import permit
 from tidegate.domain.actors import Permission
@@ -16,6 +17,7 @@ from tidegate.domain.canonical import canonical, utc_text
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.events import Event
 from tidegate.domain.fold import fingerprint, replay
+from tidegate.domain.keeping import Without
 
 
 def anchor(platform: Platform, acting: Acting) -> dict[str, Any]:
@@ -74,12 +76,23 @@ def verify(
         raise BadInput("no-key", "got an anchor but no key, expected the public key too", "add --key FILE")
     key = read_key(key_file) if key_file else ""
     found = list(platform.ledger.verify())
+    found += [
+        f"the {each.kind} {each.digest} was erased, and lies there: `tidegate subject finish` removes it"
+        for each in _left(platform)
+    ]
     end, hashes = _hashes(platform, {each.sequence for each in kept})
     for each in kept:
         found += anchor_faults(platform.signer, each, key, end, hashes)
     if key:
         found += attested(_readable(platform), platform.signer, key).faults
     return end, tuple(found)
+
+
+def _left(platform: Platform) -> tuple[Without, ...]:
+    """Return the erased files that are there; where the state cannot be read, that is a fault found already."""
+    with suppress(DependencyFailed):
+        return unfinished(platform)
+    return ()
 
 
 def fingerprint_now(platform: Platform) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.application.access import declare
+from tidegate.application.erased import unread
 from tidegate.application.held import refuse_held
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import OnlineWindow, StateReader
@@ -21,7 +22,8 @@ from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import EventType
-from tidegate.domain.state import FeatureViewRow
+from tidegate.domain.keeping import Without
+from tidegate.domain.state import ErasedFileRow, FeatureViewRow
 
 
 def accepted(
@@ -147,8 +149,9 @@ def not_online(views: Sequence[FeatureViewRow], windows: Mapping[str, OnlineWind
 
 
 def _behind(state: StateReader, views: Sequence[FeatureViewRow]) -> bool:
-    """Say whether a batch was accepted since the views were last recorded, by sequence: clocks may jump."""
-    latest = max((row.sequence for row in in_force(state)), default=0)
+    """Say whether a batch or an erasure came since the views were last recorded, by sequence: clocks may jump."""
+    erased = state.select(ErasedFileRow, kind="batch")
+    latest = max([row.sequence for row in in_force(state)] + [row.sequence for row in erased], default=0)
     return latest > min(row.sequence for row in views)
 
 
@@ -164,7 +167,9 @@ def _record_built(
     platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, Any]], batches: Sequence[str]
 ) -> bool:
     """Record the views that are other than recorded, and say whether there were any."""
+    made = [Without("source", name, str(view["source"]), "", 0) for name, view in views.items()]
     with platform.ledger.transaction() as tx:
+        unread(platform, tx, batches, made)
         known = {
             row.view: {
                 "definition": row.definition,

@@ -39,9 +39,16 @@ def measured(
 
 
 def kept(
-    platform: Platform, contract: Contract, found: tuple[Listing, ...], table: Table, report: GateReport
+    platform: Platform,
+    contract: Contract,
+    found: tuple[Listing, ...],
+    table: Table,
+    report: GateReport,
+    erased: int = 0,
 ) -> dict[str, Any]:
     """Write the good rows and the bad ones, each by content; return what the ledger says of them.
+
+    ``erased`` counts the rows that were read and left out: read = accepted + quarantined + erased.
 
     Raises:
         DependencyFailed: a store is full, gone or was altered.
@@ -51,12 +58,15 @@ def kept(
     return {
         "batch": batch,
         "verdict": str(report.verdict),
-        "read": report.read,
+        "read": report.read + erased,
         "accepted": report.accepted,
         "quarantined": report.quarantined,
         "quarantine_root": segment.root,
         "contract": contract.digest,
-        "report": report_facts(contract, report, platform.gate.tool, listing_facts(found)),
+        "report": {
+            **report_facts(contract, report, platform.gate.tool, listing_facts(found)),
+            **({"erased": erased} if erased else {}),
+        },
     }
 
 

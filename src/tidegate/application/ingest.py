@@ -9,8 +9,8 @@ What becomes of a drop is decided by its bytes, by its name, and by what stands 
     the same or a lower revision         refused, once on record
     a name without period or revision    refused, once on record
 
-What was held back is gated again when its contract, a list that it was compared with, or a waiver (G6) that covers it
-has changed since.
+Rows of subjects who were erased are left out before the gate, and counted (E1). What was held back is gated again
+when its contract, a list that it was compared with, or a waiver (G6) that covers it has changed since.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tidegate.application.erased import marks
 from tidegate.application.evolving import left_out, named, unbroken
 from tidegate.application.gating import kept, measured, waiving
 from tidegate.application.platform import Acting, Platform
@@ -39,6 +40,7 @@ from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
+from tidegate.domain.keeping import Without
 from tidegate.domain.state import ActorRow, BatchRow, PushRow, WaiverRow
 from tidegate.domain.waiver import Moment, Waivers, waivers_for
 
@@ -82,18 +84,21 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
     try:
         about["period"] = period = period_of(drop)
         end, revision = period_window(period)[1], revision_of(drop)
-        if (fault := taken(state, dataset, period, revision, drop)) is not None:
-            raise fault
+        _unless(time_over(platform, contract, period) or taken(state, dataset, period, revision, drop))
         notes = unbroken(platform, state, contract)
         contents = platform.batches.read(drop, contract, name)
     except BadInput as error:
         with platform.ledger.transaction() as tx:
             turn_away(tx, acting, about, error)
         raise named(platform, state, contract, error) from error.__cause__
+    table = platform.batches.spared(contract, contents.table, away := marks(state, dataset))
     first = standing(state, dataset, period) is None
     waived = waived_now(platform, state, dataset, period, whose)
-    report = measured(platform, contract, found, contents.table, end, waived, first=first)
-    payload = {**about, **kept(platform, contract, found, contents.table, report)}
+    report = measured(platform, contract, found, table, end, waived, first=first)
+    payload = {
+        **about,
+        **kept(platform, contract, found, table, report, contents.table.num_rows - table.num_rows),
+    }
     pushed = ended(state, dataset, period)
     told = reconciled(platform, contract, payload["batch"], pushed)
     kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
@@ -103,7 +108,8 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
         # Two ingests at once: the first one counts, and what it changed decides again here.
         whose = brought_for(before, acting)
         counting = waived_now(platform, tx, dataset, period, whose)
-        again = bool(report.waived) and waived.in_force != counting.in_force
+        # So does whoever was erased meanwhile: their rows stay away from here too.
+        again = marks(tx, dataset) != away or (report.waived and waived.in_force != counting.in_force)
         again = again or ended(tx, dataset, period) != pushed  # rows were pushed meanwhile, or a drop came
         more = {"notes": [*notes, *left_out(contents)], **waiving(report, waived, whose), **told}
         payload["report"] = {**payload["report"], **more}
@@ -115,12 +121,47 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
             elif before is None or not _same(before, payload):
                 tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
         row = tx.get(BatchRow, dataset, name)
-    if again:  # what let rows through has ended while they were looked at, or others came
-        return ingest(platform, acting, dataset, drop)
-    if fault is not None:
-        raise fault
+    if (
+        again
+    ):  # what let rows through, or whose they may be, has changed while they were looked at, or others came
+        return _anew(platform, acting, drop, payload)
+    _unless(fault)
     assert row is not None  # the fold of the event just appended
     return row
+
+
+def _unless(fault: BadInput | None) -> None:
+    if fault is not None:
+        raise fault
+
+
+def _anew(platform: Platform, acting: Acting, drop: Path, payload: Mapping[str, Any]) -> BatchRow:
+    """Ingest a drop again, and leave nothing of what was written for an outcome that nobody recorded."""
+    dataset, state = payload["dataset"], platform.ledger.state()
+    rows = state.select(BatchRow, dataset=dataset)
+    known = {name for row in rows for name in (row.batch, row.quarantine_root)}
+    for each in state.select(PushRow, dataset=dataset):
+        known |= {each.quarantine_root, *(part["batch"] for part in each.parts.values())}
+    files = (("batch", payload["batch"]), ("quarantine", payload["quarantine_root"]))
+    written = [Without(kind, dataset, name, "", 0) for kind, name in files if name and name not in known]
+    platform.batches.discard(written)
+    return ingest(platform, acting, dataset, drop)
+
+
+def time_over(platform: Platform, contract: Contract, period: str) -> BadInput | None:
+    """Return why a drop comes too late: its rows would be let go at once (E3)."""
+    if (
+        contract.keeps is None
+        or (end := contract.keeps.after(period_window(period)[1])) > platform.clock.now()
+    ):
+        return None
+    return BadInput(
+        "time-over",
+        f"got {contract.dataset} {period}, expected a period whose rows are kept: {contract.keeps} after it were over "
+        f"on {end:%Y-%m-%d}",
+        "nothing was taken from it; its contract says how long rows are kept",
+        period=period,
+    )
 
 
 def decided(platform: Platform, state: StateReader, contract: Contract) -> frozenset[str]:
@@ -178,7 +219,15 @@ def _same(row: BatchRow, payload: Mapping[str, Any]) -> bool:
 
 def turn_away(tx: Transaction, acting: Acting, about: Mapping[str, str], fault: BadInput) -> None:
     """Record, once, that these bytes were turned away. A name or a place is mended by another name."""
-    named = {"no-period", "bad-period", "bad-revision", "period-taken", "superseded-drop", "period-overlaps"}
+    named = {
+        "no-period",
+        "bad-period",
+        "bad-revision",
+        "period-taken",
+        "superseded-drop",
+        "period-overlaps",
+        "time-over",
+    }
     why = fault.code if fault.code in named else "unreadable"
     key = f"{why}:{about['dataset']}:{about['drop']}"
     if tx.recorded(key) is None:

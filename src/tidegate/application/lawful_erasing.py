@@ -1,4 +1,4 @@
-"""Judge what the record says of personal texts that went (see `lawfulness`).
+"""Judge what the record says of personal texts that went (see `lawfulness`); of rows: `lawful_rows`.
 
 T1  a person's texts are erased together, all that are left, once no account of theirs can act any more
 T2  by retention a text goes only when it is older than the least age of its class (`domain.texts`)
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from tidegate.application import lawful_rows
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.fold import StateView
@@ -60,4 +61,5 @@ def _let_go(view: StateView, event: Event, _: Policy) -> Breaches:
 JUDGES: Mapping[EventType, Callable[[StateView, Event, Policy], Breaches]] = {
     EventType.TEXT_ERASED: _erased,
     EventType.RETENTION_APPLIED: _let_go,
+    **lawful_rows.JUDGES,
 }

@@ -110,6 +110,7 @@ WRITERS: Mapping[EventType, tuple[Permission, ...]] = {
     EventType.REGISTRY_REPAIRED: (),  # of whoever's command found it
     EventType.TEXT_ERASED: (Permission.ERASE,),
     EventType.RETENTION_APPLIED: (Permission.ERASE,),
+    EventType.ROWS_ERASED: (Permission.ERASE,),
 }
 
 #: What the administrator named at the opening may write before any policy is in force.

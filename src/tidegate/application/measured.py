@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tidegate.application.erased import left_of
 from tidegate.application.platform import Platform
-from tidegate.application.ports import StateReader
+from tidegate.application.ports import Frame, StateReader
 from tidegate.application.standing import canary_row
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.evidence import LOSSES, Evidence, Measure, Verdict, worst
@@ -30,7 +31,7 @@ def against_champion(
         return {"version": 0}, {"champion": 0, "gains": {}}
     spec = platform.models.spec(version.model)
     artifact = platform.registry.fetch(champion.model, champion.number, champion.artifact)
-    reference = platform.trainer.reference(version.artifact, version.facts["reference"])
+    reference = judged_on(platform, version)
     gains = platform.trainer.compare(spec, reference, artifact, champion.artifact)
     loss = LOSSES[spec.prediction]
     own = version.facts["metrics"][loss]["value"]
@@ -45,13 +46,26 @@ def against_champion(
     return overall, {"champion": champion.number, "gains": slices} if slices else {}
 
 
+def judged_on(platform: Platform, version: VersionRow) -> Frame:
+    """Find the rows that a version was judged on, or what is left of them.
+
+    Raises:
+        DependencyFailed: they are gone or damaged.
+    """
+    artifact, state = version.artifact, platform.ledger.state()
+    digest, _ = left_of(state, "reference", version.facts["reference"], artifact.rpartition(":")[2])
+    return platform.trainer.reference(artifact, digest)
+
+
 def as_kept(platform: Platform, version: VersionRow) -> dict[str, Any]:
     """Read what a version learned from once more, in full, and return the digest that it has now.
 
     Where it cannot be read there is no digest: nothing was measured, and the sentence says why.
     """
+    left, gone = left_of(platform.ledger.state(), "frame", version.training_set)
+    erased = {"erased": {"rows": gone, "left": left}} if gone else {}
     try:
-        return {"training_set": platform.features.reread(version.training_set)}
+        return {"training_set": platform.features.reread(left), **erased}
     except TidegateError as error:
         return {"training_set": None, "unread": error.sentence}
 
@@ -73,8 +87,11 @@ def _training_set(data: Mapping[str, Any]) -> Iterator[Evidence]:
     found, registered = data["training_set"], data["registered"]
     if found is None:
         return
-    same = found == registered
+    erased = data.get("erased", {"rows": 0, "left": registered})
+    same = found == erased["left"]
     sentence = "it holds the rows that it was registered with" if same else f"it holds other rows: {found}"
+    if same and erased["rows"]:
+        sentence += f", but for {erased['rows']} that were erased since"
     verdict = Verdict.PASSED if same else Verdict.FAILED
     rows = {"rows": Measure(float(data["rows"]), data["rows"])}
     yield Evidence("training_set", f"training set {registered}", verdict, sentence, "tg1", rows)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tidegate.application.features import accepted, declared
 from tidegate.application.ingest import period_window
+from tidegate.application.measured import judged_on
 from tidegate.application.moments import heard_by
 from tidegate.application.periods import watched
 from tidegate.application.platform import Acting, Platform
@@ -53,7 +54,7 @@ def monitor(platform: Platform, acting: Acting, model: str, period: str) -> Moni
         result = platform.monitors.run(
             spec,
             Segment(scoring.root, platform.frames / "scores" / scoring.file, scoring.rows),
-            platform.trainer.reference(version.artifact, version.facts["reference"]),
+            judged_on(platform, version),
             outcomes,
             known_by,
             f"{model}-{period}-v{scoring.version}",

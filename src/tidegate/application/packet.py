@@ -205,7 +205,7 @@ _CALLED = {
     "policy": "the policy",
 }
 #: The members of ``data`` that say what was read in the training set's file.
-_KEPT = {"training_set", "unread", "registered"}
+_KEPT = {"training_set", "unread", "registered", "erased"}
 #: Sections that other sections make: named only where nothing else differs.
 _DERIVED = {"open_risks", "evidence"}
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import isfinite
 
+from tidegate.application.measured import judged_on
 from tidegate.application.platform import Platform
 from tidegate.application.ports import StateReader
 from tidegate.application.standing import lifecycle
@@ -111,7 +112,7 @@ def _earlier(platform: Platform, state: StateReader, earlier: VersionRow) -> Ite
     others = sorted(view for view, row in built.items() if row.definition != views[view])
     since = f"; defined otherwise since: {', '.join(others)}" if others else ""
     yield f"its {len(inputs)} inputs are declared, and its {len(built)} views are built and whole{since}"
-    reference = platform.trainer.reference(earlier.artifact, earlier.facts["reference"])
+    reference = judged_on(platform, earlier)
     golden = platform.trainer.replay(spec, reference, artifact, earlier.artifact)
     if golden.verdict is not Verdict.PASSED:
         raise DependencyFailed(

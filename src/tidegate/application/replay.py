@@ -10,10 +10,11 @@ The file of mended rows is known by its bytes, as a drop is: the same file twice
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import cast
 
+from tidegate.application.erased import marks
 from tidegate.application.gating import kept, measured, waiving
 from tidegate.application.ingest import brought_for, stands, turn_away, waived_now
 from tidegate.application.platform import Acting, Platform
@@ -22,7 +23,7 @@ from tidegate.application.recording import draft, permit
 from tidegate.application.references import listing_facts, listings
 from tidegate.application.revisions import period_window, standing, touches
 from tidegate.domain.actors import Permission
-from tidegate.domain.contract import GateReport
+from tidegate.domain.contract import Contract, GateReport
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.state import BatchRow
@@ -51,16 +52,17 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
     about = {"dataset": dataset, "drop": name, "period": ""}
     try:
         mended = platform.batches.mended(file, contract, name)
-        end = period_window(mended.period)[1]
         about["period"] = mended.period  # only now: a cell of the file is not written into the record unread
         base = _base(state, dataset, mended)
         whose = _whose(known, base, acting)
         waived = waived_now(platform, state, dataset, mended.period, whose)
         held = _held(platform, base)
         _all_held(mended, held)
+        _nobody_erased(platform, contract, mended, away := marks(state, dataset))
         table = platform.batches.restored(contract, base.batch, base.quarantine_root, mended)
         mended_now = frozenset(mended.rows)
         left = {row: reasons for row, reasons in held.items() if row not in mended_now}
+        end = period_window(mended.period)[1]
         report = measured(platform, contract, found, table, end, waived, first=False, left=left)
         if not report.stops and not mended_now - report.reasons.keys():
             raise _none_passes(mended, report)
@@ -71,18 +73,21 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
                 return row
             turn_away(tx, acting, about, error)
         raise
-    payload = {**about, **kept(platform, contract, found, table, report), "revision": base.revision}
-    replays = {"drop": base.drop, "rows": len(mended.rows)}
-    payload["report"] = {**payload["report"], **waiving(report, waived, whose), "replays": replays}
+    payload = {
+        **about,
+        **kept(platform, contract, found, table, report, base.report.get("erased", 0)),
+        "revision": base.revision,
+    }
+    told = {**waiving(report, waived, whose), "replays": {"drop": base.drop, "rows": len(mended.rows)}}
+    payload["report"] = {**payload["report"], **told}
     kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
     with platform.ledger.transaction() as tx:
         row = tx.get(BatchRow, dataset, name)
         if row is None or not row.batch:
-            now = standing(tx, dataset, mended.period)
             whose = _whose(row, base, acting)
-            counting = waived_now(platform, tx, dataset, mended.period, whose)
-            ended = bool(report.waived) and counting.in_force != waived.in_force
-            if now is None or now.sequence != base.sequence or ended:
+            counting = waived_now(platform, tx, dataset, mended.period, whose).in_force
+            ended = report.waived and counting != waived.in_force
+            if _at(standing(tx, dataset, mended.period)) != _at(base) or ended or marks(tx, dataset) != away:
                 raise _moved_on(dataset, mended)
             replaces = "" if report.stops else base.batch
             payload |= {"supersedes": replaces, "touches": touches(tx, replaces)}
@@ -90,6 +95,11 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
             row = tx.get(BatchRow, dataset, name)
     assert row is not None  # the fold of the event just appended
     return row
+
+
+def _at(row: BatchRow | None) -> tuple[int, int]:
+    """Return what tells a batch in force from the same one after rows of it were erased."""
+    return (row.sequence, row.erased) if row else (0, 0)
 
 
 def _whose(known: BatchRow | None, base: BatchRow, acting: Acting) -> tuple[str, ...]:
@@ -106,9 +116,25 @@ def _base(state: StateReader, dataset: str, mended: Mended) -> BatchRow:
             f"got mended rows of {dataset} {mended.period}, expected a period of which a batch is in force",
             "a drop that was held back whole is mended as a whole: deliver it again",
         )
+    if row.erased > row.report.get("erased", 0):
+        raise BadInput(
+            "rows-erased",
+            f"got mended rows of {dataset} {mended.period}, expected a period from which none were erased since they "
+            "were held back: the file may have those",
+            "have the period delivered again as a higher revision: who was erased is left out of it",
+        )
     if row.revision != mended.revision:
         raise _moved_on(dataset, mended)
     return row
+
+
+def _nobody_erased(platform: Platform, contract: Contract, mended: Mended, away: Collection[str]) -> None:
+    if platform.batches.spared(contract, mended.table, away).num_rows < len(mended.rows):
+        raise BadInput(
+            "erased-subject",
+            f"got mended rows of {contract.dataset} {mended.period} about somebody who was erased, expected none",
+            "leave those rows out; they are not named here",
+        )
 
 
 def _moved_on(dataset: str, mended: Mended) -> BadInput:

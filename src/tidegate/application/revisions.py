@@ -8,7 +8,7 @@ is never overwritten: a higher revision supersedes it, and what was learned from
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,13 @@ def succession(state: StateReader, dataset: str, period: str, revision: int, bat
 
 def touches(state: StateReader, batch: str) -> Mapping[str, Any]:
     """Return the training sets that hold a batch, and the versions trained on them; none of no batch."""
-    sets = {row.digest for row in state.select(TrainingSetRow) if batch in row.batches}
+    return touched_by(state, (batch,))
+
+
+def touched_by(state: StateReader, batches: Collection[str]) -> Mapping[str, Any]:
+    """Return the training sets that hold one of these batches, and the versions trained on them."""
+    named = set(batches)
+    sets = {row.digest for row in state.select(TrainingSetRow) if named & set(row.batches)}
     versions = [row for row in state.select(VersionRow) if row.training_set in sets]
     names = [f"{row.model}/{row.number}" for row in sorted(versions, key=lambda row: (row.model, row.number))]
     return {"training_sets": sorted(sets), "versions": names}

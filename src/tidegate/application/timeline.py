@@ -44,6 +44,8 @@ def _gated(payload: Payload) -> str:
         return f"held back {name} whole ({payload['read']} rows): {stops}"
     held = payload["quarantined"]
     told = f"accepted {name}: {payload['read']} rows in, {payload['accepted']} on, {held} quarantined"
+    if left_out := payload["report"].get("erased"):
+        told += f", {left_out} left out whose subject was erased"
     if let := payload["report"].get("waived"):
         told += "; " + ", ".join(f"{use['check']} was waived by {use['waiver']}" for use in let)
     if not payload["supersedes"]:
@@ -214,6 +216,11 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.RUN_FINISHED: lambda p: f"ran {p['schedule']} for {p['slot'][:16]}: {p['summary']}",
     EventType.REGISTRY_REPAIRED: lambda p: f"repaired the registry ({p['id']}): {'; '.join(p['facts'])}",
     EventType.TEXT_ERASED: lambda p: f"erased {len(p['commitments'])} text(s) of {p['subject']}",
+    EventType.ROWS_ERASED: lambda p: (
+        f"erased {p['rows']} rows of {p['dataset']} {', '.join(p['periods']) or '(none was there)'}: "
+        + ("a subject's, who stays away" if p["cause"] == "subject" else "their time was over")
+        + (f"; learned from by {', '.join(p['touches']['versions'])}" if p["touches"]["versions"] else "")
+    ),
     EventType.RETENTION_APPLIED: lambda p: (
         f"let {len(p['commitments'])} text(s) of class {p['kind']} go, older than {p['before'][:10]}"
     ),

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tidegate.application.access import admit, read, selected
+from tidegate.application.erased import unread
 from tidegate.application.features import accepted, declared, trusted
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Frame, ModelSpec, Trained, Windows
@@ -18,6 +19,7 @@ from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import digest, utc_text
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
+from tidegate.domain.keeping import Without
 from tidegate.domain.policy import Tier
 from tidegate.domain.state import FeatureViewRow, ModelRow, TrainingSetRow, VersionRow
 
@@ -140,7 +142,11 @@ def _record_inputs(
         "windows": window_facts(known),
         "read": read(platform, [spec.service]),
     }
+    made = [
+        Without(kind, "", each.digest, "", 0) for kind, each in (("entities", entities), ("frame", frame))
+    ]
     with platform.ledger.transaction() as tx:
+        unread(platform, tx, batches, made)
         row = tx.get(ModelRow, spec.name)
         if row is not None and _cost(spec.tier) < _cost(row.tier):
             raise Refused(

@@ -25,6 +25,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from tidegate.domain.evidence import Verdict, worst
+from tidegate.domain.keeping import Term
 from tidegate.domain.masking import Column
 from tidegate.domain.waiver import NONE, Use, Waivers
 
@@ -95,7 +96,8 @@ class Contract:
     kept, ``delivered`` has those. ``key`` names the columns that identify a row and state the row order of a batch;
     ``declared`` holds tables of reference rows that the source lacks and the owner vouches for, by name;
     ``references`` says which columns another dataset lists; ``push`` how many rows may be pushed at once, None: nothing
-    may.
+    may. ``subject`` is the column that says whom a row is about, if one does, and ``keeps`` how long rows are kept;
+    None is without end.
     """
 
     dataset: str
@@ -115,6 +117,8 @@ class Contract:
     references: tuple[Reference, ...] = ()
     delivered: tuple[Column, ...] = ()
     push: tuple[int, int] | None = None
+    subject: str = ""
+    keeps: Term | None = None
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ class EventType(StrEnum):
     REGISTRY_REPAIRED = "registry.repaired"
     TEXT_ERASED = "text.erased"
     RETENTION_APPLIED = "retention.applied"
+    ROWS_ERASED = "rows.erased"
 
 
 #: The payload version written today, per type. Older ones are lifted by an upcaster (`UPCASTERS`).

@@ -16,6 +16,7 @@ from tidegate.domain.canonical import canonical, digest
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.policy import Stage
 from tidegate.domain.reviewing import RECERTIFICATION
+from tidegate.domain.rows_erased import rows_erased
 from tidegate.domain.state import (
     ROWS,
     AccessRow,
@@ -177,7 +178,8 @@ def _policy_decided(view: View, event: Event) -> list[Row]:
 
 
 def _batch(view: View, event: Event) -> list[Row]:
-    batch = _row(BatchRow, event, superseded_by="", occurred_at=event.occurred_at)
+    left_out = event.payload["report"].get("erased", 0)
+    batch = _row(BatchRow, event, erased=left_out, superseded_by="", occurred_at=event.occurred_at)
     used = _used(view, event)
     if not batch.supersedes:
         return [batch, *used]
@@ -512,4 +514,5 @@ _HANDLERS: Mapping[EventType, Callable[[View, Event], Iterable[Row]]] = {
     EventType.REGISTRY_REPAIRED: _registry_repaired,
     EventType.TEXT_ERASED: _erased,
     EventType.RETENTION_APPLIED: _erased,
+    EventType.ROWS_ERASED: rows_erased,
 }

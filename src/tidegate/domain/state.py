@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tidegate.domain.evidence import Verdict
+from tidegate.domain.keeping import KINDS
 from tidegate.domain.policy import Stage, Tier
 from tidegate.domain.rollout import Standing
 from tidegate.domain.schedule import Outcome
@@ -119,7 +120,8 @@ class BatchRow(Row):
 
     ``revision`` counts the restatements of a period (0: as first delivered), ``supersedes`` names the batch this
     one replaces, and ``touches`` what had been learned from that one: training sets and versions. A batch
-    that was replaced keeps its row: ``superseded_by`` then names its successor.
+    that was replaced keeps its row: ``superseded_by`` then names its successor. ``erased`` counts the rows that are
+    neither in the batch nor held back any more, or never were because their subject was erased before they came.
     """
 
     TABLE: ClassVar[str] = "batches"
@@ -134,6 +136,7 @@ class BatchRow(Row):
     read: int
     accepted: int
     quarantined: int
+    erased: int
     quarantine_root: str
     contract: str
     report: Mapping[str, Any]
@@ -605,6 +608,39 @@ class ErasureRow(Row):
     sequence: int
 
 
+@dataclass(frozen=True)
+class ErasedFileRow(Row):
+    """A file of rows that is no more, by its content: what is left of it, and how many rows fewer that has.
+
+    ``kind`` and ``place`` say where it lay (`keeping.KINDS`). It may be erased from again: then its successor has a
+    row of its own.
+    """
+
+    TABLE: ClassVar[str] = "erased_files"
+    KEY: ClassVar[tuple[str, ...]] = ("kind", "place", "digest")
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"kind": tuple(KINDS)}
+
+    kind: str
+    place: str
+    digest: str
+    successor: str
+    rows: int
+    sequence: int
+
+
+@dataclass(frozen=True)
+class ErasedSubjectRow(Row):
+    """Somebody whose rows were erased from a dataset, by a keyed hash of what they are called there."""
+
+    TABLE: ClassVar[str] = "erased_subjects"
+    KEY: ClassVar[tuple[str, ...]] = ("dataset", "subject")
+    VOLATILE: ClassVar[tuple[str, ...]] = ("subject",)
+
+    dataset: str
+    subject: str
+    sequence: int
+
+
 ROWS: tuple[type[Row], ...] = (
     ActorRow,
     CredentialRow,
@@ -633,6 +669,8 @@ ROWS: tuple[type[Row], ...] = (
     IncidentRow,
     TextRow,
     ErasureRow,
+    ErasedFileRow,
+    ErasedSubjectRow,
 )
 
 

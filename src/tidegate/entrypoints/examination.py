@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from tidegate.adapters.shared.files import partials, sweep
+from tidegate.application.erased import unfinished
 from tidegate.application.features import not_online, trusted
 from tidegate.application.outbox import standings
 from tidegate.application.projection import SINK
@@ -114,6 +115,9 @@ def _batches(here: Tidegate) -> Look:
     for row in rows:
         here.batches.path(row.dataset, row.batch)
     yield True, f"{len(rows)} accepted batches have their digests", ""
+    there = len(unfinished(here))
+    told = f"{there} erased files are still there" if there else "no erased file is there"
+    yield not there, told, "run `tidegate subject finish`" if there else ""
 
 
 def _features(here: Tidegate) -> Look:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from tidegate.application.ports import Ledger
+from tidegate.application.revisions import touched_by
 from tidegate.domain.actors import token_digest
 from tidegate.domain.canonical import digest, sha256
 from tidegate.domain.events import Draft, Event, EventType
@@ -532,6 +533,33 @@ class Story:
         payload = {"kind": "reason", "before": "2019-01-01T00:00:00Z", "commitments": [oldest.commitment]}
         return self._append(kind, "ledger", "p-1", payload)
 
+    def rows_erased(self, period: str, cause: str = "subject") -> Self:
+        """Two rows of a period go, because somebody asked for theirs or their time is over; one was held back."""
+        (row,) = self.ledger.state().select(BatchRow, dataset=self.dataset, period=period, superseded_by="")
+        asked = cause == "subject"
+        files = [
+            {
+                "kind": kind,
+                "place": self.dataset,
+                "digest": digest,
+                "successor": f"{digest[:-4]}left",
+                "rows": 1,
+            }
+            for kind, digest in (("batch", row.batch), ("quarantine", row.quarantine_root))
+        ]
+        payload = {
+            "cause": cause,
+            "subject": named("somebody") if asked else "",
+            "dataset": self.dataset,
+            "periods": [period],
+            "keeps": {} if asked else {"value": 1, "unit": "day"},
+            "rows": 2,
+            "files": files,
+            "touches": dict(touched_by(self.ledger.state(), [row.batch])),
+        }
+        texts = {"reason": "They asked for it."} if asked else {}
+        return self._append(EventType.ROWS_ERASED, f"dataset/{self.dataset}", "p-1", payload, texts)
+
     # ── ──────────────────────────────────────────────────────────────────────────────────────────
 
     def artifact(self, number: int) -> str:
@@ -651,6 +679,7 @@ def whole_story(ledger: Ledger) -> Story:
     story.with_role("p-4", "reviewer", "approver").delegated().delegation_ended("D-1").with_revoked("p-5")
     story.with_proposal("1b").policy_decided("C-1", "reject").with_proposal("2").policy_decided("C-2")
     story.with_policy("2").erased().erased(EventType.RETENTION_APPLIED)
+    story.with_data("2020-04").rows_erased("2020-01").rows_erased("2020-04", "retention")
     # What is still open at the end, so that a table of state holds every kind of row.
     return (
         story.in_prod(1)

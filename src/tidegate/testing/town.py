@@ -463,6 +463,15 @@ class Town:
         old = {"kind": "reason", "before": "2013-01-01T00:00:00Z"}
         commitments = list(given.payload["texts"].values())
         self.say(EventType.RETENTION_APPLIED, "p-1", {**old, "commitments": commitments}, "ledger")
+        return self.with_rows_gone()
+
+    def with_rows_gone(self) -> Self:
+        """Somebody asked for the rows about them, of which there was one in January."""
+        batch = f"tg1:{digest('2013-01')[7:]}"
+        left = {"kind": "batch", "place": "gauges", "digest": batch, "successor": "tg1:left", "rows": 1}
+        about = {"cause": "subject", "subject": "hash:1", "dataset": "gauges", "periods": ["2013-01"]}
+        told = {"keeps": {}, "rows": 1, "files": [left], "touches": {"training_sets": [], "versions": []}}
+        self.say(EventType.ROWS_ERASED, "p-1", {**about, **told}, "dataset/gauges", texts=self.reason())
         return self
 
     def _bound(self, number: int) -> tuple[dict[str, Any], dict[str, str]]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from math import isfinite
@@ -30,12 +30,15 @@ from tidegate.adapters.arrow_batches.mending import read_mended, restored
 from tidegate.adapters.arrow_batches.profiling import profiled
 from tidegate.adapters.arrow_batches.pushed import read_pushed
 from tidegate.adapters.arrow_batches.rebuilding import rebuilt
+from tidegate.adapters.arrow_batches.thinning import lines_left, spared, theirs, whose
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, partial, told
-from tidegate.application.ports import Contents, Kept, Mended, Segment, Table
+from tidegate.adapters.shared.keyed import keyed
+from tidegate.application.ports import Contents, Kept, Mended, Segment, Table, Thinned, Whose
 from tidegate.domain.canonical import canonical, utc_text
 from tidegate.domain.contract import Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.keeping import Without
 from tidegate.domain.merkle import merkle_root
 from tidegate.domain.push import period_of_row
 from tidegate.domain.suggestion import Profile
@@ -191,15 +194,8 @@ class ArrowBatches:
         Rows are written as they are read, some thousand at a time: memory does not grow with their number.
         """
         rows = cast("pa.Table", table)
-        folder = self._home / "quarantine" / contract.dataset
         about = len(report.reasons) * rows.nbytes // max(rows.num_rows, 1)  # what the rows take in memory
-        with told(folder / "rows.jsonl", about), partial(folder / "rows.jsonl") as part:
-            with part.open("wb") as file:
-                root = merkle_root(_written(file, _lines(rows, report.reasons)))
-                file.flush()
-                os.fsync(file.fileno())
-            part.chmod(0o644)
-            path = part.replace(self._quarantine_path(contract.dataset, root))
+        root, path = self._hold(contract.dataset, _lines(rows, report.reasons), about)
         return Segment(root, path, len(report.reasons))
 
     def quarantined(self, dataset: str, root: str) -> tuple[Mapping[str, object], ...]:
@@ -279,6 +275,96 @@ class ArrowBatches:
             DependencyFailed: the file is gone or no longer has this digest.
         """
         return self._read(dataset, batch)[0]
+
+    # ── letting rows go ───────────────────────────────────────────────────────────────────────────
+
+    def whose(self, contract: Contract, name: str) -> Whose:
+        """Return how a subject is written in a dataset.
+
+        Raises:
+            BadInput: the contract names no subject, or this cannot be one; it is not repeated.
+        """
+        return whose(contract, name, self._key)
+
+    def mark(self, whose: Whose) -> str:
+        """Return a keyed hash of a subject, by a key of its own: it is none that a column has."""
+        return self._key.mark(whose.texts[0])
+
+    def spared(self, contract: Contract, table: Table, marks: Collection[str]) -> Table:
+        """Return a table without the rows of subjects that have these marks."""
+        if not marks or contract.subject not in table.column_names:
+            return table
+        return cast(Table, spared(cast("pa.Table", table), contract, marks, self._key.mark))
+
+    def thinned(
+        self,
+        contract: Contract,
+        whose: Whose | None,
+        only: Collection[str] | None = None,
+        *,
+        write: bool = True,
+    ) -> Thinned:
+        """Write what is left of batches and held-back rows without a subject's: of all files there are, or of these.
+
+        Raises:
+            DependencyFailed: a file was altered, or there is no room for what is left of it.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        dataset, files = contract.dataset, []
+        gone = [pa.table({name: pa.array([], pa.string()) for name in contract.key})]
+        for digest in self._named("batches", dataset, PREFIX, only):
+            rows = self._read(dataset, digest)[1]
+            if count := pc.sum(their := theirs(rows, whose)).as_py():
+                others = rows.filter(pc.invert(their)).combine_chunks()
+                left = self._keep(dataset, others)[0] if write else table_digest(others)
+                files.append(Without("batch", dataset, digest, left, count))
+                if set(contract.key) <= set(rows.column_names):
+                    gone.append(keyed(rows.filter(their), contract.key))
+        for root in self._named("quarantine", dataset, "sha256:", only):
+            path, before = self._quarantine_path(dataset, root), sum(1 for _ in self.held(dataset, root))
+            if count := before - sum(1 for _ in lines_left(path, whose)):
+                lines = lines_left(path, whose)
+                left = self._hold(dataset, lines, path.stat().st_size)[0] if write else merkle_root(lines)
+                files.append(Without("quarantine", dataset, root, left, count))
+        return Thinned(tuple(files), cast(Table, pa.concat_tables(gone)))
+
+    def left(self, files: Sequence[Without]) -> tuple[Without, ...]:
+        """Return the batches and held-back rows that are there."""
+        return tuple(each for each in files if (path := self._path(each)) is not None and path.exists())
+
+    def discard(self, files: Sequence[Without]) -> None:
+        """Remove batches and held-back rows."""
+        for each in self.left(files):
+            path = self._path(each)
+            assert path is not None  # it is there
+            with told(path, 0):
+                path.unlink(missing_ok=True)
+
+    def _path(self, file: Without) -> Path | None:
+        if file.kind == "batch":
+            return self._batch_path(file.place, file.digest)
+        return self._quarantine_path(file.place, file.digest) if file.kind == "quarantine" else None
+
+    def _named(self, folder: str, dataset: str, prefix: str, only: Collection[str] | None) -> list[str]:
+        """Return the digests that the files of a folder are called by."""
+        paths = sorted((self._home / folder / dataset).glob("[0-9a-f]*.*"))
+        names = [prefix + path.stem for path in paths]
+        return names if only is None else [name for name in names if name in only]
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────────
+
+    def _hold(self, dataset: str, lines: Iterable[bytes], about: int) -> tuple[str, Path]:
+        """Write held-back rows as a file that is called by their root."""
+        folder = self._home / "quarantine" / dataset
+        with told(folder / "rows.jsonl", about), partial(folder / "rows.jsonl") as part:
+            with part.open("wb") as file:
+                root = merkle_root(_written(file, lines))
+                file.flush()
+                os.fsync(file.fileno())
+            part.chmod(0o644)
+            return root, part.replace(self._quarantine_path(dataset, root))
 
     def _keep(self, dataset: str, rows: pa.Table) -> tuple[str, Path]:
         digest = table_digest(rows)

@@ -51,6 +51,10 @@ class MaskingKey:
         """Return a value's token, which is the same each time and which `value` turns back."""
         return TOKEN + base64.urlsafe_b64encode(self._siv().encrypt(plain(value).encode(), None)).decode()
 
+    def mark(self, text: str) -> str:
+        """Return a keyed hash that says who was erased, by a key of its own."""
+        return keyed_hash(self._derived("erasure"), text)
+
     def value(self, token: str) -> str:
         """Return the text behind a token.
 

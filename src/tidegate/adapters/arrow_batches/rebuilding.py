@@ -56,10 +56,14 @@ def _reader(kind: pa.DataType) -> Callable[[object], object]:
 
 
 def _order(kept: int, held: Sequence[Mapping[str, object]]) -> pa.Array:
-    """Return where each row of the drop stands: the kept ones in their order, those held back at their places."""
+    """Return where each row of the drop stands: the kept ones in their order, those held back at their places.
+
+    Rows that were erased leave gaps; the others stand in their order all the same.
+    """
     import numpy as np
     import pyarrow as pa
 
     places = np.fromiter((cast("int", each["row"]) for each in held), dtype=np.int64, count=len(held))
-    between = np.setdiff1d(np.arange(kept + len(held)), places, assume_unique=True)
+    end = max(kept + len(held), int(places.max(initial=-1)) + 1)
+    between = np.setdiff1d(np.arange(end), places, assume_unique=True)[:kept]
     return pa.array(np.argsort(np.concatenate([between, places]), kind="stable"))

@@ -5,8 +5,9 @@
 
 Where ODCS has a field it is used: ``team.name`` (owner), ``schema`` (columns, types, classification, primary
 key, ``relationships`` to columns of other contracts), ``quality`` with the metric ``rowCount`` (volume, both
-bounds included), ``slaProperties`` with the property ``freshness``. What it has no field for are
-``customProperties``: ``periodColumns``, ``quarantineLimit`` and ``declared``.
+bounds included), ``slaProperties`` with the properties ``freshness`` and ``retention`` (how long rows are kept after
+their period). What it has no field for are ``customProperties``: ``periodColumns``, ``quarantineLimit`` and
+``declared``; of a column ``treatment``, and ``subject: true`` where it says whom a row is about.
 """
 
 from __future__ import annotations

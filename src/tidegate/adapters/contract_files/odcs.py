@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from tidegate.adapters.contract_files.references import Relationship, read_relationships
 from tidegate.adapters.contract_files.suite import NOT_NULL
-from tidegate.adapters.contract_files.treatments import RESTRICTED, read_treatment, treats
+from tidegate.adapters.contract_files.treatments import RESTRICTED, read_subject, read_treatment, treats
 from tidegate.adapters.shared.yaml_reader import Node, Reader
 from tidegate.domain.contract import Check, Column, Contract, Reference
+from tidegate.domain.keeping import Term
 from tidegate.domain.masking import Mask, kept
 
 #: ODCS's logical types that a table of rows and columns can hold; time, object, array, map, vector cannot.
@@ -25,6 +26,9 @@ _PERIODS = (
     ("date",),
     ("timestamp",),
 )
+_TERMS = {"d": "day", "day": "day", "days": "day", "y": "year", "yr": "year", "years": "year"}
+#: What a subject may be named by: the same value is written in one way.
+_NAMING = ("string", "integer")
 _REQUIRED = ("apiVersion", "kind", "id", "name", "version", "status", "team", "description", "schema")
 
 
@@ -41,6 +45,8 @@ class OdcsFile:
         self._key: dict[int, str] = {}
         self._volume = (0, 0)
         self._max_age: timedelta | None = None
+        self._keeps: Term | None = None
+        self._subject = ""
         self._limit = 0.0
         self._period: tuple[str, ...] = ()
         self._push: tuple[int, int] | None = None
@@ -80,6 +86,8 @@ class OdcsFile:
             references=tuple(references),
             push=self._push,
             delivered=delivered if any(column.treatment for column in delivered) else (),
+            subject=self._subject,
+            keeps=self._keeps,
         )
 
     def guard(self, not_null: set[str]) -> None:
@@ -166,6 +174,8 @@ class OdcsFile:
         if treatment is None and label == RESTRICTED:
             node.fault(f"the restricted column `{name}` without a treatment", f"one of {', '.join(Mask)}")
         self._columns[name], self._nodes[name] = Column(name, kind, required, label, treatment), node
+        if (subject := read_subject(parts.get("customProperties"))) is not None:
+            self._read_subject(self._columns[name], subject)
         if "relationships" in parts:
             self.relationships += read_relationships(name, kind, parts["relationships"])
         if _flag(parts.get("primaryKey")):
@@ -181,6 +191,17 @@ class OdcsFile:
                     f"the key column `{name}` dropped or generalised", "hash or token, which keep rows apart"
                 )
             self._key.setdefault(position, name)
+
+    def _read_subject(self, column: Column, node: Node) -> None:
+        if self._subject:
+            node.fault(f"`{column.name}` as the subject beside `{self._subject}`", "one column that names it")
+        elif column.type not in _NAMING:
+            node.fault(f"a subject that is a {column.type}", f"one of type {' or '.join(_NAMING)}")
+        elif treats(column, Mask.DROP, Mask.GENERALISE):
+            node.fault(
+                f"the subject's column `{column.name}` dropped or generalised", "hash or token, or none"
+            )
+        self._subject = column.name
 
     def _read_key(self, node: Node) -> None:
         if self._columns and not self._key:
@@ -218,7 +239,11 @@ class OdcsFile:
     def _read_sla(self, node: Node) -> None:
         for promise in node.items("service levels"):
             parts = promise.members(required=("property", "value"))
-            if "property" not in parts or parts["property"].value != "freshness" or "value" not in parts:
+            if "property" not in parts or "value" not in parts:
+                continue
+            if parts["property"].value == "retention":
+                self._read_retention(promise, parts["value"])
+            if parts["property"].value != "freshness":
                 continue
             unit = promise.members(required=("unit",)).get("unit")
             seconds = _SECONDS.get(unit.one_of(tuple(_SECONDS), "a unit") or "d", 0) if unit else 0
@@ -227,6 +252,16 @@ class OdcsFile:
                 promise.fault(
                     "freshness without periodColumns", "the columns that say which period a drop covers"
                 )
+
+    def _read_retention(self, promise: Node, value: Node) -> None:
+        if self._keeps is not None:
+            promise.fault("a second retention", "one: a dataset's rows are kept for one term")
+        unit = promise.members(required=("unit",)).get("unit")
+        named = unit.one_of(tuple(_TERMS), "a unit of retention") if unit else None
+        self._keeps = Term(
+            value.integer(1, 36500 if _TERMS.get(named or "") == "day" else 100),
+            _TERMS.get(named or "", "year"),
+        )
 
     def _read_custom(self, node: Node | None, root: Node) -> None:
         found: dict[str, Node] = {}

@@ -19,12 +19,23 @@ from tidegate.domain.masking import SPANS, Mask, Treatment
 
 #: A column that is so classified is treated, or its contract does not load.
 RESTRICTED = "restricted"
-_PROPERTY = "treatment"
+_PROPERTY, _SUBJECT = "treatment", "subject"
 
 
 def treats(column: Column, *masks: Mask) -> bool:
     """Say whether a column is treated in one of these ways."""
     return column.treatment is not None and column.treatment.mask in masks
+
+
+def read_subject(node: Node | None) -> Node | None:
+    """Return where a column's custom properties say that it names the subject of a row, or None."""
+    for entry in node.items("custom properties") if node else []:
+        parts = entry.members(required=("property", "value"))
+        if "value" in parts and "property" in parts and parts["property"].value == _SUBJECT:
+            told = parts["value"]
+            if told.flag("whether it says whom a row is about"):
+                return told
+    return None
 
 
 def read_treatment(node: Node | None, kind: str) -> Treatment | None:

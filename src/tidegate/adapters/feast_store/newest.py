@@ -18,7 +18,7 @@ served. ``bring`` is how Tidegate materializes, ``add`` how it pushes.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -92,6 +92,22 @@ class NewestOnlineStore(OnlineStore):  # type: ignore[misc] # Feast has no types
     @abstractmethod
     def find(self, config: Any, asked: Sequence[tuple[str, Sequence[bytes]]]) -> Sequence[Found]:
         """Return what is online for the keys of each view, all as of one moment."""
+
+    @abstractmethod
+    def rows(self, config: Any, name: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every key of a view with its body, also where Feast wrote it beside the window."""
+
+    @abstractmethod
+    def remove(self, config: Any, name: str, keys: Sequence[bytes]) -> None:
+        """Remove these keys, by whomever they were written; the window says how many rows it still has."""
+
+    @abstractmethod
+    def wipe(self, config: Any) -> None:
+        """Leave nothing of what was removed in the store's own files, as far as they are ours to write.
+
+        Raises:
+            DependencyFailed: somebody reads them all the time.
+        """
 
     @abstractmethod
     def drop(self, config: Any, names: Sequence[str]) -> None:

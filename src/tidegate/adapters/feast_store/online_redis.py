@@ -90,6 +90,20 @@ return 'taken'
 """
 
 
+#: Remove keys from both hashes, and say in the window how many rows are left of it.
+_REMOVE = """
+for i = 1, #ARGV do
+  redis.call('HDEL', KEYS[1], ARGV[i])
+  redis.call('HDEL', KEYS[2], ARGV[i])
+end
+local window = redis.call('GET', KEYS[3])
+if window then
+  local left = string.format('"rows": %d', redis.call('HLEN', KEYS[1]))
+  redis.call('SET', KEYS[3], (string.gsub(window, '"rows": %d+', left)))
+end
+"""
+
+
 class NewestRedisOnlineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc] # Feast has no types
     """``?prefix=NAME`` in the address begins every key, so that projects of one name can share a server."""
 
@@ -201,6 +215,24 @@ class NewestRedisOnlineStore(NewestOnlineStore):
         if places:
             with self._asked(config, "removing views") as client:
                 client.unlink(*(place + end for place in places for end in ("", ":pushed", ":window")))
+
+    def rows(self, config: Any, name: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every key of a view with its body, of both hashes."""
+        with self._asked(config, "searching") as client:
+            for place in (_place(config, name), f"{_place(config, name)}:pushed"):
+                for key, packed in client.hscan_iter(place, count=_PER_CALL):
+                    yield key, packed[_STAMP:]
+
+    def remove(self, config: Any, name: str, keys: Sequence[bytes]) -> None:
+        """Remove these keys from both hashes, some hundred in one step."""
+        place = _place(config, name)
+        with self._asked(config, "removing rows") as client:
+            for start in range(0, len(keys), _PER_CALL):
+                some = keys[start : start + _PER_CALL]
+                client.eval(_REMOVE, 3, place, f"{place}:pushed", f"{place}:window", *some)
+
+    def wipe(self, config: Any) -> None:
+        """Do nothing: what Redis writes to disk is its server's, which writes it anew by itself."""
 
     @contextmanager
     def _asked(self, config: Any, doing: str) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from feast.repo_config import FeastConfigBaseModel
 
 from tidegate.adapters.feast_store.newest import Expiry, Found, NewestOnlineStore, Row, moment_of, ticks
 from tidegate.application.ports import OnlineWindow
+from tidegate.domain.errors import DependencyFailed
 
 T = TypeVar("T")
 #: How long a writer waits for the one before it. Readers never wait.
@@ -96,6 +98,44 @@ class NewestSqliteOnlineStore(NewestOnlineStore):
             for name in names:
                 database.execute(f"DROP TABLE IF EXISTS {_quoted(name)}")
                 database.execute(f"DELETE FROM {_WINDOWS} WHERE view = ?", (name,))
+
+    def rows(self, config: Any, name: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every key of a view with its body."""
+        try:
+            yield from (
+                self._connection(config).execute(f"SELECT entity_key, body FROM {_quoted(name)}").fetchall()
+            )
+        except sqlite3.OperationalError as error:
+            _nothing(error, None)
+
+    def remove(self, config: Any, name: str, keys: Sequence[bytes]) -> None:
+        """Remove these keys in one transaction, and write zeros where they were."""
+        self._connection(config).execute("PRAGMA secure_delete = ON")
+        with self._writing(config) as database:
+            _make(database, name)
+            gone = 0
+            for key in keys:
+                deleted = f"DELETE FROM {_quoted(name)} WHERE entity_key = ? RETURNING brought"
+                gone += sum(brought for (brought,) in database.execute(deleted, (key,)).fetchall())
+            database.execute(f"UPDATE {_WINDOWS} SET rows = rows - ? WHERE view = ?", (gone, name))
+
+    def wipe(self, config: Any) -> None:
+        """Write the file anew, and empty its log.
+
+        Raises:
+            DependencyFailed: there was always somebody who still read from the log.
+        """
+        database, until = self._connection(config), time.monotonic() + _PATIENCE_SECONDS
+        database.execute("VACUUM")
+        while database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > until:
+                raise DependencyFailed(
+                    "online-not-wiped",
+                    f"got readers of the online store for {_PATIENCE_SECONDS} s without a pause, expected one to write "
+                    "its file anew",
+                    "what was erased is not served any more; run the same again when fewer read",
+                )
+            time.sleep(0.1)
 
     def _connection(self, config: Any) -> sqlite3.Connection:
         path = Path(config.repo_path or ".", config.online_store.path)

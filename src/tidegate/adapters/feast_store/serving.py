@@ -16,9 +16,10 @@ from feast.protos.feast.types.Value_pb2 import Map, Value
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
 from feast.value_type import ValueType
 
+from tidegate.adapters.feast_store.forgetting import theirs
 from tidegate.adapters.feast_store.newest import Found, NewestOnlineStore, key_bytes, ticks
-from tidegate.adapters.feast_store.tables import View, empty
-from tidegate.application.ports import Answer, OnlineWindow
+from tidegate.adapters.feast_store.tables import View, empty, known_at
+from tidegate.application.ports import Answer, OnlineWindow, Whose
 from tidegate.domain.errors import BadInput
 
 if TYPE_CHECKING:
@@ -73,6 +74,32 @@ class Serving:
     def add(self, view: Any, part: View, rows: pa.Table, pushed: int) -> bool:
         """Bring pushed rows into the window that is there; say whether it did not hold that push already."""
         return bool(self._online.add(self._config, view, _for_feast(view, part, rows), pushed))
+
+    def forget(self, served: Sequence[Served], whose: Whose | None, gone: pa.Table) -> int:
+        """Remove from these views what is a subject's, or has the key of a row that went; count it."""
+        version, count = self._config.entity_key_serialization_version, 0
+        for each in served:
+            rows = self._online.rows(self._config, each.name)
+            if keys := sorted(set(theirs(rows, whose, gone, version))):
+                self._online.remove(self._config, each.name, keys)
+            count += len(keys)
+        return count
+
+    def wipe(self) -> None:
+        """Leave nothing of what was removed in the store's own files."""
+        self._online.wipe(self._config)
+
+    def replaced(
+        self, views: Sequence[tuple[Any, View]], sources: Mapping[str, tuple[str, pa.Table]]
+    ) -> None:
+        """Bring views online again as of the moment that they are there for, from other sources: digest and rows."""
+        there = self.windows([self.served(view, part) for view, part in views])
+        for view, part in views:
+            before, (digest, rows) = there.get(part.name), sources[part.name]
+            if before is not None and before.source != digest:
+                found = known_at(rows, part, before.until)
+                self.bring(view, part, found, OnlineWindow(before.until, digest, found.num_rows))
+        self.wipe()
 
     def windows(self, served: Sequence[Served]) -> Mapping[str, OnlineWindow]:
         """Return what is online of each view that ever was."""

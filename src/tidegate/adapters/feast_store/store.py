@@ -19,7 +19,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tidegate.adapters.feast_store import definitions, pushing, repository, tables
 from tidegate.adapters.feast_store.guard import refuse_foreign_code, registry_address
@@ -27,9 +27,9 @@ from tidegate.adapters.feast_store.repository import tool_errors
 from tidegate.adapters.feast_store.sources import Files, InPostgres, Sources
 from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of, write_whole
-from tidegate.adapters.shared.frames import found_digest
+from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
-from tidegate.application.ports import Answer, Frame, Materialized, OnlineWindow, Pushed, Pushes
+from tidegate.application.ports import Answer, Frame, Materialized, OnlineWindow, Pushed, Pushes, Table, Whose
 from tidegate.domain.canonical import digest as digest_of
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -395,6 +395,56 @@ class FeastStore:
             known = [pushing.known(self._repo, part, push, pushes, window.until) for push in held]
             pushed = tables.latest(tables.together(part, [source.slice(0, 0), *known]), part)
             return paired(store, serving, part, source, pushed, window, count)
+
+    # ── letting rows go ───────────────────────────────────────────────────────────────────────────
+
+    def forget(self, whose: Whose | None, keys: Table) -> int:
+        """Remove a subject's rows from what is online, whoever wrote them, and those of the keys that went.
+
+        Raises:
+            DependencyFailed: the online store does not answer, or its file cannot be written anew.
+        """
+        if not (self._repo / "feature_store.yaml").exists():
+            return 0  # a project without features
+        with self._alone(), tool_errors("erasing what is online"):
+            store = self._store(fresh=True)
+            if not (views := self._registered(store)):
+                return 0
+            serving = self._serving(store)
+            served = [serving.served(view, part) for view, part in views]
+            count = serving.forget(served, whose, cast("pa.Table", keys))
+            if count:
+                serving.wipe()
+            return count
+
+    def replaced(self, sources: Mapping[str, tuple[str, str]]) -> None:
+        """Put what was left of views' sources in their place, and bring it online for the moment that was there.
+
+        Killed at any point and done again, it comes to the same.
+
+        Raises:
+            DependencyFailed: what was left is gone or was altered, or the online store cannot be written.
+        """
+        with self._alone(), tool_errors("replacing sources"):
+            built = self._noted("built")
+            ours = {view: each for view, each in sources.items() if built.get(view) in each}
+            if not ours:
+                return
+            left = {view: self._left(view, to) for view, (_, to) in ours.items()}
+            rows = {view: read_frame(frame, f"what is left of {view}") for view, frame in left.items()}
+            self._note("built", {**built, **{view: frame.digest for view, frame in left.items()}})
+            self._sources().swap(left)
+            store = self._store(fresh=True)
+            views = [each for each in self._registered(store) if each[1].name in left]
+            self._serving(store).replaced(views, {view: (left[view].digest, rows[view]) for view in left})
+
+    def _left(self, view: str, digest: str) -> Frame:
+        return Frame(digest, self._home / "features" / view / f"{hex_of(digest, PREFIX)}.parquet", 0)
+
+    def _registered(self, store: Any) -> list[tuple[Any, tables.View]]:
+        """Return the views that were registered last, whatever the files say now."""
+        join_keys = {entity.name: entity.join_key for entity in store.list_entities()}
+        return [(view, tables.View.of(view, join_keys)) for view in store.list_feature_views()]
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 

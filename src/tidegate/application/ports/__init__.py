@@ -24,6 +24,7 @@ from tidegate.application.ports.features import (
     Pushed,
     Pushes,
 )
+from tidegate.application.ports.keeping import Copies, Thinned, Whose
 from tidegate.application.ports.machine import Clock, Entropy, Signer, Verifier
 from tidegate.application.ports.models import (
     Difference,
@@ -57,6 +58,7 @@ __all__ = [
     "Comparison",
     "Contents",
     "Contracts",
+    "Copies",
     "DataGate",
     "Delivery",
     "Difference",
@@ -93,11 +95,13 @@ __all__ = [
     "Sink",
     "StateReader",
     "Table",
+    "Thinned",
     "Trained",
     "Trainer",
     "Transaction",
     "Turns",
     "Untested",
     "Verifier",
+    "Whose",
     "Windows",
 ]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tidegate.domain.contract import CheckResult, Contract, GateReport
 from tidegate.domain.freshness import Staleness
+from tidegate.domain.keeping import Without
 from tidegate.domain.suggestion import Profile, Promise, Suggestion
+
+if TYPE_CHECKING:
+    from tidegate.application.ports.keeping import Thinned, Whose
 
 
 class Table(Protocol):
@@ -276,4 +280,46 @@ class Batches(Protocol):
             BadInput: the batch has other columns than the contract has now.
             DependencyFailed: the batch or the held-back rows are gone or were altered.
         """
+        ...
+
+    def whose(self, contract: Contract, name: str) -> Whose:
+        """Return how somebody is written in the column that names a row's subject.
+
+        Raises:
+            BadInput: the contract names no such column, or this cannot stand in it; it is not repeated.
+        """
+        ...
+
+    def mark(self, whose: Whose) -> str:
+        """Return a keyed hash of a subject, which says nothing to whoever lacks the key."""
+        ...
+
+    def spared(self, contract: Contract, table: Table, marks: Collection[str]) -> Table:
+        """Return a table without the rows of subjects that have these marks."""
+        ...
+
+    def thinned(
+        self,
+        contract: Contract,
+        whose: Whose | None,
+        only: Collection[str] | None = None,
+        *,
+        write: bool = True,
+    ) -> Thinned:
+        """Write what is left of every batch and of all held-back rows of a dataset without a subject's; name both.
+
+        ``only`` names batches and roots: all others stay as they are. With nobody named all their rows go. Held-back
+        rows keep their positions. Nothing is removed; with ``write`` false, nothing is written either.
+
+        Raises:
+            DependencyFailed: a file was altered or cannot be read, or what is left of it not be written.
+        """
+        ...
+
+    def left(self, files: Sequence[Without]) -> tuple[Without, ...]:
+        """Return the batches and held-back rows that are still there, or there again."""
+        ...
+
+    def discard(self, files: Sequence[Without]) -> None:
+        """Remove batches and held-back rows; those that are gone are left out."""
         ...

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from tidegate.application.ports.data import Table
+from tidegate.application.ports.keeping import Whose
 from tidegate.application.ports.models import Frame
 from tidegate.domain.feature_change import Definitions, ViewDefinition
 from tidegate.domain.parity import Pair
@@ -220,6 +222,26 @@ class Features(Protocol):
 
         Raises:
             DependencyFailed: the online store does not answer, or a view of the service was never brought online.
+        """
+        ...
+
+    def forget(self, whose: Whose | None, keys: Table) -> int:
+        """Remove from what is online every row of a subject, or of an entity with one of these keys; count them.
+
+        Rows that Feast wrote itself are searched like all others, and nothing of them is left in the store's file.
+
+        Raises:
+            DependencyFailed: the online store does not answer.
+        """
+        ...
+
+    def replaced(self, sources: Mapping[str, tuple[str, str]]) -> None:
+        """Put what was left of views' sources in their place, and online: by view the digest before, and the one after.
+
+        A view whose source is another one by now stays as it is.
+
+        Raises:
+            DependencyFailed: a source is gone or was altered, or the online store does not answer.
         """
         ...
 

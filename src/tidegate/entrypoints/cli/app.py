@@ -31,6 +31,7 @@ from tidegate.entrypoints.cli import (
     reconcile,
     rollout,
     schedule,
+    subjects,
     texts,
     waivers,
     work,
@@ -85,6 +86,7 @@ app.add_typer(people.user, name="user", rich_help_panel="People")
 app.add_typer(policy.policy, name="policy", rich_help_panel="People")
 app.command(rich_help_panel="People")(texts.erase)
 app.command(rich_help_panel="People")(texts.retention)
+app.add_typer(subjects.subject, name="subject", rich_help_panel="People")
 audit.audit.command()(bundle.export)
 audit.audit.command()(bundle.verify_bundle)
 app.add_typer(audit.audit, name="audit", rich_help_panel="See")

@@ -12,12 +12,14 @@ import typer
 
 from tidegate.adapters.shared.files import write_whole
 from tidegate.application import audit as use_case
+from tidegate.application.erased import files
 from tidegate.application.lawfulness import unlawful
 from tidegate.application.ports import Notes
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.canonical import canonical
 from tidegate.domain.errors import UNFIT, BadInput, DependencyFailed, Refused
 from tidegate.domain.fold import StateView, replay
+from tidegate.domain.keeping import counted
 from tidegate.domain.state import ErasureRow
 from tidegate.entrypoints.cli.common import As, AsJson, acting, out, platform, printable, reading, say
 
@@ -63,6 +65,7 @@ def verify(
     kept = use_case.anchors(anchor, notes, locked)
     after = events - max(each.sequence for each in kept) if kept and not broken else None
     erased = None if unread else len(here.ledger.state().select(ErasureRow))
+    gone = () if unread else files(here.ledger.state())
 
     def render() -> None:
         for fault in faults:
@@ -73,13 +76,17 @@ def verify(
             )
         if erased:
             out.print(f"{erased} personal text(s) were erased, each by an event that says so")
+        if gone:
+            out.print(
+                f"{counted(gone)} row(s) were erased from {len(gone)} file(s), each by an event that says so"
+            )
         if after:
             lie = "1 event lies after the anchor: nobody has signed for it yet"
             many = f"{after} events lie after the anchor: nobody has signed for them yet"
             out.print(lie if after == 1 else many)
 
     told = {"events": events, "faults": list(faults), "anchored": bool(kept), "after_anchor": after}
-    say({**told, "anchors": len(kept), "erased": erased}, as_json, render)
+    say({**told, "anchors": len(kept), "erased": erased, "erased_rows": counted(gone)}, as_json, render)
     if faults:
         raise Refused(
             "ledger-unsound",

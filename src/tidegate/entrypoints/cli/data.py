@@ -173,7 +173,7 @@ def _told(row: BatchRow, before: BatchRow | None) -> None:
         out.print(f"these bytes were recorded before (event {row.sequence}){since}; nothing changed")
     out.print(
         f"{_named(row)}: {row.verdict}; {row.read} rows in, {row.accepted} accepted, "
-        f"{row.quarantined} quarantined"
+        f"{row.quarantined} quarantined" + (f", {row.erased} erased" if row.erased else "")
     )
     for line in (*_restated(row), *(f"  note: {printable(each)}" for each in row.report.get("notes", ()))):
         out.print(line, markup=False)
@@ -236,6 +236,7 @@ def _shown(row: BatchRow) -> dict[str, object]:
         "read": row.read,
         "accepted": row.accepted,
         "quarantined": row.quarantined,
+        "erased": row.erased,
         "batch": row.batch,
         "drop": row.drop,
         "report": dict(row.report),

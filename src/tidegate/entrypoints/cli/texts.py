@@ -8,6 +8,7 @@ import typer
 
 from tidegate.application import erase as erasing
 from tidegate.application import retention as retaining
+from tidegate.application.erase_rows import let_go, over
 from tidegate.application.people import account_of
 from tidegate.bootstrap import Tidegate
 from tidegate.entrypoints.cli.common import (
@@ -40,7 +41,7 @@ def erase(
     who = acting(here, as_user, key)
     done = erasing.erase(here, who, account_of(here.ledger, actor), reason)
     here.forget_tokens(done.accounts)
-    _write_desk_anew(here)
+    write_desk_anew(here)
     after(here)
 
     def render() -> None:
@@ -59,12 +60,17 @@ def retention(
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let names and reasons go that are older than their class of record must be kept; nothing younger can."""
+    """Let go what is older than it must be kept: names and reasons by their class, rows by their contract.
+
+    Nothing younger can go. A contract states it as ODCS does: slaProperties, retention, 3, y; where it states none,
+    rows are kept without end.
+    """
     here = platform()
     who = reading(here, as_user) if dry_run else acting(here, as_user)
     found = retaining.retention(here, who, dry_run=dry_run)
+    rows = over(here, here.ledger.state()) if dry_run else let_go(here, who)
     if not dry_run:
-        _write_desk_anew(here)
+        write_desk_anew(here)
         after(here)
 
     def render() -> None:
@@ -72,11 +78,19 @@ def retention(
         for row in found:
             shown.add_row(row.kind, f"{row.least_days} days", str(len(row.commitments)), str(row.stay))
         out.print(shown)
+        if rows:
+            told = table("dataset", "kept for", "would go" if dry_run else "went", "rows")
+            for each in rows:
+                told.add_row(
+                    each.dataset, str(each.keeps), ", ".join(each.periods) or "nothing", f"{each.rows:,}"
+                )
+            out.print(told)
 
-    say([row.__dict__ for row in found], as_json, render)
+    shown = [{**each.__dict__, "keeps": str(each.keeps)} for each in rows]
+    say([*(row.__dict__ for row in found), *shown], as_json, render)
 
 
-def _write_desk_anew(here: Tidegate) -> None:
+def write_desk_anew(here: Tidegate) -> None:
     """The desk's page holds names and reasons: where there is one, it must not outlive what was erased."""
     if (here.settings.home / "desk" / "index.html").exists():
         from tidegate.entrypoints.web.desk import write

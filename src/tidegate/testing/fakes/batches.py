@@ -8,18 +8,19 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
-from tidegate.application.ports import EXPORTED, Contents, Kept, Mended, Segment, Table
+from tidegate.application.ports import EXPORTED, Contents, Kept, Mended, Segment, Table, Thinned, Whose
 from tidegate.domain.canonical import canonical, sha256, utc_text
 from tidegate.domain.contract import Column, Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
-from tidegate.domain.masking import HASHED, TOKEN, Mask, generalised, keyed_hash
+from tidegate.domain.keeping import Without
+from tidegate.domain.masking import HASHED, TOKEN, Mask, generalised, keyed_hash, plain
 from tidegate.domain.merkle import merkle_root
 from tidegate.domain.push import period_of_row, size_fault
 from tidegate.domain.suggestion import MOST_VALUES, Profile
@@ -239,11 +240,90 @@ class FakeBatches:
             raise DependencyFailed("batch-altered", f"got other content, expected the batch {batch}", "")
         return path
 
+    def whose(self, contract: Contract, name: str) -> Whose:
+        if not contract.subject:
+            raise BadInput(
+                "no-subject", f"got {contract.dataset}, expected a contract that names a subject", ""
+            )
+        delivered = {column.name: column for column in contract.delivered or contract.columns}
+        column = delivered[contract.subject]
+        try:
+            value = int(name) if column.type == "integer" else name
+        except ValueError:
+            value = ""
+        if not str(value).strip():
+            raise BadInput(
+                "bad-subject", f"got a subject that cannot stand in {column.name}, expected one", ""
+            )
+        treated = _treated({column.name: value}, [column], [column.name])[column.name]
+        texts = tuple(dict.fromkeys((str(treated), str(value))))
+        return Whose(column.name, texts, anywhere=column.type == "string")
+
+    def mark(self, whose: Whose) -> str:
+        return keyed_hash(b"fake mark", whose.texts[0])
+
+    def spared(self, contract: Contract, table: Table, marks: Collection[str]) -> Table:
+        if not contract.subject:
+            return table
+        rows = cast(RowTable, table).rows
+        kept = [row for row in rows if keyed_hash(b"fake mark", row[contract.subject]) not in marks]
+        return RowTable(table.column_names, tuple(kept))
+
+    def thinned(
+        self,
+        contract: Contract,
+        whose: Whose | None,
+        only: Collection[str] | None = None,
+        *,
+        write: bool = True,
+    ) -> Thinned:
+        dataset, files, keys = contract.dataset, [], []
+        for path in sorted((self._home / "batches" / dataset).glob("*.jsonl")):
+            if only is not None and f"tg1:{path.stem}" not in only:
+                continue
+            rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+            if gone := [row for row in rows if _is(row, whose)]:
+                body = b"".join(canonical(row) + b"\n" for row in rows if row not in gone)
+                left = hashlib.sha256(body).hexdigest()
+                if write:
+                    path.with_name(f"{left}.jsonl").write_bytes(body)
+                files.append(Without("batch", dataset, f"tg1:{path.stem}", f"tg1:{left}", len(gone)))
+                keys += [{name: str(row[name]) for name in contract.key} for row in gone]
+        for path in sorted((self._home / "quarantine" / dataset).glob("*.jsonl")):
+            if only is not None and f"sha256:{path.stem}" not in only:
+                continue
+            lines = path.read_bytes().splitlines()
+            kept = [line for line in lines if not _is(json.loads(line)["values"], whose)]
+            if len(kept) < len(lines):
+                root = merkle_root(kept)
+                if write:
+                    self._quarantine(dataset, root).write_bytes(b"".join(line + b"\n" for line in kept))
+                gone_rows = len(lines) - len(kept)
+                files.append(Without("quarantine", dataset, f"sha256:{path.stem}", root, gone_rows))
+        return Thinned(tuple(files), RowTable(list(contract.key), tuple(keys)))
+
+    def left(self, files: Sequence[Without]) -> tuple[Without, ...]:
+        return tuple(each for each in files if (path := self._of(each)) is not None and path.exists())
+
+    def discard(self, files: Sequence[Without]) -> None:
+        for each in self.left(files):
+            if (path := self._of(each)) is not None:
+                path.unlink()
+
+    def _of(self, file: Without) -> Path | None:
+        if file.kind == "batch":
+            return self._batch(file.place, file.digest)
+        return self._quarantine(file.place, file.digest) if file.kind == "quarantine" else None
+
     def _batch(self, dataset: str, digest: str) -> Path:
         return self._home / "batches" / dataset / f"{_hex(digest, 'tg1:')}.jsonl"
 
     def _quarantine(self, dataset: str, root: str) -> Path:
         return self._home / "quarantine" / dataset / f"{_hex(root, 'sha256:')}.jsonl"
+
+
+def _is(row: Mapping[str, Any], whose: Whose | None) -> bool:
+    return whose is None or (row.get(whose.column) is not None and plain(row[whose.column]) in whose.texts)
 
 
 def _hex(digest: str, prefix: str) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of
 from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, write_frame
-from tidegate.application.ports import Answer, Frame, Materialized, OnlineWindow, Pushed, Pushes
+from tidegate.application.ports import Answer, Frame, Materialized, OnlineWindow, Pushed, Pushes, Table, Whose
 from tidegate.domain.access import Access, FeaturePermission
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -339,6 +339,30 @@ class FakeFeatures:
             answers.append(Answer(answer, ages))
         return answers
 
+    def forget(self, whose: Whose | None, keys: Table) -> int:
+        """Look at every part of every key and every feature that is online."""
+        gone = [dict(row) for row in cast(Any, keys).to_pylist()]
+        before = sum(map(len, self._online.values()))
+        for name, rows in self._online.items():
+            told = {*self._views[name].keys, *self._views[name].features}
+            self._online[name] = [
+                row
+                for row in rows
+                if not any(_says(part, row[part], whose) for part in told)
+                and {part: str(row[part]) for part in keys.column_names if part in told} not in gone
+            ]
+        return before - sum(map(len, self._online.values()))
+
+    def replaced(self, sources: Mapping[str, tuple[str, str]]) -> None:
+        """Read what was left of a source, and have it online."""
+        for view, (before, after) in sources.items():
+            if view in self._frames and self._frames[view].digest in {before, after}:
+                path = self._home / "features" / view / f"{hex_of(after, PREFIX)}.parquet"
+                table = read_frame(Frame(after, path, 0), f"what was left of {view}")
+                self._rows[view], self._frames[view] = table.to_pylist(), Frame(after, path, table.num_rows)
+                if view in self._windows:
+                    self.materialize(self._windows[view].until)
+
     def _latest(
         self, rows: Rows, name: str, key: Mapping[str, Any], moment: datetime
     ) -> Mapping[str, Any] | None:
@@ -388,3 +412,10 @@ class FakeFeatures:
         if service not in self._services:
             raise BadInput("no-such-service", f"got the feature service {service}, expected a known one", "")
         return self._services[service]
+
+
+def _says(name: str, value: object, whose: Whose | None) -> bool:
+    said = whose is not None and str(value) in whose.texts
+    return (
+        whose is not None and said and (name == whose.column or (whose.anywhere and isinstance(value, str)))
+    )

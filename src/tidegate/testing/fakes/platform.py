@@ -28,6 +28,7 @@ from tidegate.domain.state import ActorRow, CredentialRow, ModelRow, TrainingSet
 from tidegate.testing.cases import ACTORS, MODEL, a_policy
 from tidegate.testing.fakes.batches import FakeBatches
 from tidegate.testing.fakes.contracts import FakeContracts
+from tidegate.testing.fakes.copies import FakeCopies
 from tidegate.testing.fakes.data_gate import FakeDataGate
 from tidegate.testing.fakes.entities import FakeEntities
 from tidegate.testing.fakes.expressions import FakeExpressions
@@ -134,6 +135,7 @@ class FakePlatform:
         self.contracts: ports.Contracts = FakeContracts()
         self.gate: ports.DataGate = FakeDataGate({})
         self.batches: ports.Batches = FakeBatches(home)
+        self.copies: ports.Copies = FakeCopies()
         self.models = FakeModels(replace(model_spec(home), tier="standard"))
         self.entities: ports.Entities = FakeEntities(home / "entities")
         self.trainer = StatedTrainer(home / "artifacts")

@@ -36,6 +36,7 @@ GAINED = (
     ("reviews", "kind", sa.Text, "finding"),
     ("scorings", "of", sa.BigInteger, 0),
     ("scorings", "freshness", sa.Text, "{}"),
+    ("batches", "erased", sa.BigInteger, 0),
     ("cursors", "failures", sa.BigInteger, 0),
     ("cursors", "error", sa.Text, ""),
     ("cursors", "retry_at", sa.Text, ""),
@@ -70,6 +71,8 @@ MADE = {
     "incidents": (("id",), ("model", "kind", "facts", "occurred_at")),
     "commitments": (("commitment",), ("subject", "kind", "occurred_at")),
     "erasures": (("commitment",), ("cause",)),
+    "erased_files": (("kind", "place", "digest"), ("successor", "rows")),
+    "erased_subjects": (("dataset", "subject"), ()),
 }
 _TYPES = {
     "ended": sa.Boolean,
