@@ -204,7 +204,7 @@ def test_what_was_learned_from_and_scored_on_is_told_by_its_own_event(
             "artifact": "sha256:a",
             "entities": "tg1:e",
         }
-        more = {"rows": 3, "of": 9, "root": "sha256:r", "file": "f", "stage": "prod"}
+        more = {"rows": 3, "of": 9, "root": "sha256:r", "file": "f", "stage": "prod", "freshness": {}}
         event = world.write(
             kind, {**decided, **more, "read": {"shop": ["shop_sales"]}}, "s-1", f"model/{MODEL}"
         )
