@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import multiprocessing
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -130,10 +132,21 @@ def masked(home):
 
 
 @pytest.fixture
-def used(harbour, monkeypatch):
-    """The project once views were brought online, a training set was built and decisions were made of its rows."""
+def used(harbour):
+    """The project once views were brought online, a training set was built and decisions were made of its rows.
+
+    In a process of its own: one that has a database open and reads its file's bytes gives its locks away.
+    """
     harbour.json("run", "materialize", "--as", "svc-features", **NOW)
-    monkeypatch.setattr("os.environ", harbour.environment(**NOW))
+    child = multiprocessing.get_context("fork").Process(target=learn, args=(harbour,))
+    child.start()
+    child.join(300)
+    assert child.exitcode == 0
+    return harbour
+
+
+def learn(harbour):
+    os.environ.update(harbour.environment(**NOW))
     here = Tidegate(load(harbour.project))
     at = pa.array([datetime(2013, 1, 2, tzinfo=UTC)] * 2, pa.timestamp("us", "UTC"))
     keepers = pc.unique(pq.read_table(next((harbour.home / "batches" / "tides").glob("*"))).column("keeper"))
@@ -145,7 +158,6 @@ def used(harbour, monkeypatch):
     built = {"digest": frame.digest, "model": "flight_delay", "service": "watch", "entities": entities.digest}
     told(here, EventType.TRAINING_SET_BUILT, who, {**built, "rows": 2, "batches": [batch], "windows": {}})
     decided(here, frame, here.act("svc-score").actor.id)
-    return harbour
 
 
 def _batches():
@@ -218,7 +230,7 @@ def test_the_record_says_what_was_erased_and_by_whom_and_stays_sound(used):
     assert "2 row(s) were erased from 6 file(s), each by an event that says so" in verified.stdout
     faults = used.json("log", **NOW)[-1]
     assert (faults["type"], faults["reason"]) == ("rows.erased", WHY[1])
-    here = Tidegate(load(used.project))
+    here = Tidegate(load(used.project, used.environment(**NOW)))
     state = here.ledger.state()
     (training,) = state.select(TrainingSetRow)
     kept = as_kept(here, type("Version", (), {"training_set": training.digest})())

@@ -142,7 +142,7 @@ def test_a_segment_of_decisions_is_named_by_the_root_of_what_is_left(tmp_path: P
     write_parquet(decisions, tmp_path / "scores" / f"{root[7:]}.parquet")
     whose = Whose("nobody's column", ("Ann",), anywhere=True)
     nothing: Any = pa.table({"none": pa.array([], "string")})
-    (file,) = ParquetCopies(tmp_path).thinned(whose, nothing, {root: spec})
+    (file,) = ParquetCopies(tmp_path).thinned(whose, nothing, {root: spec}.get)
     assert file.successor == decisions_root(decisions.slice(1), spec)
     assert pq.read_table(tmp_path / "scores" / f"{file.successor[7:]}.parquet").num_rows == 1
     assert (tmp_path / "scores" / f"{root[7:]}.parquet").exists()

@@ -408,6 +408,21 @@ def test_a_drop_whose_time_is_over_is_turned_away_once(world: FakePlatform) -> N
     assert [event.type for event in world.ledger.events()].count(EventType.DROP_REFUSED) == 1
 
 
+def test_the_very_rows_that_went_do_not_come_back_although_they_would_be_kept_longer_now(
+    world: FakePlatform,
+) -> None:
+    at(kept_for(world, 1), datetime(2014, 2, 1, tzinfo=UTC))
+    let_go(world, world.acting("p-1"))
+    kept_for(world, 9)
+    path = world.frames / "trips-2013-01.r1.csv"
+    path.write_text("\n".join(["trip,rider,load", *reversed(ROWS), ""]))
+    with pytest.raises(BadInput) as caught:
+        ingest(world, world.acting("s-3"), "trips", path)
+    assert caught.value.code == "erased-rows"
+    assert not text_below(world.frames).strip()
+    assert unlawful(world) == ()
+
+
 @pytest.mark.parametrize(
     ("term", "since", "until"),
     [

@@ -11,7 +11,7 @@ All of them are read, one after the other: a row may be anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -45,7 +45,12 @@ class ParquetCopies:
         self._home = home
 
     def thinned(
-        self, whose: Whose | None, keys: Table, models: Mapping[str, ModelSpec], *, write: bool = True
+        self,
+        whose: Whose | None,
+        keys: Table,
+        model_of: Callable[[str], ModelSpec | None],
+        *,
+        write: bool = True,
     ) -> tuple[Without, ...]:
         """Write what is left of each file without a subject's rows; of a segment, as its model reads it.
 
@@ -64,7 +69,7 @@ class ParquetCopies:
                 continue
             left = rows.filter(pc.invert(their)).combine_chunks()
             if kind == "decisions":
-                model = models.get(digest)
+                model = model_of(digest)
                 successor = decisions_root(left, model) if model else ""
             else:
                 successor = table_digest(left)

@@ -179,9 +179,11 @@ def _copies(
     if not contract.subject:
         return ()
     models = {row.root: row.model for row in state.select(ScoringRow)}
-    specs: Mapping[str, ModelSpec] = {name: platform.models.spec(name) for name in set(models.values())}
-    named = {root: specs[name] for root, name in models.items()}
-    return platform.copies.thinned(whose, thinned.keys, named, write=write)
+
+    def model_of(root: str) -> ModelSpec | None:
+        return platform.models.spec(models[root]) if root in models else None
+
+    return platform.copies.thinned(whose, thinned.keys, model_of, write=write)
 
 
 def _only(

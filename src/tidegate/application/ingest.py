@@ -41,7 +41,7 @@ from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.keeping import Without
-from tidegate.domain.state import ActorRow, BatchRow, PushRow, WaiverRow
+from tidegate.domain.state import ActorRow, BatchRow, ErasedFileRow, PushRow, WaiverRow
 from tidegate.domain.waiver import Moment, Waivers, waivers_for
 
 __all__ = [
@@ -114,7 +114,7 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
         more = {"notes": [*notes, *left_out(contents)], **waiving(report, waived, whose), **told}
         payload["report"] = {**payload["report"], **more}
         if not again and (before is None or not stands(before, contract, against, waived)):
-            fault = taken(tx, dataset, period, revision, drop)
+            fault = _come_back(platform, tx, payload) or taken(tx, dataset, period, revision, drop)
             payload |= succession(tx, dataset, period, revision, payload["batch"])
             if fault is not None:
                 turn_away(tx, acting, about, fault)
@@ -137,23 +137,44 @@ def _unless(fault: BadInput | None) -> None:
 
 def _anew(platform: Platform, acting: Acting, drop: Path, payload: Mapping[str, Any]) -> BatchRow:
     """Ingest a drop again, and leave nothing of what was written for an outcome that nobody recorded."""
-    dataset, state = payload["dataset"], platform.ledger.state()
-    rows = state.select(BatchRow, dataset=dataset)
+    _unwrite(platform, platform.ledger.state(), payload)
+    return ingest(platform, acting, payload["dataset"], drop)
+
+
+def _unwrite(platform: Platform, state: StateReader, payload: Mapping[str, Any]) -> None:
+    """Remove what was written of a drop, but for what another one that is on record has too."""
+    rows = state.select(BatchRow, dataset=payload["dataset"])
     known = {name for row in rows for name in (row.batch, row.quarantine_root)}
-    for each in state.select(PushRow, dataset=dataset):
+    for each in state.select(PushRow, dataset=payload["dataset"]):
         known |= {each.quarantine_root, *(part["batch"] for part in each.parts.values())}
+    made = [Without(kind, payload["dataset"], name, "", 0) for kind, name in _written(payload)]
+    platform.batches.discard([each for each in made if each.digest not in known])
+
+
+def _written(payload: Mapping[str, Any]) -> list[tuple[str, str]]:
     files = (("batch", payload["batch"]), ("quarantine", payload["quarantine_root"]))
-    written = [Without(kind, dataset, name, "", 0) for kind, name in files if name and name not in known]
-    platform.batches.discard(written)
-    return ingest(platform, acting, dataset, drop)
+    return [(kind, name) for kind, name in files if name]
+
+
+def _come_back(platform: Platform, state: StateReader, payload: Mapping[str, Any]) -> BadInput | None:
+    """Return why these very rows are not taken: they were erased as a whole. Nothing of them is left."""
+    dataset, period = payload["dataset"], payload["period"]
+    found = (state.get(ErasedFileRow, kind, dataset, name) for kind, name in _written(payload))
+    if not (gone := [row for row in found if row is not None]):
+        return None
+    _unwrite(platform, state, payload)
+    return BadInput(
+        "erased-rows",
+        f"got {dataset} {period} with the very rows that event {gone[0].sequence} erased, expected others",
+        "nothing was taken from it; what was erased does not come back",
+        period=period,
+    )
 
 
 def time_over(platform: Platform, contract: Contract, period: str) -> BadInput | None:
     """Return why a drop comes too late: its rows would be let go at once (E3)."""
-    if (
-        contract.keeps is None
-        or (end := contract.keeps.after(period_window(period)[1])) > platform.clock.now()
-    ):
+    end = contract.keeps.after(period_window(period)[1]) if contract.keeps else None
+    if end is None or end > platform.clock.now():
         return None
     return BadInput(
         "time-over",
@@ -227,6 +248,7 @@ def turn_away(tx: Transaction, acting: Acting, about: Mapping[str, str], fault: 
         "superseded-drop",
         "period-overlaps",
         "time-over",
+        "erased-rows",
     }
     why = fault.code if fault.code in named else "unreadable"
     key = f"{why}:{about['dataset']}:{about['drop']}"

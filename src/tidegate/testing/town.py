@@ -406,7 +406,7 @@ class Town:
         self.asked(4, "canary", "prod")
         incident = {"id": "I-1", "model": MODEL, "kind": "registry", "facts": [self.words]}
         self.say(EventType.REGISTRY_REPAIRED, "s-6", incident)
-        self.restated("2013-01", f"{MODEL}/1", f"{MODEL}/2").with_number()
+        self.restated("2013-01", f"{MODEL}/1", f"{MODEL}/2").with_rows_gone().with_number()
         return self.monitored("2013-04", "R-2", "inconclusive")
 
     def with_delegates(self) -> Self:
@@ -463,7 +463,7 @@ class Town:
         old = {"kind": "reason", "before": "2013-01-01T00:00:00Z"}
         commitments = list(given.payload["texts"].values())
         self.say(EventType.RETENTION_APPLIED, "p-1", {**old, "commitments": commitments}, "ledger")
-        return self.with_rows_gone()
+        return self
 
     def with_rows_gone(self) -> Self:
         """Somebody asked for the rows about them, of which there was one in January."""

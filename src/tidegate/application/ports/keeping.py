@@ -7,7 +7,7 @@ was killed in between, it is done again from the record alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,12 +40,17 @@ class Copies(Protocol):
     """Everything that is made of batches row by row: entity frames, training frames, sources, decisions."""
 
     def thinned(
-        self, whose: Whose | None, keys: Table, models: Mapping[str, ModelSpec], *, write: bool = True
+        self,
+        whose: Whose | None,
+        keys: Table,
+        model_of: Callable[[str], ModelSpec | None],
+        *,
+        write: bool = True,
     ) -> tuple[Without, ...]:
         """Write what is left of each file without the rows of a subject, or with one of these keys; name both.
 
-        A file with all columns of the key is searched by it. ``models`` says of segments of decisions whose they
-        are, by their root. Nothing is removed; with ``write`` false, nothing is written either.
+        A file with all columns of the key is searched by it. ``model_of`` says whose a segment of decisions
+        is, by its root. Nothing is removed; with ``write`` false, nothing is written either.
 
         Raises:
             DependencyFailed: a file cannot be read, or what is left of it not be written.

@@ -41,6 +41,7 @@ class Batch:
     read: int
     accepted: int
     quarantined: int
+    erased: int
     share: float
     passed: int
     findings: tuple[Finding, ...]
@@ -105,6 +106,11 @@ class Dataset:
         """Count the rows held back."""
         return sum(batch.quarantined for batch in self.counted)
 
+    @property
+    def erased(self) -> int:
+        """Count the rows that were erased, or left out because their subject was."""
+        return sum(batch.erased for batch in self.counted)
+
 
 def datasets(record: Record) -> tuple[Dataset, ...]:
     """Return every dataset that something came of, by name."""
@@ -150,6 +156,7 @@ def _batch(record: Record, row: BatchRow, *, replaced: bool) -> Batch:
         read=row.read,
         accepted=row.accepted,
         quarantined=row.quarantined,
+        erased=row.erased,
         share=row.quarantined / row.read if row.read else 0.0,
         passed=sum(check["verdict"] == "passed" for check in report["checks"]),
         findings=tuple(

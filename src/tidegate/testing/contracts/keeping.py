@@ -139,6 +139,10 @@ Plant = Callable[[str, str, Sequence[Mapping[str, Any]]], str]
 ARTIFACT = "a" * 64
 
 
+def nobodys(_: str) -> None:
+    """Say of a segment of decisions that it is on no record."""
+
+
 class CopiesContract:
     """Subclass it and give ``subject``, ``plant``, and ``keys``, which makes what batches tell of rows that went."""
 
@@ -166,7 +170,7 @@ class CopiesContract:
             {"trip": "3", "who": None},
         ]
         digest = plant(kind, place, rows)
-        (file,) = subject.thinned(Whose("keeper", ("Ann",), anywhere=True), self.keys({"trip": "3"}), {})
+        (file,) = subject.thinned(Whose("keeper", ("Ann",), anywhere=True), self.keys({"trip": "3"}), nobodys)
         assert (file.kind, file.place, file.digest, file.rows) == (kind, place, digest, 2)
         assert file.successor == plant(kind, place, rows[1:2])
         assert subject.left((file,)) == (file,)
@@ -177,25 +181,25 @@ class CopiesContract:
         self, subject: Copies, plant: Plant
     ) -> None:
         plant("frame", "", [{"keeper": 7, "load": 1}, {"keeper": 8, "load": 7}])
-        (file,) = subject.thinned(Whose("keeper", ("7",), anywhere=False), self.keys(), {})
+        (file,) = subject.thinned(Whose("keeper", ("7",), anywhere=False), self.keys(), nobodys)
         assert file.rows == 1
 
     def test_a_file_without_the_whole_key_is_not_searched_by_it(self, subject: Copies, plant: Plant) -> None:
         plant("frame", "", [{"trip": "1", "load": 1}])
         keys = self.keys({"trip": "1", "leg": "2"})
-        assert subject.thinned(None, keys, {}) == ()
+        assert subject.thinned(None, keys, nobodys) == ()
 
     def test_a_segment_that_is_on_no_record_goes_whole(self, subject: Copies, plant: Plant) -> None:
         digest = plant("decisions", "", [{"trip": "1", "who": "Ann", "score": 0.5}])
-        (file,) = subject.thinned(Whose("who", ("Ann",), anywhere=True), self.keys(), {})
+        (file,) = subject.thinned(Whose("who", ("Ann",), anywhere=True), self.keys(), nobodys)
         assert (file.digest, file.successor, file.rows) == (digest, "", 1)
 
     def test_trying_it_writes_nothing(self, subject: Copies, plant: Plant) -> None:
         plant("frame", "", [{"who": "Ann"}, {"who": "Bob"}])
         whose = Whose("who", ("Ann",), anywhere=True)
-        (tried,) = subject.thinned(whose, self.keys(), {}, write=False)
+        (tried,) = subject.thinned(whose, self.keys(), nobodys, write=False)
         assert subject.left((replace(tried, digest=tried.successor),)) == ()
-        assert subject.thinned(whose, self.keys(), {}) == (tried,)
+        assert subject.thinned(whose, self.keys(), nobodys) == (tried,)
 
     def test_what_batches_hold_is_none_of_its_files(self, subject: Copies) -> None:
         batch = Without("batch", "tides", f"tg1:{ARTIFACT}", f"tg1:{ARTIFACT}", 1)

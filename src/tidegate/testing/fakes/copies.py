@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from tidegate.application.ports import ModelSpec, Table, Whose
@@ -27,7 +27,12 @@ class FakeCopies:
         return name
 
     def thinned(
-        self, whose: Whose | None, keys: Table, models: Mapping[str, ModelSpec], *, write: bool = True
+        self,
+        whose: Whose | None,
+        keys: Table,
+        model_of: Callable[[str], ModelSpec | None],
+        *,
+        write: bool = True,
     ) -> tuple[Without, ...]:
         gone = [tuple(row.items()) for row in cast(Any, keys).to_pylist()]
         names = set(keys.column_names)
@@ -40,7 +45,7 @@ class FakeCopies:
                 if not _says(row, whose) and not (names <= set(row) and _key(row, keys.column_names) in gone)
             ]
             if len(left) < len(rows):
-                orphan = kind == "decisions" and name not in models
+                orphan = kind == "decisions" and model_of(name) is None
                 successor = "" if orphan else self.plant(kind, place, left)
                 if not write:
                     self.files.pop((kind, place, successor), None)
