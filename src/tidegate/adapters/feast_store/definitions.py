@@ -70,6 +70,8 @@ def view_of(document: Mapping[str, Any]) -> ViewDefinition:
         for word in ("description", "tags")
         if each.get(word)
     }
+    stream = _stream(spec)
+    placed = {*_PLACED, *(["streamSource"] if stream else [])}
     told = {"name", "valueType", "description", "tags"}
     more = {
         f"{key} of {each['name']}": _text(value)
@@ -85,9 +87,18 @@ def view_of(document: Mapping[str, Any]) -> ViewDefinition:
         ttl="" if (ttl := str(spec.get("ttl", _NEVER))) == _NEVER else ttl,
         sql=document["sql"],
         steps=document.get("steps", {}),
+        stream=stream,
         words={word: _text(spec[word]) for word in _WORDS if spec.get(word)} | about,
-        rest={key: _text(value) for key, value in spec.items() if key not in _PLACED} | more,
+        rest={key: _text(value) for key, value in spec.items() if key not in placed} | more,
     )
+
+
+def _stream(spec: Mapping[str, Any]) -> str:
+    """Return the name of a push source into what the view's own source holds; empty for none, or another kind."""
+    source, unsaid = spec.get("streamSource", {}), "dataSourceClassType"
+    own = {key: value for key, value in spec.get("batchSource", {}).items() if key != unsaid}
+    into = {key: value for key, value in source.get("batchSource", {}).items() if key != unsaid}
+    return str(source.get("name", "")) if source.get("type") == "PUSH_SOURCE" and into == own else ""
 
 
 def service_of(service: Any) -> ServiceDefinition:
