@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import traceback
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,9 +19,10 @@ from tidegate.adapters.arrow_batches import ArrowBatches, delimited
 from tidegate.adapters.arrow_batches import drop as drop_files
 from tidegate.adapters.shared.sql import run_sql
 from tidegate.application.ports import Batches
+from tidegate.domain.contract import Column
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.masking import Mask, Treatment, kept
-from tidegate.testing.contracts.batches import BatchesContract, read, report, write_drop
+from tidegate.testing.contracts.batches import PUSHED, BatchesContract, read, report, write_drop
 from tidegate.testing.fakes.batches import FakeBatches
 from tidegate.testing.tides import HEADER, LINES, TIDES
 
@@ -246,3 +250,158 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path)
         batches.accept(TIDES, table, {})
     assert caught.value.code == "unwritable"
     assert "Not a directory" in caught.value.sentence
+
+
+# ── pushed ────────────────────────────────────────────────────────────────────────────────────────
+
+SOUND = {
+    "station": ["BCD", "ABC"],
+    "at": [datetime(2013, 1, 1, 1, tzinfo=UTC), datetime(2013, 1, 1, tzinfo=UTC)],
+    "level": [0.5, None],
+    "reading": [2, None],
+    "note": ["Föhn", None],
+}
+_TYPES = (pa.string(), pa.timestamp("us", "UTC"), pa.float64(), pa.int64(), pa.string())
+COLUMNS = {name: pa.array(values, kind) for (name, values), kind in zip(SOUND.items(), _TYPES, strict=True)}
+
+
+def as_parquet(table: pa.Table, path: Path) -> None:
+    pq.write_table(table, path)
+
+
+def as_arrow_file(table: pa.Table, path: Path) -> None:
+    with pa.ipc.new_file(path, table.schema) as file:
+        file.write_table(table)
+
+
+def as_arrow_stream(table: pa.Table, path: Path) -> None:
+    with pa.ipc.new_stream(path, table.schema) as file:
+        file.write_table(table)
+
+
+def as_lines(table: pa.Table, path: Path) -> None:
+    rows = ({**row, "at": row["at"].isoformat()} for row in table.to_pylist())
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def pushed(path: Path) -> pa.Table:
+    batches = ArrowBatches(path.parent / "home")
+    return batches.pushed(path, PUSHED, batches.drop_digest(path)).table
+
+
+@pytest.mark.parametrize("write", [as_parquet, as_arrow_file, as_arrow_stream, as_lines])
+def test_the_same_rows_pushed_in_any_format_are_the_same(tmp_path: Path, write) -> None:
+    write(pa.table(COLUMNS), tmp_path / "rows")
+    assert pushed(tmp_path / "rows").equals(pa.table(COLUMNS))
+
+
+def test_columns_of_a_wider_or_narrower_kind_are_cast_where_nothing_is_lost(tmp_path: Path) -> None:
+    kinds = {
+        "station": pa.dictionary(pa.int32(), pa.large_string()),
+        "at": pa.timestamp("s", "America/New_York"),
+        "level": pa.float32(),
+        "reading": pa.int16(),
+        "note": pa.null(),
+    }
+    columns = {**COLUMNS, "note": pa.nulls(2)}
+    as_parquet(pa.table({name: columns[name].cast(kind) for name, kind in kinds.items()}), tmp_path / "rows")
+    assert pushed(tmp_path / "rows").equals(pa.table({**COLUMNS, "note": pa.nulls(2, pa.string())}))
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("at", pa.array([datetime(2013, 1, 1)] * 2, pa.timestamp("us"))),  # noqa: DTZ001 - that is the point
+        ("at", pa.array(["2013-01-01T00:00:00Z"] * 2)),
+        ("reading", pa.array([1.0, 2.0])),
+        ("reading", pa.array([1, 2**63], pa.uint64())),
+        ("level", pa.array([1.0, float("nan")])),
+        ("level", pa.array(["1", "2"])),
+        ("station", pa.array([1, 2])),
+    ],
+)
+def test_a_column_of_another_kind_is_refused_by_name(tmp_path: Path, column: str, values: pa.Array) -> None:
+    as_parquet(pa.table({**COLUMNS, column: values}), tmp_path / "rows")
+    with pytest.raises(BadInput) as refused:
+        pushed(tmp_path / "rows")
+    assert refused.value.code == "mistyped-column"
+    assert refused.value.sentence.startswith(f"got `{column}` as ")
+
+
+@pytest.mark.parametrize("write", [as_parquet, as_arrow_file, as_arrow_stream])
+def test_a_file_that_was_cut_short_is_one_sentence(tmp_path: Path, write) -> None:
+    write(pa.table(COLUMNS), tmp_path / "rows")
+    whole = (tmp_path / "rows").read_bytes()
+    for length in range(8, len(whole) - 8, 37):
+        (tmp_path / "rows").write_bytes(whole[:length])
+        with pytest.raises(BadInput) as refused:
+            pushed(tmp_path / "rows")
+        assert refused.value.code in {"malformed-push", "empty-push"}
+        assert "\n" not in refused.value.sentence
+
+
+@pytest.mark.parametrize("write", [as_parquet, as_arrow_file, as_arrow_stream])
+def test_rows_in_columns_are_bounded_and_never_none(tmp_path: Path, write) -> None:
+    for count, code in ((0, "empty-push"), (5, "push-size")):
+        write(
+            pa.table({name: pa.nulls(count, column.type) for name, column in COLUMNS.items()}),
+            tmp_path / "rows",
+        )
+        with pytest.raises(BadInput) as refused:
+            pushed(tmp_path / "rows")
+        assert refused.value.code == code
+
+
+LINES_OF = json.dumps({**dict.fromkeys(SOUND), "station": "ABC"})
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (LINES_OF.replace('"level": null', '"level": NaN'), "malformed-push"),
+        (LINES_OF.replace('"level": null', '"level": 1e999'), "mistyped-column"),
+        (LINES_OF.replace('"level": null', '"level": 1, "level": 2'), "malformed-push"),
+        (LINES_OF.replace('"reading": null', f'"reading": {2**63}'), "mistyped-column"),
+        (LINES_OF.replace('"reading": null', f'"reading": {"9" * 5000}'), "malformed-push"),
+        (LINES_OF.replace('"ABC"', '"\\ud800"'), "mistyped-column"),
+        (LINES_OF.replace('"note": null', '"note": ["a"]'), "mistyped-column"),
+        ("[" * 100_000, "malformed-push"),
+        ("\0", "malformed-push"),
+    ],
+)
+def test_lines_that_are_no_rows_are_one_sentence_with_their_line(
+    tmp_path: Path, line: str, code: str
+) -> None:
+    (tmp_path / "rows").write_text(f"{LINES_OF}\n\n{line}\n")
+    with pytest.raises(BadInput) as refused:
+        pushed(tmp_path / "rows")
+    assert refused.value.code == code
+    assert "line 3" in refused.value.sentence
+    assert "\n" not in refused.value.sentence
+    assert len(refused.value.sentence) < 400
+
+
+def test_lines_that_are_no_utf_8_are_named(tmp_path: Path) -> None:
+    (tmp_path / "rows").write_bytes(LINES_OF.encode() + b'\n{"station": "\xff"}\n')
+    with pytest.raises(BadInput, match="on line 2") as refused:
+        pushed(tmp_path / "rows")
+    assert refused.value.code == "wrong-encoding"
+
+
+def test_a_value_of_a_column_that_is_not_public_is_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "rows").write_text(LINES_OF.replace('"note": null', '"note": 4711'))
+    with pytest.raises(BadInput) as refused:
+        pushed(tmp_path / "rows")
+    assert refused.value.sentence == "got a value in `note` on line 1 of rows, expected type string"
+
+
+def test_classified_columns_are_treated_before_anything_of_a_push_is_kept(tmp_path: Path) -> None:
+    note = Column("note", "string", classification="restricted", treatment=Treatment(Mask.HASH))
+    delivered = (*TIDES.columns[:-1], note)
+    contract = replace(PUSHED, columns=kept(delivered), delivered=delivered)
+    batches = ArrowBatches(tmp_path / "home")
+    (tmp_path / "rows").write_text(LINES_OF.replace('"note": null', '"note": "Ada Lovelace"'))
+    table = batches.pushed(tmp_path / "rows", contract, batches.drop_digest(tmp_path / "rows")).table
+    (value,) = table.column("note").to_pylist()
+    assert value.startswith("hash:")
+    assert "Ada" not in value

@@ -120,6 +120,34 @@ def test_a_fault_in_the_contract_is_named_with_its_line(folder: Path, old: str, 
     assert any(file == "contracts/tides.yaml" and said in sentence for file, _, sentence in found), found
 
 
+PUSHED = "customProperties:\n  - property: pushRows\n    value: "
+
+
+def test_a_contract_says_how_many_rows_may_be_pushed_at_once(folder: Path) -> None:
+    assert ContractFiles(folder).load("tides").push is None
+    edit(folder, "customProperties:\n", f"{PUSHED}[1, 500]\n")
+    assert ContractFiles(folder).load("tides").push == (1, 500)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "period", "said"),
+    [
+        ("[0, 5]", "[at]", "got pushes without a row, expected at least one row in each"),
+        ("[9, 5]", "[at]", "the smaller one first"),
+        ("many", "[at]", "expected a list of two whole numbers"),
+        ("[1, 5]", "[station]", "got pushes of rows that do not name their period"),
+        ("[1, 5]", "[at, reading]", "got pushes of rows that do not name their period"),
+    ],
+)
+def test_pushes_that_cannot_be_are_named_with_their_line(
+    folder: Path, bounds: str, period: str, said: str
+) -> None:
+    edit(folder, "customProperties:\n", f"{PUSHED}{bounds}\n")
+    edit(folder, "value: [at]", f"value: {period}")
+    found = faults(folder)
+    assert any(file == "contracts/tides.yaml" and line and said in told for file, line, told in found), found
+
+
 def treat(folder: Path, column: str, value: str, classification: str = "restricted") -> None:
     """Have a column of the contract treated."""
     path = folder / "contracts" / "tides.yaml"

@@ -484,6 +484,15 @@ class TestEdits:
         (sources / "shop_sales_v2.sql").write_text((sources / "shop_sales.sql").read_text())
         assert self.found(store) == {"shop_sales_v2: the view is new": Change.ADDITIVE}
 
+    def test_a_push_source_into_what_a_view_holds_is_new_and_its_end_is_another_meaning(
+        self, store, tmp_path
+    ):
+        self.edit(tmp_path, 'name == "shop_sales"', 'name == "item_price"')
+        assert self.found(store) == {
+            "item_price: push source is new: shop_sales_push": Change.ADDITIVE,
+            "shop_sales: push source is gone, was shop_sales_push": Change.MEANING,
+        }
+
     def test_a_definition_that_was_altered_where_it_is_kept_is_as_good_as_none(self, store, tmp_path):
         (known,) = (view.digest for view in store.registered({}).views.values() if view.name == "shop_sales")
         file = tmp_path / "home" / "features" / "definitions" / f"{known[7:]}.json"

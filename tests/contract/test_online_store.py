@@ -7,6 +7,7 @@ has expired is served. What Feast's own do instead is shown beside it.
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import os
 import re
@@ -29,7 +30,7 @@ from feast.types import Bytes, Float64, Int64, String, UnixTimestamp
 from tidegate.adapters.feast_store import FeastStore, online_redis, online_sqlite
 from tidegate.adapters.feast_store.newest import NewestOnlineStore, Row
 from tidegate.adapters.shared.arrow import write_parquet
-from tidegate.application.ports import Materialized, OnlineWindow
+from tidegate.application.ports import Materialized, OnlineWindow, Pushes
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.parity import TOLERANCES, judged
@@ -237,8 +238,8 @@ def built(tmp_path, place):
 KEYS = [{"shop": shop, "item": 1} for shop in ("north", "south", "west")]
 
 
-def _killed_at(step, folder, place, until):
-    """Materialize in a process of its own that is killed around its acts on the outside: before one, or after it."""
+def _counted(step, folder, place):
+    """Return a store in whose process the acts on the outside count: it is killed before one of them, or after it."""
     store, left = ours(folder, place), [step]
     store.windows()  # opened: from here on every act counts
 
@@ -266,7 +267,12 @@ def _killed_at(step, folder, place, until):
     online = store._serving(store._store())._online
     if isinstance(online, online_sqlite.NewestSqliteOnlineStore):
         online._own = threading.local()  # to be opened again, counted
-    store.materialize(shops.at(until))
+    return store
+
+
+def _killed_at(step, folder, place, until):
+    """Materialize in a process of its own that is killed around its acts on the outside."""
+    _counted(step, folder, place).materialize(shops.at(until))
     os._exit(0)
 
 
@@ -338,6 +344,138 @@ def test_a_row_that_a_stream_pushed_stays_until_a_window_brings_a_later_one(buil
     assert built.online("demand", KEYS[:1], shops.at(50))[0]["sold"] == 77
     built.materialize(shops.at(90))
     assert built.online("demand", KEYS[:1], shops.at(84))[0]["sold"] is None  # 36 is past its ttl of two days
+
+
+# ── what passed the gate as a push ────────────────────────────────────────────────────────────────
+
+
+def pushed(folder, *told):
+    return shops.pushes(folder, *told)
+
+
+FIRST = (7, 41, [("north", 41, 41, 5, 0.4), ("west", 40, 40, 6, None)])
+SECOND = (8, 42, [("north", 42, 42, 8, 0.8)])
+
+
+def sales(store, hour=42):
+    return [answer["sold"] for answer in store.online("demand", KEYS, shops.at(hour))]
+
+
+def test_what_is_pushed_is_in_the_window_and_the_next_window_takes_its_place(built, tmp_path):
+    built.materialize(shops.at(40))
+    assert built.push(pushed(tmp_path, FIRST)) == {"shop_sales": 2}
+    assert (sales(built), built.windows()["shop_sales"].pushed) == ([5, None, 6], 7)
+    assert built.push(pushed(tmp_path, FIRST)) == {}
+    assert built.push(pushed(tmp_path, FIRST, SECOND)) == {"shop_sales": 1}
+    assert sales(built) == [8, None, 6]
+    brought = built.materialize(shops.at(43), pushed(tmp_path, SECOND))  # the drop of the first has come
+    assert (brought.rows["shop_sales"], sales(built, 43)) == (2, [8, None, None])
+    assert built.windows()["shop_sales"].pushed == 8
+    assert built.materialize(shops.at(43), pushed(tmp_path, SECOND)).written == ()
+
+
+def test_parity_holds_over_what_was_pushed_and_sees_a_value_that_was_not(built, tmp_path):
+    built.materialize(shops.at(40))
+    built.push(pushed(tmp_path, FIRST))
+    assert (
+        judged(built.paired("shop_sales", 9, pushed(tmp_path, FIRST)), TOLERANCES).verdict is Verdict.PASSED
+    )
+    other = (7, 41, [("north", 41, 41, 4, 0.4)])
+    assert judged(built.paired("shop_sales", 9, pushed(tmp_path, other)), TOLERANCES).skewed == {"sold": 1}
+
+
+def test_rows_pushed_in_many_steps_are_one_push(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(online_redis, "_PER_CALL", 1)
+    built.materialize(shops.at(40))
+    many = (7, 41, [(f"s{number}", 41, 41, number, 0.5) for number in range(9)])
+    assert built.push(pushed(tmp_path, many)) == {"shop_sales": 9}
+    asked = [{"shop": f"s{number}", "item": 1} for number in range(9)]
+    assert [answer["sold"] for answer in built.online("demand", asked, shops.at(41))] == list(range(9))
+
+
+def test_two_who_push_at_once_end_with_both(built, tmp_path, place):
+    built.materialize(shops.at(40))
+    both = pushed(tmp_path, FIRST, SECOND)
+    stores = [ours(tmp_path, place) for _ in range(2)]
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda store: store.push(both), stores))
+    assert sorted(found, key=len) == [{}, {"shop_sales": 3}]
+    assert (sales(built), built.windows()["shop_sales"].pushed) == ([8, None, 6], 8)
+
+
+def _killed_pushing(step, folder, place, told):
+    """Push in a process of its own that is killed around its acts on the outside."""
+    _counted(step, folder, place).push(pushed(folder, *told))
+    os._exit(0)
+
+
+def test_a_push_killed_between_any_two_steps_and_run_again_comes_to_the_same(
+    built, tmp_path, place, monkeypatch
+):
+    monkeypatch.setattr(online_redis, "_PER_CALL", 1)
+    step, seen, exitcode, told = 0, set(), None, (FIRST,)
+    while exitcode != 0:
+        built.materialize(shops.at(43 + step / 8))  # a window without a push, so that each kill meets one
+        child = FORK.Process(target=_killed_pushing, args=(step, tmp_path, place, told))
+        child.start()
+        child.join(60)
+        exitcode = child.exitcode
+        assert exitcode in (0, -signal.SIGKILL)
+        fresh = ours(tmp_path, place)
+        there = fresh.windows()["shop_sales"].pushed == 7
+        seen.add(there)
+        found = sales(fresh, 41)
+        assert found in ([20, None, None], [5, None, None], [5, None, 6])
+        assert found == [5, None, 6] or not there  # who says that it holds the push holds all of it
+        assert fresh.push(pushed(tmp_path, *told)) == ({} if there else {"shop_sales": 2})
+        assert (sales(fresh, 41), fresh.windows()["shop_sales"].pushed) == ([5, None, 6], 7)
+        step += 1
+    assert step > 4  # there were that many points to be killed at
+    assert seen == {False, True}
+
+
+def test_a_file_from_before_there_were_pushes_takes_them(built, tmp_path, place, kind):
+    built.materialize(shops.at(40))
+    if kind == "sqlite":
+        with contextlib.closing(sqlite3.connect(tmp_path / "home" / "feast" / "online.db")) as old, old:
+            old.execute("ALTER TABLE tidegate_windows DROP COLUMN pushed")
+    else:
+        client = redis.Redis.from_url(place["url"].partition("?")[0])
+        (key,) = client.keys(f"{place['url'].partition('prefix=')[2]}:shops_shop_sales:window")
+        client.set(key, json.dumps({k: v for k, v in json.loads(client.get(key)).items() if k != "pushed"}))
+        client.close()
+    store = ours(tmp_path, place)
+    assert store.windows()["shop_sales"].pushed == 0
+    assert store.materialize(shops.at(40)).written == ()
+    assert store.push(pushed(tmp_path, FIRST)) == {"shop_sales": 2}
+    assert sales(store) == [5, None, 6]
+
+
+def test_files_that_were_edited_and_not_applied_do_not_read_what_is_pushed(built, tmp_path):
+    built.materialize(shops.at(40))
+    sql = tmp_path / "features" / "sources" / "shop_sales.sql"
+    sql.write_text(sql.read_text().replace("sold::INTEGER AS sold", "(sold * 2)::INTEGER AS sold"))
+    with pytest.raises(DependencyFailed) as refused:
+        built.push(pushed(tmp_path, FIRST))
+    assert refused.value.code == "not-applied"
+    assert sales(built) == [20, None, None]
+    built.build({"sales": [tmp_path / "batches" / "a.parquet"]}, shops.DECLARED)
+    built.apply()
+    built.materialize(shops.at(41), pushed(tmp_path, FIRST))
+    assert sales(built) == [10, None, 12]
+
+
+def test_a_query_that_needs_more_than_the_pushed_rows_is_refused(built, tmp_path):
+    sql = tmp_path / "features" / "sources" / "shop_sales.sql"
+    sql.write_text(
+        "SELECT shop, happened AS event_timestamp, known AS created_timestamp, "
+        "sum(sold) OVER (PARTITION BY shop ORDER BY happened, known) AS sold, rate FROM sales"
+    )
+    (one,) = pushed(tmp_path, FIRST).rows
+    with pytest.raises(BadInput) as refused:
+        built.derived(one, Pushes(declared=shops.DECLARED), [tmp_path / "batches" / "a.parquet"])
+    assert refused.value.code == "push-needs-history"
+    assert refused.value.sentence.startswith("got 1 of 2 rows of shop_sales otherwise")
 
 
 # ── reads never stop ──────────────────────────────────────────────────────────────────────────────

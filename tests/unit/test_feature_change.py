@@ -235,3 +235,13 @@ def test_plain_sql_is_plain_already(text: str) -> None:
 @given(st.text(alphabet="abc, ()=1", max_size=20), st.text(alphabet="xyz -'\"", max_size=10))
 def test_a_comment_at_the_end_changes_nothing(text: str, comment: str) -> None:
     assert plain_sql(f"{text}\n-- {comment}") == plain_sql(text)
+
+
+def test_a_push_source_is_new_and_nothing_else_and_its_end_is_another_meaning() -> None:
+    without, pushed = view(), view(stream="day_push")
+    (new,) = view_differences(without, pushed)
+    assert (new.change, new.sentence) == (Change.ADDITIVE, "push source is new: day_push")
+    (gone,) = view_differences(pushed, without)
+    assert (gone.change, gone.sentence) == (Change.MEANING, "push source is gone, was day_push")
+    (other,) = view_differences(pushed, view(stream="hour_push"))
+    assert other.change is Change.MEANING

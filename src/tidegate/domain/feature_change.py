@@ -1,7 +1,8 @@
 """What differs between two sets of feature definitions, and what each difference means to who consumes them.
 
     description   words alone: descriptions, owners, tags, comments and spacing in the SQL; how fresh it must be
-    additive      a view, a field or a service that was not there: nobody can consume it yet
+    additive      a view, a field or a service that was not there: nobody can consume it yet; a push source for what the
+                  view held already: the same values, sooner
     meaning       everything else. A type, the SQL, a shared step, the ttl, the keys, what is gone, and whatever
                   Feast keeps that is not named here: what a model learned from may be another thing now
 
@@ -40,9 +41,9 @@ class Of(StrEnum):
 class ViewDefinition:
     """A view: its fields and join keys with their types, its ttl, and the SQL that fills it with the steps it names.
 
-    ``words`` is said to people only, ``rest`` whatever else Feast keeps, both by name. A key's type is empty where
-    the definitions leave it to Feast. ``objective`` says how fresh it must be, in seconds (`domain.freshness`).
-    ``kept`` False: of a definition on record nothing is left but its digest.
+    ``stream`` names its push source. ``words`` is said to people only, ``rest`` whatever else Feast keeps, both by
+    name. A key's type is empty where the definitions leave it to Feast. ``objective`` says how fresh it must be, in
+    seconds (`domain.freshness`). ``kept`` False: of a definition on record nothing is left but its digest.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ViewDefinition:
     ttl: str = ""
     sql: str = ""
     steps: Mapping[str, str] = field(default_factory=dict)
+    stream: str = ""
     words: Mapping[str, str] = field(default_factory=dict)
     rest: Mapping[str, str] = field(default_factory=dict)
     kept: bool = True
@@ -222,6 +224,8 @@ def _in_view(before: ViewDefinition, after: ViewDefinition) -> Iterator[Differen
         then, now = before.steps.get(name, ""), after.steps.get(name, "")
         if then != now:
             parts.append((f"step {name}", _of_sql(then, now), *_digests(then, now)))
+    streams = ({"push source": each.stream} if each.stream else {} for each in (before, after))
+    parts += _named("", *streams, added=Change.ADDITIVE)
     parts += _named("", before.rest, after.rest)
     parts += _named("", before.words, after.words, Change.DESCRIPTION, Change.DESCRIPTION)
     asked = _spelled(before.objective), _spelled(after.objective)

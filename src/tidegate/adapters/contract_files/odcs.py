@@ -301,8 +301,8 @@ class OdcsFile:
         self._period = tuple(str(column.value) for column in nodes)
 
     def _read_push(self, node: Node) -> None:
-        least, most = self._push = _bounds(node)
-        if least < 1 <= most:
+        self._push = _bounds(node)
+        if self._push[0] < 1:
             node.fault("pushes without a row", "at least one row in each")
         if tuple(self._columns[name].type for name in self._period) not in _PERIODS:
             node.fault(

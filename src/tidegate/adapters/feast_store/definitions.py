@@ -78,6 +78,8 @@ def view_of(document: Mapping[str, Any]) -> ViewDefinition:
         for word in ("description", "tags")
         if each.get(word)
     }
+    stream = _stream(spec)
+    placed = {*_PLACED, *(["streamSource"] if stream else [])}
     told = {"name", "valueType", "description", "tags"}
     more = {
         f"{key} of {each['name']}": _text(value)
@@ -93,8 +95,9 @@ def view_of(document: Mapping[str, Any]) -> ViewDefinition:
         ttl="" if (ttl := str(spec.get("ttl", _NEVER))) == _NEVER else ttl,
         sql=document["sql"],
         steps=document.get("steps", {}),
+        stream=stream,
         words={word: _text(spec[word]) for word in _WORDS if spec.get(word)} | about,
-        rest={key: _text(value) for key, value in spec.items() if key not in _PLACED} | more,
+        rest={key: _text(value) for key, value in spec.items() if key not in placed} | more,
         objective=objective,
     )
 
@@ -132,6 +135,14 @@ def _file_of(repo: Path, view: str) -> str:
 def _seconds(stated: str) -> int:
     length = duration(stated)
     return int(length.total_seconds()) if length else 0
+
+
+def _stream(spec: Mapping[str, Any]) -> str:
+    """Return the name of a push source into what the view's own source holds; empty for none, or another kind."""
+    source, unsaid = spec.get("streamSource", {}), "dataSourceClassType"
+    own = {key: value for key, value in spec.get("batchSource", {}).items() if key != unsaid}
+    into = {key: value for key, value in source.get("batchSource", {}).items() if key != unsaid}
+    return str(source.get("name", "")) if source.get("type") == "PUSH_SOURCE" and into == own else ""
 
 
 def service_of(service: Any) -> ServiceDefinition:

@@ -12,8 +12,9 @@ import typer
 from tidegate.application import ingest as use_case
 from tidegate.application import replay as mending
 from tidegate.application.references import unlisted
+from tidegate.bootstrap import Tidegate
 from tidegate.domain.errors import BadInput, Refused
-from tidegate.domain.state import BatchRow
+from tidegate.domain.state import BatchRow, PushRow
 from tidegate.entrypoints.cli.common import (
     As,
     AsJson,
@@ -96,6 +97,9 @@ def quarantine(
     period: Annotated[str | None, typer.Option(help="Only this period, like 2013-01.")] = None,
     limit: Annotated[int, typer.Option(help="How many rows to print; --json prints all.")] = 10,
     reason: Annotated[str | None, typer.Option(help="Only rows held back by this check, like F31.")] = None,
+    pushed: Annotated[
+        bool, typer.Option("--pushed", help="Rows that were pushed, not those of drops.")
+    ] = False,
     export: Annotated[
         Path | None,
         typer.Option(help="Write all of them to this new file, .csv or .jsonl, and print a count."),
@@ -106,25 +110,14 @@ def quarantine(
     """Show the rows a gate kept back, each with all its reasons; of a restated period, those of what is in force.
 
     An exported CSV has _period, _revision, _row and _reasons before the columns of the drop: mend its values, and
-    `tidegate replay` puts them back.
+    `tidegate replay` puts them back. Pushed rows are mended in their ``values``, and pushed again.
     """
     here = platform()
     reading(here, as_user)
-    rows = here.ledger.state().select(BatchRow, dataset=dataset)
-    if not rows or (period and period not in {row.period for row in rows}):
-        known = ", ".join(
-            sorted({f"{row.dataset} {row.period}" for row in here.ledger.state().select(BatchRow)})
-        )
-        raise BadInput(
-            "unknown-batch",
-            f"got {dataset}{f' {period}' if period else ''}, expected one of: {known or 'none yet'}",
-            "ingest it first",
-        )
-    asked = [row for row in rows if period in (None, row.period)]
+    asked = _pushes(here, dataset, period) if pushed else _batches(here, dataset, period)
     found: Iterator[dict[str, Any]] = (
-        {"period": row.period, "revision": row.revision, **item}
-        for row in sorted(asked, key=lambda row: (row.period, row.sequence))
-        if not row.superseded_by and not _stopped_replay(row)
+        {**({"push": row.sequence} if pushed else {}), "period": each, "revision": revision, **item}
+        for row, each, revision in asked
         for item in here.batches.held(dataset, row.quarantine_root)
         if reason in (None, *cast("list[str]", item["reasons"]))
     )
@@ -140,16 +133,17 @@ def quarantine(
         reasons: Counter[str] = Counter()
         for item in held:
             reasons.update(item["reasons"])
-        out.print(f"{len(held)} rows of {dataset} are quarantined")
-        restated = [row for row in asked if row.superseded_by]
+        out.print(f"{len(held)} {'pushed ' if pushed else ''}rows of {dataset} are quarantined")
+        rows = here.ledger.state().select(BatchRow, dataset=dataset)
+        restated = [row for row in rows if row.superseded_by and period in (None, row.period) and not pushed]
         if restated:
             left = sum(row.quarantined for row in restated)
             out.print(f"not shown: {left} of {', '.join(_named(row) for row in restated)}, superseded since")
-        shown = table("period", "revision", "row", "reasons", "values")
+        marks = ("push",) if pushed else ("period", "revision")
+        shown = table(*marks, "row", "reasons", "values")
         for item in held[:limit]:
             shown.add_row(
-                str(item["period"]),
-                str(item["revision"]),
+                *(str(item[mark]) for mark in marks),
                 str(item["row"]),
                 ", ".join(item["reasons"]),
                 ", ".join(f"{name}={value}" for name, value in item["values"].items()),
@@ -166,6 +160,50 @@ def _stopped_replay(row: BatchRow) -> bool:
     return not row.batch and "replays" in row.report
 
 
+def _batches(here: Tidegate, dataset: str, period: str | None) -> list[tuple[BatchRow, str, int]]:
+    """Return what is in force of a dataset, or of one period of it.
+
+    Raises:
+        BadInput: nothing of it is on record.
+    """
+    rows = here.ledger.state().select(BatchRow, dataset=dataset)
+    if not rows or (period and period not in {row.period for row in rows}):
+        known = ", ".join(
+            sorted({f"{row.dataset} {row.period}" for row in here.ledger.state().select(BatchRow)})
+        )
+        raise BadInput(
+            "unknown-batch",
+            f"got {dataset}{f' {period}' if period else ''}, expected one of: {known or 'none yet'}",
+            "ingest it first",
+        )
+    asked = [
+        row
+        for row in rows
+        if period in (None, row.period) and not row.superseded_by and not _stopped_replay(row)
+    ]
+    return [
+        (row, row.period, row.revision) for row in sorted(asked, key=lambda row: (row.period, row.sequence))
+    ]
+
+
+def _pushes(here: Tidegate, dataset: str, period: str | None) -> list[tuple[PushRow, str, int]]:
+    """Return the pushes of a dataset, or those with rows of one period alone.
+
+    Raises:
+        BadInput: none is on record.
+    """
+    rows = here.ledger.state().select(PushRow, dataset=dataset)
+    asked = [row for row in rows if period in (None, row.report.get("period"))]
+    if not asked:
+        known = ", ".join(sorted({row.dataset for row in here.ledger.state().select(PushRow)})) or "none yet"
+        raise BadInput(
+            "unknown-push",
+            f"got {dataset}{f' {period}' if period else ''}, expected a dataset that was pushed: {known}",
+            "push it first",
+        )
+    return [(row, row.report.get("period", ""), 0) for row in sorted(asked, key=lambda row: row.sequence)]
+
+
 def _told(row: BatchRow, before: BatchRow | None) -> None:
     """Print what became of a drop; ``before`` is what was recorded of it before."""
     if before is not None and before.sequence == row.sequence:
@@ -175,7 +213,11 @@ def _told(row: BatchRow, before: BatchRow | None) -> None:
         f"{_named(row)}: {row.verdict}; {row.read} rows in, {row.accepted} accepted, "
         f"{row.quarantined} quarantined" + (f", {row.erased} erased" if row.erased else "")
     )
-    for line in (*_restated(row), *(f"  note: {printable(each)}" for each in row.report.get("notes", ()))):
+    for line in (
+        *_restated(row),
+        *_reconciled(row),
+        *(f"  note: {printable(each)}" for each in row.report.get("notes", ())),
+    ):
         out.print(line, markup=False)
     stops = row.report["stops"]
     for stop in stops[:MOST_STOPS]:
@@ -212,6 +254,14 @@ def _restated(row: BatchRow) -> list[str]:
         f"  {_does(row)}: {_short(row.batch)} is in force instead of {_short(row.supersedes)}",
         f"  which is part of {learned}{names}" if sets else "  which nothing was trained on",
     ]
+
+
+def _reconciled(row: BatchRow) -> list[str]:
+    """Say what a drop makes of what was pushed before it."""
+    if not (said := row.report.get("pushed")):
+        return []
+    told = f"{said['same']} are in it as they were pushed, {said['other']} otherwise, {said['absent']} not at all"
+    return [f"  of {said['rows']} rows that were pushed in {said['pushes']} parts, {told}"]
 
 
 def _does(row: BatchRow) -> str:
