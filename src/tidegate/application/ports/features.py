@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from tidegate.application.ports.models import Frame
+from tidegate.application.ports.models import Frame, Marks
 from tidegate.domain.feature_change import Definitions, ViewDefinition
 from tidegate.domain.parity import Pair
 
@@ -122,6 +122,14 @@ class Features(Protocol):
         """Join a service's features onto an entity frame, as they were known at each row's event time.
 
         ``entities`` has ``event_timestamp`` (UTC) and the join keys; ``keep`` names columns to carry along.
+        """
+        ...
+
+    def marks(self, service: str, rows: int) -> Marks:
+        """Return what the run of a model carries that was trained on so many rows of a service.
+
+        Raises:
+            BadInput: no such service.
         """
         ...
 

@@ -12,7 +12,7 @@ from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of
 from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, write_frame
-from tidegate.application.ports import Frame, Materialized, OnlineWindow
+from tidegate.application.ports import Frame, Marks, Materialized, OnlineWindow
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.feature_change import Definitions, ServiceDefinition, ViewDefinition
@@ -193,6 +193,11 @@ class FakeFeatures:
             for feature in self._views[name].features:
                 columns[feature] = pa.array([row and row[feature] for row in found])
         return write_frame(pa.table(columns), self._home / "frames")
+
+    def marks(self, service: str, rows: int) -> Marks:
+        """Name the service and its rows."""
+        self._service(service)
+        return Marks({"features.service": service, "features.rows": str(rows)})
 
     def reread(self, digest: str) -> str:
         """Read a kept frame again."""
