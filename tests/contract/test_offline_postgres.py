@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from tidegate.adapters.feast_store import FeastStore
 from tidegate.adapters.feast_store.postgres import exactly, tables_at
+from tidegate.adapters.feast_store.repository import OFFLINE, offline_store, write_overlay
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.testing.contracts import features as shops
 from tidegate.testing.contracts.features import FeaturesContract
@@ -240,6 +241,45 @@ def test_a_table_written_behind_its_back_is_not_joined(tmp_path, server, stateme
         assert "\n" not in failed.value.sentence
     store.build({"sales": [tmp_path / "a.parquet"]}, shops.DECLARED)
     assert FeaturesContract.sold(store, tmp_path, ("north", 48)) == [21]
+
+
+@pytest.mark.parametrize(
+    ("said", "offline", "expected"),
+    [
+        ("{type: duckdb}", "", {"type": "duckdb"}),
+        ("duckdb", "", {"type": "duckdb"}),
+        (f"{{type: {TYPE}}}", "", {"type": TYPE, "url": "${TIDEGATE_OFFLINE_URL}"}),
+        (f"{{type: {TYPE}, url: mine}}", "postgresql", {"type": TYPE, "url": "mine"}),
+        ("{type: duckdb, memory_limit: 1GB}", "postgresql", {"type": TYPE, "url": "${TIDEGATE_OFFLINE_URL}"}),
+        (f"{{type: {TYPE}, url: mine}}", "duckdb", {"type": OFFLINE["duckdb"]}),
+        ("{type: duckdb}", "spark", {"type": OFFLINE["spark"]}),
+        ("{type: mine.OfflineStore, x: 1}", "", {"type": "mine.OfflineStore", "x": 1}),
+    ],
+)
+def test_the_profile_says_where_offline_features_lie_or_else_the_repository(
+    tmp_path, said, offline, expected
+):
+    repository = shops.write_repository(tmp_path / "features", offline=said)
+    assert offline_store(repository, offline) == expected
+    overlay = write_overlay(repository, tmp_path / "home", offline=offline).read_text()
+    assert f"type: {expected['type']}" in overlay
+
+
+@pytest.mark.parametrize(
+    ("said", "offline", "named"),
+    [
+        ("{type: duckdb}", "mongodb", "got offline features in 'mongodb', expected one of: duckdb, postgresql, spark"),
+        ("{type: postgres}", "", "got the offline store 'postgres', expected one of: tidegate."),
+        ("snowflake.offline", "", "got the offline store 'snowflake.offline'"),
+    ],
+)  # fmt: skip
+def test_a_store_that_reads_no_built_sources_is_refused_by_name(tmp_path, said, offline, named):
+    repository = shops.write_repository(tmp_path / "features", offline=said)
+    store = FeastStore(repository, tmp_path / "home", offline=offline)
+    with pytest.raises(BadInput) as refused:
+        store.apply()
+    assert refused.value.code == "unknown-offline-store"
+    assert named in refused.value.sentence
 
 
 SECRET = "tide-and-gate"

@@ -189,7 +189,7 @@ def offline_store(repo: Path, offline: str = "") -> Mapping[str, Any]:
             "mend `offline` in the profile",
         )
     kind = OFFLINE[offline] if offline else str(said.get("type", "file"))
-    if "." not in kind and kind not in _READ_FILES:
+    if kind not in _READ_FILES and not kind.endswith("OfflineStore"):  # a class path, as Feast has it
         raise BadInput(
             "unknown-offline-store",
             f"got the offline store {kind!r}, expected one of: {', '.join(OFFLINE.values())}",
