@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import math
 import os
 import signal
@@ -15,6 +16,7 @@ from datetime import UTC
 import psycopg
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -309,6 +311,25 @@ def test_an_address_that_leads_nowhere_is_one_sentence_without_its_password(
     said = f"{failed.value.sentence} {failed.value.hint}"
     assert SECRET not in said
     assert "\n" not in said
+
+
+def test_the_address_is_in_its_variable_and_its_password_in_no_file(tmp_path, server, monkeypatch):
+    given = sa.make_url(server)
+    secret = given.password or SECRET  # a server that trusts loopback takes any
+    named = given.set(drivername="postgresql", username=given.username or getpass.getuser(), password=secret)
+    address = f"{named.render_as_string(hide_password=False)}?schema={uuid.uuid4().hex}"
+    monkeypatch.setenv("TIDEGATE_OFFLINE_URL", address)
+    repository = shops.write_repository(tmp_path / "features")
+    store = FeastStore(repository, tmp_path / "home", offline="postgresql")
+    store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
+    store.apply()
+    store.materialize(shops.at(50))
+    assert FeaturesContract.sold(store, tmp_path, ("north", 48)) == [21]
+    overlay = (tmp_path / "home" / "feast" / "feature_store.yaml").read_text()
+    assert "url: ${TIDEGATE_OFFLINE_URL}" in overlay
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(files) > 5
+    assert [file.name for file in files if secret.encode() in file.read_bytes()] == []
 
 
 def test_a_server_that_goes_away_in_the_middle_is_told_and_nothing_is_lost(server, tmp_path):
