@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import math
 import os
 import signal
@@ -15,11 +16,13 @@ from datetime import UTC
 import psycopg
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tidegate.adapters.feast_store import FeastStore
 from tidegate.adapters.feast_store.postgres import exactly, tables_at
+from tidegate.adapters.feast_store.repository import OFFLINE, offline_store, write_overlay
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.testing.contracts import features as shops
 from tidegate.testing.contracts.features import FeaturesContract
@@ -242,6 +245,45 @@ def test_a_table_written_behind_its_back_is_not_joined(tmp_path, server, stateme
     assert FeaturesContract.sold(store, tmp_path, ("north", 48)) == [21]
 
 
+@pytest.mark.parametrize(
+    ("said", "offline", "expected"),
+    [
+        ("{type: duckdb}", "", {"type": "duckdb"}),
+        ("duckdb", "", {"type": "duckdb"}),
+        (f"{{type: {TYPE}}}", "", {"type": TYPE, "url": "${TIDEGATE_OFFLINE_URL}"}),
+        (f"{{type: {TYPE}, url: mine}}", "postgresql", {"type": TYPE, "url": "mine"}),
+        ("{type: duckdb, memory_limit: 1GB}", "postgresql", {"type": TYPE, "url": "${TIDEGATE_OFFLINE_URL}"}),
+        (f"{{type: {TYPE}, url: mine}}", "duckdb", {"type": OFFLINE["duckdb"]}),
+        ("{type: duckdb}", "spark", {"type": OFFLINE["spark"]}),
+        ("{type: mine.OfflineStore, x: 1}", "", {"type": "mine.OfflineStore", "x": 1}),
+    ],
+)
+def test_the_profile_says_where_offline_features_lie_or_else_the_repository(
+    tmp_path, said, offline, expected
+):
+    repository = shops.write_repository(tmp_path / "features", offline=said)
+    assert offline_store(repository, offline) == expected
+    overlay = write_overlay(repository, tmp_path / "home", offline=offline).read_text()
+    assert f"type: {expected['type']}" in overlay
+
+
+@pytest.mark.parametrize(
+    ("said", "offline", "named"),
+    [
+        ("{type: duckdb}", "mongodb", "got offline features in 'mongodb', expected one of: duckdb, postgresql, spark"),
+        ("{type: postgres}", "", "got the offline store 'postgres', expected one of: tidegate."),
+        ("snowflake.offline", "", "got the offline store 'snowflake.offline'"),
+    ],
+)  # fmt: skip
+def test_a_store_that_reads_no_built_sources_is_refused_by_name(tmp_path, said, offline, named):
+    repository = shops.write_repository(tmp_path / "features", offline=said)
+    store = FeastStore(repository, tmp_path / "home", offline=offline)
+    with pytest.raises(BadInput) as refused:
+        store.apply()
+    assert refused.value.code == "unknown-offline-store"
+    assert named in refused.value.sentence
+
+
 SECRET = "tide-and-gate"
 
 
@@ -269,6 +311,25 @@ def test_an_address_that_leads_nowhere_is_one_sentence_without_its_password(
     said = f"{failed.value.sentence} {failed.value.hint}"
     assert SECRET not in said
     assert "\n" not in said
+
+
+def test_the_address_is_in_its_variable_and_its_password_in_no_file(tmp_path, server, monkeypatch):
+    given = sa.make_url(server)
+    secret = given.password or SECRET  # a server that trusts loopback takes any
+    named = given.set(drivername="postgresql", username=given.username or getpass.getuser(), password=secret)
+    address = f"{named.render_as_string(hide_password=False)}?schema={uuid.uuid4().hex}"
+    monkeypatch.setenv("TIDEGATE_OFFLINE_URL", address)
+    repository = shops.write_repository(tmp_path / "features")
+    store = FeastStore(repository, tmp_path / "home", offline="postgresql")
+    store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
+    store.apply()
+    store.materialize(shops.at(50))
+    assert FeaturesContract.sold(store, tmp_path, ("north", 48)) == [21]
+    overlay = (tmp_path / "home" / "feast" / "feature_store.yaml").read_text()
+    assert "url: ${TIDEGATE_OFFLINE_URL}" in overlay
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(files) > 5
+    assert [file.name for file in files if secret.encode() in file.read_bytes()] == []
 
 
 def test_a_server_that_goes_away_in_the_middle_is_told_and_nothing_is_lost(server, tmp_path):

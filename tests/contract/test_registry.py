@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.adapters.feast_store import FeastStore
 from tidegate.adapters.mlflow_registry import MlflowRegistry
-from tidegate.application.ports import ModelSpec, Registry, Trained
+from tidegate.application.ports import Marks, ModelSpec, Registry, Trained
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.evidence import Measure
+from tidegate.testing.contracts import features as shops
 from tidegate.testing.contracts.registry import RegistryContract
 from tidegate.testing.fakes.registry import FakeRegistry
 from tidegate.testing.material import model_spec
@@ -147,7 +149,11 @@ class TestMlflowRegistry(RegistryContract):
     def test_run_and_version_say_what_was_trained_on_what(
         self, subject: MlflowRegistry, model: ModelSpec, trained: Trained, tmp_path: Path
     ) -> None:
-        registered = subject.register(model, trained, "key-1", {"training_set": "tg1:ab", "commit": "c0ffee"})
+        facts, marks = (
+            {"training_set": "tg1:ab", "commit": "c0ffee"},
+            Marks({"features.service": "demand"}, {"features.json": "[]"}),
+        )
+        registered = subject.register(model, trained, "key-1", facts, marks)
         client = client_of(tmp_path)
         run = client.get_run(registered.run_id)
         assert run.info.status == "FINISHED"
@@ -162,7 +168,35 @@ class TestMlflowRegistry(RegistryContract):
             assert tags["tidegate.training_set"] == "tg1:ab"
             assert tags["tidegate.commit"] == "c0ffee"
             assert tags["tidegate.artifact"] == trained.artifact_digest
+            assert tags["features.service"] == "demand"
+        assert Path(client.download_artifacts(registered.run_id, "features.json")).read_text() == "[]"
         assert client.get_registered_model(model.name).tags["tidegate.owner"] == model.owner
+
+    def test_feasts_own_mlflow_integration_finds_what_a_version_learned_from(
+        self, subject: MlflowRegistry, model: ModelSpec, trained: Trained, tmp_path: Path
+    ) -> None:
+        from feast.mlflow_integration.model_resolver import FeastMlflowModelResolutionError
+
+        def features(definitions: str) -> FeastStore:
+            repository = shops.write_repository(tmp_path / "features", definitions)
+            file = repository / "feature_store.yaml"
+            file.write_text(f"{file.read_text()}mlflow: {{enabled: true, tracking_uri: {uri(tmp_path)!r}}}\n")
+            store = FeastStore(repository, tmp_path)
+            store.apply()
+            return store
+
+        store = features(shops.DEFINITIONS)
+        marks = store.marks("demand", 42)
+        subject.register(model, trained, "key-1", {}, marks)
+        theirs = store._store(fresh=True).mlflow
+        assert theirs.resolve_features(f"models:/{model.name}/1") == "demand"
+        assert marks.tags["feast.feature_refs"] == "shop_sales:sold,shop_sales:rate,item_price:price"
+        (run,) = client_of(tmp_path).search_runs(["1"], "tags.`feast.project` = 'shops'")
+        assert run.data.tags["feast.entity_count"] == "42"
+        fewer = shops.DEFINITIONS.replace("features=[shop_sales, item_price]", "features=[shop_sales]")
+        theirs = features(fewer)._store(fresh=True).mlflow
+        with pytest.raises(FeastMlflowModelResolutionError, match="item_price:price"):
+            theirs.resolve_features(f"models:/{model.name}/1")
 
     @pytest.mark.parametrize("step", ["create_run", "log_batch", "log_artifacts", "create_model_version"])
     @pytest.mark.parametrize("when", ["before", "after"])

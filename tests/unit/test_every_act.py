@@ -50,7 +50,7 @@ from tidegate.application import (
     waive,
 )
 from tidegate.application import lower as lowering
-from tidegate.application.ports import Materialized, MonitorResult
+from tidegate.application.ports import Marks, Materialized, MonitorResult
 from tidegate.domain.access import Access
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, Refused
@@ -105,6 +105,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     frame = a_frame(tmp_path, "tg1:joined")
     store = SimpleNamespace(
         training_frame=lambda *_, **__: frame,
+        marks=lambda *_: Marks(),
         verify=lambda _: None,
         reread=lambda digest: digest,
         build=lambda *_: {"stops": frame},

@@ -67,6 +67,11 @@ def test_the_address_of_online_features_keeps_its_variable_whether_it_is_set_or_
     assert load(project(""), environment).profile.online == ""
 
 
+def test_a_profile_may_say_where_offline_features_lie(project):
+    assert load(project('offline = "postgresql"'), {}).profile.offline == "postgresql"
+    assert load(project(""), {}).profile.offline == ""
+
+
 def test_a_profile_that_says_nothing_of_sinks_has_none(project):
     assert sinks(project("")) == ()
     assert sinks(project("sinks = []")) == ()

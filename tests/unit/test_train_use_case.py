@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from tidegate.application import train as use_case
-from tidegate.application.ports import Frame
+from tidegate.application.ports import Frame, Marks
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.feature_change import Definitions
@@ -32,7 +32,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     frame = Frame("tg1:rows", tmp_path / "rows.parquet", 1)
     world.entities = SimpleNamespace(frame=lambda *_: frame)
     store = SimpleNamespace(
-        training_frame=lambda *_, **__: frame, verify=lambda _: None, registered=lambda _: Definitions()
+        training_frame=lambda *_, **__: frame,
+        marks=lambda *_: Marks(),
+        verify=lambda _: None,
+        registered=lambda _: Definitions(),
     )
     monkeypatch.setitem(world.__dict__, "features", store)
     monkeypatch.setattr(use_case, "accepted", lambda *_: ({}, []))

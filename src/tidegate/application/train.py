@@ -85,7 +85,11 @@ def train(platform: Platform, acting: Acting, model: str, known_by: datetime | N
     trained = platform.trainer.train(spec, frame, known)
     facts = version_facts(platform, spec, trained, frame, key, views)
     registered = platform.registry.register(
-        spec, trained, key, {"training_set": frame.digest, "commit": facts["code"]["commit"]}
+        spec,
+        trained,
+        key,
+        {"training_set": frame.digest, "entities": entities.digest, "commit": facts["code"]["commit"]},
+        platform.features.marks(spec.service, frame.rows),
     )
     links = {"run_id": registered.run_id, "uri": registered.uri}
     payload = {

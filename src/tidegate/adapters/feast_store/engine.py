@@ -284,6 +284,8 @@ def _joined(engine: Engine, given: tuple[pa.Table, str], views: Sequence[History
         DependencyFailed: the engine lost or repeated a row.
     """
     rows, at = given
+    if not views:  # what is computed on demand may need no view
+        return rows
     keys = list(dict.fromkeys(name for view in views for name in view.keys.values()))
     if missing := [name for name in keys if name not in rows.column_names]:
         raise BadInput(

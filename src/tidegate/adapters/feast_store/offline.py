@@ -144,7 +144,7 @@ class PointInTimeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast
         Raises:
             BadInput: the source is no Parquet file, or ``table`` has other columns than it.
         """
-        path = _path(config, feature_view.batch_source)
+        path = path_of(config, feature_view.batch_source)
         with database_for(config) as database:
             there = f"read_parquet({text(str(path))})"
             expected = database.sql(f"SELECT * FROM {there} LIMIT 0").columns
@@ -202,7 +202,7 @@ class PointInTimeJob(RetrievalJob):  # type: ignore[misc] # Feast has no types
             SavedDatasetLocationAlreadyExists: the file is there, and may not be overwritten.
             BadInput: the storage is no Parquet file.
         """
-        path = _path(self._config, storage.to_data_source())
+        path = path_of(self._config, storage.to_data_source())
         if path.exists() and not allow_overwrite:
             raise SavedDatasetLocationAlreadyExists(location=str(path))
         with database_for(self._config) as database:
@@ -243,10 +243,10 @@ def _source(config: Any, source: Any, names: Sequence[str], times: Sequence[str 
     moments = [name for name in times if name]
     in_file = {called: name for name, called in source.field_mapping.items()}
     columns = {in_file.get(name, name): name for name in (*names, *moments) if name != DUMMY_ENTITY_ID}
-    return read(str(_path(config, source)), columns, moments)
+    return read(str(path_of(config, source)), columns, moments)
 
 
-def _path(config: Any, source: Any) -> Path:
+def path_of(config: Any, source: Any) -> Path:
     """Return where a source's rows lie; a relative path is one below the repository.
 
     Raises:

@@ -32,7 +32,7 @@ _THERE = {
     pa.int8(): "smallint", pa.int16(): "smallint", pa.int32(): "integer", pa.int64(): "bigint",
     pa.uint8(): "smallint", pa.uint16(): "integer", pa.uint32(): "bigint", pa.uint64(): "numeric(20, 0)",
     pa.float32(): "real", pa.float64(): "double precision", pa.bool_(): "boolean", pa.date32(): "date",
-    pa.string(): "text", pa.large_string(): "text", pa.string_view(): "text", pa.null(): "text",
+    **dict.fromkeys((pa.string(), pa.large_string(), pa.string_view(), pa.null()), 'text COLLATE "C"'),
 }  # fmt: skip
 _BACK = {
     "int2": pa.int16(), "int4": pa.int32(), "int8": pa.int64(), "float4": pa.float32(), "float8": pa.float64(),
@@ -170,6 +170,9 @@ def tables_at(url: str) -> Iterator[Tables]:
             connection.execute("SET LOCAL TimeZone = 'UTC'")
             connection.execute("SET LOCAL DateStyle = 'ISO'")
             connection.execute("SET LOCAL extra_float_digits = 1")
+            connection.execute(
+                "SET LOCAL jit = off"
+            )  # it takes longer to compile these queries than to run them
             yield Tables(connection, schema)
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
         raise DependencyFailed(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import runpy
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.adapters.shared.disk import disk_full
 from tidegate.adapters.shared.files import write_whole
+from tidegate.application.ports import Marks
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed, TidegateError
 
@@ -35,6 +37,8 @@ OFFLINE = {
     "postgresql": POSTGRES_STORE,
     "spark": "tidegate.adapters.feast_store.offline_spark.PointInTimeSparkOfflineStore",
 }
+#: The longest tag that Feast writes to MLflow.
+_TAG_MOST = 4990
 #: Feast's own stores that read Parquet files.
 _READ_FILES = frozenset({"file", "dask", "duckdb"})
 
@@ -186,7 +190,7 @@ def offline_store(repo: Path, offline: str = "") -> Mapping[str, Any]:
             "mend `offline` in the profile",
         )
     kind = OFFLINE[offline] if offline else str(said.get("type", "file"))
-    if "." not in kind and kind not in _READ_FILES:
+    if kind not in _READ_FILES and not kind.endswith("OfflineStore"):  # a class path, as Feast has it
         raise BadInput(
             "unknown-offline-store",
             f"got the offline store {kind!r}, expected one of: {', '.join(OFFLINE.values())}",
@@ -291,6 +295,32 @@ def service_digest(service: Any, views: Mapping[str, str]) -> str:
         for projection in service.feature_view_projections
     ]
     return digest({"service": service.name, "selected": selected})
+
+
+def marks(project: str, service: Any, rows: int) -> Marks:
+    """Return what Feast's own integration writes to MLflow of a training on so many rows of a service.
+
+    It would write it from a run that is active in the process; what it reads is found by these names alone.
+    """
+    views = [projection.name_to_use() for projection in service.feature_view_projections]
+    references = [
+        f"{view}:{feature.name}"
+        for view, projection in zip(views, service.feature_view_projections, strict=True)
+        for feature in projection.features
+    ]
+    tags = {
+        "feast.project": project,
+        "feast.retrieval_type": "historical",
+        "feast.feature_service": service.name,
+        "feast.feature_views": ",".join(sorted(views)),
+        "feast.feature_refs": ",".join(references),
+        "feast.feature_count": str(len(references)),
+        "feast.entity_count": str(rows),
+    }
+    cut = {
+        name: text if len(text) <= _TAG_MOST else f"{text[: _TAG_MOST - 3]}..." for name, text in tags.items()
+    }
+    return Marks(cut, {"feast_features.json": json.dumps(references)})
 
 
 def _objects(file: Path, home: Path) -> list[Any]:

@@ -29,7 +29,17 @@ from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of, write_whole
 from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
-from tidegate.application.ports import Answer, Frame, Materialized, OnlineWindow, Pushed, Pushes, Table, Whose
+from tidegate.application.ports import (
+    Answer,
+    Frame,
+    Marks,
+    Materialized,
+    OnlineWindow,
+    Pushed,
+    Pushes,
+    Table,
+    Whose,
+)
 from tidegate.domain.canonical import digest as digest_of
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -233,6 +243,16 @@ class FeastStore:
             for view in parts:
                 self._source(view)
             return write_frame(ages(store.config, rows, parts), self._home / "frames" / "ages")
+
+    def marks(self, service: str, rows: int) -> Marks:
+        """Return what Feast's MLflow integration looks for at the run of a model, and at its version.
+
+        Raises:
+            BadInput: no such service.
+        """
+        with tool_errors("reading a service"):
+            store = self._store()
+            return repository.marks(store.project, self._service(store, service)[0], rows)
 
     def reread(self, digest: str) -> str:
         """Read a training frame once more, in full; return the digest of what it holds now.

@@ -1,12 +1,12 @@
 """The point-in-time join, written as one query that PostgreSQL and Spark both run.
 
-It answers what the query of `as_of` answers, without DuckDB's ASOF join. Each row of a key has a turn: the later it
+It answers what the query of `as_of` answers, without DuckDB's ASOF join. Each row of a key has an ordinal: the later it
 happened, the higher; of rows that happened at once, the later it was known. What counts at a moment is the highest
-turn known by then. So a key's rows and the moments asked for lie on one line of time, and a maximum runs along it.
+ordinal known by then. So a key's rows and the moments asked for lie on one line of time, and a maximum runs along it.
 
     known at             1   2   3   4
     happened             1   3   2   4
-    turn                 1   3   2   4
+    ordinal              1   3   2   4
     highest known then   1   3   3   4
 
 Whether that row is within its ttl is asked at the end: where the latest has expired, so have all before it.
@@ -53,20 +53,18 @@ class Timeline:
         """
         named, joins, wanted = [], [], []
         for number, history in enumerate(histories):
-            known, turns = f"known_{number}", f"turns_{number}"
+            known, highest = f"known_{number}", f"highest_{number}"
             named += [
                 f"{known} AS ({self._known(history, span)})",
-                f"{turns} AS ({self._turns(history, known)})",
+                f"{highest} AS ({self._highest(history, known)})",
             ]
             on = [f"{known}.{name} = asked.{asked}" for name, asked in self._keys(history)]
-            on.append(f"{known}.turn = {turns}.turn")
+            on.append(f"{known}.ordinal = {highest}.ordinal")
             if history.ttl:
                 on.append(f"{known}.happened + {self.dialect.interval(history.ttl)} >= asked.{AT}")
-            joins.append(f"LEFT JOIN {turns} ON {turns}.place = asked.{PLACE}")
+            joins.append(f"LEFT JOIN {highest} ON {highest}.place = asked.{PLACE}")
             joins.append(f"LEFT JOIN {known} ON {' AND '.join(on)}")
-            wanted += [
-                f"{known}.feature_{of} AS {found(number, of)}" for of, _ in enumerate(history.features)
-            ]
+            wanted += [f"{known}.feature_{of} AS {found(number, of)}" for of in range(len(history.features))]
         selected = ", ".join([f"asked.{PLACE}", *wanted])
         return f"WITH {', '.join(named)} SELECT {selected} FROM {ASKED} AS asked {' '.join(joins)}"
 
@@ -78,12 +76,10 @@ class Timeline:
             quoted(name) for name in dict.fromkeys((*history.keys, *history.features, *times))
         )
         order = ", ".join(f"{quoted(time)} DESC" for time in times)
-        turn = (
-            f"row_number() OVER ({_partition(map(quoted, history.keys))} ORDER BY {order}) AS tidegate_turn"
-        )
+        ordinal = f"row_number() OVER ({_partition(map(quoted, history.keys))} ORDER BY {order}) AS tidegate_ordinal"
         within = f"{quoted(history.event)} >= {self.moment(since)} AND {self.known_by(history, until)}"
-        ranked = f"SELECT {columns}, {turn} FROM {history.relation} AS history WHERE {within}"
-        return f"SELECT {columns} FROM ({ranked}) AS ranked WHERE tidegate_turn = 1"
+        ranked = f"SELECT {columns}, {ordinal} FROM {history.relation} AS history WHERE {within}"
+        return f"SELECT {columns} FROM ({ranked}) AS ranked WHERE tidegate_ordinal = 1"
 
     def between(self, history: History, since: datetime | None, until: datetime | None) -> str:
         """Return the query for all rows that happened from ``since`` on and were known at ``until``."""
@@ -116,7 +112,7 @@ class Timeline:
         return f"CAST({text(at.isoformat(sep=' '))} AS {self.dialect.time})"
 
     def _known(self, history: History, span: tuple[datetime, datetime]) -> str:
-        """Return the query for what was known, and had not expired, within ``span``; each row with its turn."""
+        """Return the query for what was known, and had not expired, within ``span``; each row with its ordinal."""
         quoted = self.dialect.quoted
         keys = [quoted(key) for key in history.keys]
         event = quoted(history.event)
@@ -128,20 +124,20 @@ class Timeline:
             *(f"{key} AS key_{number}" for number, key in enumerate(keys)),
             f"{event} AS happened",
             f"greatest({event}, {created}) AS known",
-            f"row_number() OVER ({_partition(keys)} ORDER BY {event}, {created}) AS turn",
+            f"row_number() OVER ({_partition(keys)} ORDER BY {event}, {created}) AS ordinal",
             *(f"{quoted(name)} AS feature_{number}" for number, name in enumerate(history.features)),
         ]
         return f"SELECT {', '.join(selected)} FROM {history.relation} AS history WHERE {' AND '.join(within)}"
 
-    def _turns(self, history: History, known: str) -> str:
-        """Return the query for the highest turn known at each place; what became known at its moment counts."""
+    def _highest(self, history: History, known: str) -> str:
+        """Return the query for the highest ordinal known at each place; what became known at its moment counts."""
         keys = self._keys(history)
-        rows = [*(name for name, _ in keys), "known AS moment", "turn", "CAST(NULL AS BIGINT) AS place"]
+        rows = [*(name for name, _ in keys), "known AS moment", "ordinal", "CAST(NULL AS BIGINT) AS place"]
         moments = [*(f"{asked} AS {name}" for name, asked in keys), AT, "NULL", PLACE]
         line = f"SELECT {', '.join(rows)} FROM {known} UNION ALL SELECT {', '.join(moments)} FROM {ASKED}"
-        highest = f"max(turn) OVER ({_partition(name for name, _ in keys)} ORDER BY moment)"
-        along = f"SELECT place, {highest} AS turn FROM ({line}) AS line"
-        return f"SELECT place, turn FROM ({along}) AS along WHERE place IS NOT NULL"
+        highest = f"max(ordinal) OVER ({_partition(name for name, _ in keys)} ORDER BY moment)"
+        along = f"SELECT place, {highest} AS ordinal FROM ({line}) AS line"
+        return f"SELECT place, ordinal FROM ({along}) AS along WHERE place IS NOT NULL"
 
     def _keys(self, history: History) -> list[tuple[str, str]]:
         """Return each key's name in `_known`, and the one in `ASKED`."""

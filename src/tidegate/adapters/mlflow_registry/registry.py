@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tidegate.adapters.mlflow_registry.client import MlflowStore
 from tidegate.adapters.mlflow_registry.said import STAGE, StageAlias, StageTag
 from tidegate.adapters.shared.files import read_artifact
-from tidegate.application.ports import Difference, ModelSpec, Registered, Trained
+from tidegate.application.ports import Difference, Marks, ModelSpec, Registered, Trained
 from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.evidence import Measure
 
@@ -56,9 +56,16 @@ class MlflowRegistry:
         return f"MLflow {version('mlflow')}"
 
     def register(
-        self, model: ModelSpec, trained: Trained, training_key: str, facts: Mapping[str, str]
+        self,
+        model: ModelSpec,
+        trained: Trained,
+        training_key: str,
+        facts: Mapping[str, str],
+        marks: Marks | None = None,
     ) -> Registered:
         """Log run and artifact, create the version; the same ``training_key`` again returns the same version.
+
+        ``marks`` become tags of the run and the version, and files beside the model.
 
         Raises:
             DependencyFailed: MLflow cannot be used, or the artifact no longer has its digest.
@@ -69,9 +76,10 @@ class MlflowRegistry:
             if version is None:
                 read_artifact(trained.artifact, trained.artifact_digest)
                 run = self._run(client, model, training_key)
-                _log(client, run, model, trained, facts)
+                marks = marks or Marks()
+                _log(client, run, model, trained, facts, marks)
                 source = f"{run.info.artifact_uri}/model"
-                tags = {KEY: training_key, ARTIFACT: trained.artifact_digest, **_tags(facts)}
+                tags = {KEY: training_key, ARTIFACT: trained.artifact_digest, **_tags(facts), **marks.tags}
                 _ensure_model(client, model)
                 version = client.create_model_version(model.name, source, run.info.run_id, tags=tags)
             number = int(version.version)
@@ -162,14 +170,19 @@ class MlflowRegistry:
 
 
 def _log(
-    client: MlflowClient, run: Run, model: ModelSpec, trained: Trained, facts: Mapping[str, str]
+    client: MlflowClient,
+    run: Run,
+    model: ModelSpec,
+    trained: Trained,
+    facts: Mapping[str, str],
+    marks: Marks,
 ) -> None:
     """Log everything of a run; doing it twice leaves the same run."""
     from mlflow.entities import Metric, Param, RunTag
 
     number = run.info.run_id
     environment = {f"environment.{name}": value for name, value in trained.environment.items()}
-    tags = {ARTIFACT: trained.artifact_digest, **_tags({**facts, **environment})}
+    tags = {ARTIFACT: trained.artifact_digest, **_tags({**facts, **environment}), **marks.tags}
     params = [Param(name, str(value)) for name, value in sorted(model.parameters.items())]
     # The run's own start as time: a metric logged again is then the same point, not a second one.
     metrics = [Metric(name, value, run.info.start_time, 0) for name, value in _metrics(trained)]
@@ -181,6 +194,8 @@ def _log(
         path = Path(folder) / "model"
         _save(path, model, trained)
         client.log_artifacts(number, str(path), "model")
+    for name, text in marks.files.items():
+        client.log_text(number, text, name)
     client.set_terminated(number)
 
 

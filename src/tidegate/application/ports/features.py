@@ -10,7 +10,7 @@ from typing import Protocol
 
 from tidegate.application.ports.data import Table
 from tidegate.application.ports.keeping import Whose
-from tidegate.application.ports.models import Frame
+from tidegate.application.ports.models import Frame, Marks
 from tidegate.domain.feature_change import Definitions, ViewDefinition
 from tidegate.domain.parity import Pair
 
@@ -191,6 +191,14 @@ class Features(Protocol):
 
         A column of microseconds by view, the rows of ``entities`` in their order; null where none was known, or it
         was past its view's ttl.
+        """
+        ...
+
+    def marks(self, service: str, rows: int) -> Marks:
+        """Return what the run of a model carries that was trained on so many rows of a service.
+
+        Raises:
+            BadInput: no such service.
         """
         ...
 

@@ -119,6 +119,14 @@ class Registered:
 
 
 @dataclass(frozen=True)
+class Marks:
+    """What the feature store's own tools find a training run by: ``tags``, and ``files`` as text by their names."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Difference:
     """Something that the registry says and the ledger does not.
 
@@ -228,9 +236,17 @@ class Registry(Protocol):
     def tool(self) -> str: ...
 
     def register(
-        self, model: ModelSpec, trained: Trained, training_key: str, facts: Mapping[str, str]
+        self,
+        model: ModelSpec,
+        trained: Trained,
+        training_key: str,
+        facts: Mapping[str, str],
+        marks: Marks | None = None,
     ) -> Registered:
-        """Log run and artifact, create the version; the same ``training_key`` again returns the same version."""
+        """Log run and artifact, create the version; the same ``training_key`` again returns the same version.
+
+        The run and the version carry ``marks`` as they are, beside ``facts``.
+        """
         ...
 
     def fetch(self, model: str, number: int, artifact_digest: str) -> Path:

@@ -477,6 +477,13 @@ class FeaturesContract:
             built.reread(digest)
         assert refusal.value.code == "not-a-digest"
 
+    def test_a_run_is_marked_with_the_service_that_it_learned_from(self, built: Features) -> None:
+        marks = built.marks("demand", 42)
+        assert {"demand", "42"} <= set(marks.tags.values())
+        with pytest.raises(BadInput) as refused:
+            built.marks("nothing", 42)
+        assert refused.value.code == "no-such-service"
+
     def test_no_row_asked_gives_no_row(self, built: Features, tmp_path: Path) -> None:
         frame = built.training_frame(write_entities(tmp_path / "e", []), "demand", ["note"])
         assert frame.rows == 0

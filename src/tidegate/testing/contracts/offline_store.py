@@ -266,6 +266,28 @@ def _identity(keys: Sequence[str], row: tuple[Any, ...]) -> tuple[Any, ...]:
 ONE_SHOP = (HealthCheck.function_scoped_fixture, HealthCheck.differing_executors)
 
 
+#: What is asked of what was known, in which zones, and how.
+DRAWN: Mapping[str, st.SearchStrategy[Any]] = {
+    "drawn": st.lists(entities, max_size=5),
+    "known": histories(),
+    "zones": st.tuples(*[st.sampled_from([UTC, NEW_YORK, None])] * 2),
+    "way": st.sampled_from(sorted(WAYS)),
+}
+
+
+def joins_what_the_oracle_says(
+    shop: Shop, drawn: Rows, known: Histories, zones: tuple[Any, Any], way: str
+) -> None:
+    asked = [*drawn, *EVERYTHING, *drawn]
+    shop.write(known, zones[0])
+    rows = WAYS[way](shop, entity_table(asked, zones[1]))
+    found = shop.store.get_historical_features(entity_df=rows, features=FEATURES).to_arrow().to_pylist()
+    assert [row["note"] for row in found] == list(range(len(asked)))
+    assert [row["event_timestamp"] for row in found] == [row["event_timestamp"] for row in asked]
+    names = [feature.split(":")[1] for feature in FEATURES]
+    assert [{name: row[name] for name in names} for row in found] == oracle(asked, known)
+
+
 class OfflineStoreContract:
     """Override ``made`` with a shop of an engine over an empty folder."""
 
@@ -288,23 +310,9 @@ class OfflineStoreContract:
     # ── what is joined ────────────────────────────────────────────────────────────────────────────
 
     @settings(max_examples=60, deadline=None, suppress_health_check=ONE_SHOP)
-    @given(
-        asked=st.lists(entities, max_size=5).map(lambda drawn: [*drawn, *EVERYTHING, *drawn]),
-        known=histories(),
-        zones=st.tuples(*[st.sampled_from([UTC, NEW_YORK, None])] * 2),
-        way=st.sampled_from(sorted(WAYS)),
-    )
-    def test_every_row_has_what_the_oracle_says_in_the_order_asked(
-        self, shop: Shop, asked: Rows, known: Histories, zones: tuple[Any, Any], way: str
-    ) -> None:
-        shop.write(known, zones[0])
-        given_rows = WAYS[way](shop, entity_table(asked, zones[1]))
-        job = shop.store.get_historical_features(entity_df=given_rows, features=FEATURES)
-        found = job.to_arrow().to_pylist()
-        assert [row["note"] for row in found] == list(range(len(asked)))
-        assert [row["event_timestamp"] for row in found] == [row["event_timestamp"] for row in asked]
-        names = [feature.split(":")[1] for feature in FEATURES]
-        assert [{name: row[name] for name in names} for row in found] == oracle(asked, known)
+    @given(**DRAWN)
+    def test_every_row_has_what_the_oracle_says_in_the_order_asked(self, shop: Shop, **drawn: Any) -> None:
+        joins_what_the_oracle_says(shop, **drawn)
 
     def test_what_was_not_known_is_not_joined_whether_feast_is_asked_for_that_or_not(
         self, shelf: Shop

@@ -12,7 +12,17 @@ from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of
 from tidegate.adapters.shared.frames import found_digest, read_frame
 from tidegate.adapters.shared.sql import Declared, write_frame
-from tidegate.application.ports import Answer, Frame, Materialized, OnlineWindow, Pushed, Pushes, Table, Whose
+from tidegate.application.ports import (
+    Answer,
+    Frame,
+    Marks,
+    Materialized,
+    OnlineWindow,
+    Pushed,
+    Pushes,
+    Table,
+    Whose,
+)
 from tidegate.domain.access import Access, FeaturePermission
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -282,6 +292,11 @@ class FakeFeatures:
                 ]
                 columns[name] = pa.array(ages, pa.int64())
         return write_frame(pa.table(columns), self._home / "frames" / "ages")
+
+    def marks(self, service: str, rows: int) -> Marks:
+        """Name the service and its rows."""
+        self._service(service)
+        return Marks({"features.service": service, "features.rows": str(rows)})
 
     def reread(self, digest: str) -> str:
         """Read a kept frame again."""

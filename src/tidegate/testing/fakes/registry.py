@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tidegate.application.ports import Difference, ModelSpec, Registered, Trained
+from tidegate.application.ports import Difference, Marks, ModelSpec, Registered, Trained
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import DependencyFailed
 
@@ -29,6 +29,7 @@ class FakeRegistry:
         trained: Trained,
         training_key: str,
         facts: Mapping[str, str],
+        marks: Marks | None = None,
     ) -> Registered:
         """Create a version, or return the one of this training."""
         self._up()
