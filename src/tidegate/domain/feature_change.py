@@ -219,11 +219,14 @@ def _in_view(before: ViewDefinition, after: ViewDefinition) -> Iterator[Differen
         then, now = before.steps.get(name, ""), after.steps.get(name, "")
         if then != now:
             parts.append((f"step {name}", _of_sql(then, now), *_digests(then, now)))
-    streams = ({"push source": each.stream} if each.stream else {} for each in (before, after))
-    parts += _named("", *streams, added=Change.ADDITIVE)
+    parts += _named("", _source(before), _source(after), added=Change.ADDITIVE)
     parts += _named("", before.rest, after.rest)
     parts += _named("", before.words, after.words, Change.DESCRIPTION, Change.DESCRIPTION)
     return (Difference(Of.VIEW, after.name, *each) for each in parts)
+
+
+def _source(view: ViewDefinition) -> Mapping[str, str]:
+    return {"push source": view.stream} if view.stream else {}
 
 
 def _told(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
