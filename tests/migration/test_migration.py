@@ -217,6 +217,7 @@ THIRD_CUT = """
     ALTER TABLE approvals DROP COLUMN revoked; DROP TABLE policy_proposals; DROP TABLE policy_decisions;
     DROP TABLE delegations; DROP TABLE waivers; DROP TABLE parities; DROP TABLE incidents; DROP TABLE erasures;
     DROP TABLE commitments; DROP TABLE feature_access; DROP TABLE read_segments;
+    DROP TABLE feature_statistics;
     ALTER TABLE credentials DROP COLUMN revoked_at;
     ALTER TABLE cursors DROP COLUMN failures; ALTER TABLE cursors DROP COLUMN error;
     ALTER TABLE cursors DROP COLUMN retry_at; ALTER TABLE scorings DROP COLUMN "of"; DROP INDEX events_by_time;

@@ -286,17 +286,24 @@ class FeastStore:
             from tidegate.adapters.feast_store.pairing import paired
 
             store = self._store(fresh=True)
-            found = {each.name: each for each in self._defined_views()}
-            if view not in found:
-                known = ", ".join(sorted(found)) or "none"
-                raise BadInput(
-                    "no-such-view", f"got the view {view}, expected one that is defined: {known}", ""
-                )
-            part, serving = found[view], self._serving(store)
+            part, serving = self._defined_view(view), self._serving(store)
             window = serving.windows([serving.served(store.get_feature_view(view), part)]).get(view)
             if window is None:
                 raise tables.empty(view)
             return paired(store, serving, part, self._source(part), window, count)
+
+    def statistics(self, view: str, window: tuple[datetime, datetime]) -> Mapping[str, Mapping[str, Any]]:
+        """Return the figures of each feature over the rows of a window, by Feast's calculator.
+
+        Raises:
+            BadInput: no such view. DependencyFailed: its source is gone or was altered.
+        """
+        with self._alone(), tool_errors("computing statistics"):
+            from tidegate.adapters.feast_store.statistics import statistics
+
+            self._store()
+            part = self._defined_view(view)
+            return statistics(self._source(part), part, window)
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 
@@ -345,6 +352,13 @@ class FeastStore:
 
     def _defined_views(self) -> list[tables.View]:
         return self._views_in(self._definitions())
+
+    def _defined_view(self, name: str) -> tables.View:
+        found = {each.name: each for each in self._defined_views()}
+        if name not in found:
+            known = ", ".join(sorted(found)) or "none"
+            raise BadInput("no-such-view", f"got the view {name}, expected one that is defined: {known}", "")
+        return found[name]
 
     def _views_in(self, contents: Any) -> list[tables.View]:
         join_keys = {entity.name: entity.join_key for entity in contents.entities}
