@@ -40,7 +40,8 @@ def statistics(
 ) -> Mapping[str, Mapping[str, Any]]:
     """Return the figures of each feature, over the rows that happened from the window's start on and before its end.
 
-    A value that is no finite number counts as ``not_finite`` and is left out of the rest.
+    A value that is no finite number counts as ``not_finite`` and is left out of the rest. Of words only the counts are
+    told: these figures are recorded for good, and a word may be somebody's.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -59,6 +60,9 @@ def statistics(
         counted = {"numeric": calculator.compute_numeric, "categorical": calculator.compute_categorical}
         of = calculator.classify_feature_arrow(kind)
         found = counted[of](column) if of else {"row_count": len(column), "null_count": column.null_count}
+        if of == "categorical" and found["histogram"]:
+            values = found["histogram"].pop("values")
+            found["histogram"]["counts"] = [each["count"] for each in values]
         nulls = found["null_count"] - strange
         figures = {key: _plain(found.get(key)) for key in _TOLD} | {
             "null_count": nulls,
