@@ -189,7 +189,7 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
     for each in given:
         name, found, value = each.partition("=")
         if not found or not name:
-            raise BadInput("bad-key", f"got {each!r}, expected KEY=VALUE, like origin=JFK", "")
+            raise BadInput("bad-key", f"got {each!r}, expected KEY=VALUE, like shop=north", "")
         pairs[name] = value
     return pairs
 

@@ -331,7 +331,7 @@ class FeaturesContract:
 
     def test_a_view_that_is_not_defined_has_no_figures(self, built: Features) -> None:
         with pytest.raises(BadInput) as refused:
-            built.statistics("weather", (at(0), at(36)))
+            built.statistics("nothing", (at(0), at(36)))
         assert refused.value.code == "no-such-view"
 
     # ── point in time ─────────────────────────────────────────────────────────────────────────────
