@@ -274,7 +274,12 @@ def edited(team):
 
 @pytest.mark.slow
 def test_a_plan_without_an_edit_says_so_and_ends_well(team):
-    assert team.json("tidegate features plan") == {"does": "nothing", "changes": [], "reasons": []}
+    assert team.json("tidegate features plan") == {
+        "does": "nothing",
+        "changes": [],
+        "access": [],
+        "reasons": [],
+    }
     assert team.run("tidegate features plan") == "nothing differs from what was registered last\n"
 
 

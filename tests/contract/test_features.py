@@ -12,6 +12,7 @@ import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -141,6 +142,38 @@ class TestFeast(FeaturesContract):
         )
         view = FeatureView(name="other", source=None, entities=[], tags={"team": "somebody else"})
         assert tagged.match_resource(view), "Feast compares them now: they may be allowed"
+
+    def test_the_figures_are_those_of_feast_s_own_monitoring(self, built):
+        from feast.monitoring.monitoring_service import MonitoringService
+
+        store = built._store()
+        day = shops.START.date()
+        theirs = MonitoringService(store).compute_transient(
+            "shops", "shop_sales", start_date=day, end_date=day + timedelta(days=1)
+        )
+        ours = built.statistics("shop_sales", (shops.at(0), shops.at(48)))
+        assert {each["feature_name"] for each in theirs["metrics"]} == set(ours)
+        for each in theirs["metrics"]:
+            own = ours[each["feature_name"]]
+            for name in ("row_count", "null_count", "mean", "stddev", "min_val", "max_val", "p50"):
+                assert own[name] == pytest.approx(each[name]), (each["feature_name"], name)
+
+    def test_what_is_no_finite_number_is_counted_and_left_out(self):
+        import pyarrow as pa
+
+        from tidegate.adapters.feast_store.statistics import statistics
+
+        moments = pa.array([shops.at(hour) for hour in range(5)], pa.timestamp("us", "UTC"))
+        rows = pa.table(
+            {"at": moments, "a": [1.0, float("nan"), None, float("inf"), 3.0], "b": list("xxyxz")}
+        )
+        view = SimpleNamespace(event="at", features={"a": pa.float64(), "b": pa.string()})
+        told = statistics(rows, view, (shops.at(0), shops.at(5)))
+        assert (told["a"]["not_finite"], told["a"]["null_count"], told["a"]["mean"]) == (2, 1, 2.0)
+        assert told["b"]["kind"] == "categorical"
+        assert told["b"]["histogram"] == {"counts": [3, 1, 1], "other_count": 0, "unique_count": 3}, (
+            "no word is told"
+        )
 
     def test_another_home_gives_the_same_digests(self, built, tmp_path):
         other = real(tmp_path / "features", tmp_path / "elsewhere")

@@ -45,6 +45,7 @@ from tidegate.application import (
     review,
     runs,
     score,
+    statistics,
     tend,
     train,
     waive,
@@ -395,6 +396,12 @@ def sealing_what_was_read(world: FakePlatform) -> Act:
 def reading_online(world: FakePlatform) -> Act:
     world.features.online = lambda *_: [{"a": 1}]  # type: ignore[method-assign]
     return lambda: reading.online(world, world.acting("s-6"), "stops", [{"stop": "1"}])
+
+
+@case("statistics.statistics", E.FEATURES_MEASURED)
+def measuring_features(world: FakePlatform) -> Act:
+    world.features.statistics = lambda *_: {"a": {"kind": "numeric", "mean": 0.5}}  # type: ignore[method-assign]
+    return lambda: statistics.statistics(world, world.acting("s-5"), "stops", JANUARY)
 
 
 @case("held.refuse_held", E.ACTION_REFUSED)

@@ -1,6 +1,7 @@
 """Judge what the record says of reading and writing features (see `lawfulness`).
 
-    F2  whoever built, brought online, compared, learned from or scored on a view held a role to which it was open then
+    F2  whoever built, brought online, compared, measured, learned from or scored on a view held a role that it was
+        open to then
 
 Before anything was declared on a record nothing of it is judged: there was no such rule. That nothing else was read is
 not shown: whoever can write past the use cases can leave out what they read.
@@ -52,6 +53,7 @@ JUDGES: Mapping[EventType, tuple[tuple[Access, ...], Callable[[Mapping[str, Any]
         (Access.READ_ONLINE, Access.READ_OFFLINE),
         lambda said: list(said["views"]),
     ),
+    EventType.FEATURES_MEASURED: ((Access.READ_OFFLINE,), lambda said: [said["view"]]),
     EventType.TRAINING_SET_BUILT: ((Access.READ_OFFLINE,), _read),
     EventType.DECISIONS_SCORED: ((Access.READ_OFFLINE,), _read),
 }

@@ -31,8 +31,8 @@ _WHO = ("actor", "on_behalf_of", "service", "access", "views")
 class FeatureRead:
     """Reads by one actor of one service: between which moments, how often, of how many rows or keys.
 
-    ``why`` is ``online``, ``training``, ``scoring`` or ``comparing``; ``sequence`` the event that says so, 0 where
-    it is not sealed yet.
+    ``why`` is ``online``, ``training``, ``scoring``, ``comparing`` or ``measuring``; ``sequence`` the event that says
+    so, 0 where it is not sealed yet.
     """
 
     why: str
@@ -159,6 +159,9 @@ def _said(event: Event) -> Iterator[FeatureRead]:
     elif event.type is EventType.FEATURES_COMPARED:
         both = (Access.READ_ONLINE, Access.READ_OFFLINE)
         yield _once(event, "comparing", "", both, sorted(said["views"]), said["sample"])
+    elif event.type is EventType.FEATURES_MEASURED:
+        rows = max((told["row_count"] for told in said["figures"].values()), default=0)
+        yield _once(event, "measuring", "", (Access.READ_OFFLINE,), [said["view"]], rows)
 
 
 def _once(

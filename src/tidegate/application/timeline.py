@@ -158,6 +158,10 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
         "compared online features with what was known: "
         + ", ".join(f"{view} {said['verdict']}" for view, said in sorted(p["views"].items()))
     ),
+    EventType.FEATURES_MEASURED: lambda p: (
+        f"measured {_some(list(p['figures']), 'feature')} of {p['view']} over {p['window']}, "
+        f"source {_short(p['source'])}"
+    ),
     EventType.FEATURES_READ: lambda p: (
         f"sealed {p['records']} reads of features from {p['first']} to {p['last']}: "
         + "; ".join(f"{each['actor']} read {each['service']} {_times(each['reads'])}" for each in p["by"])

@@ -44,6 +44,7 @@ class EventType(StrEnum):
     FEATURES_MATERIALIZED = "features.materialized"
     FEATURES_COMPARED = "features.compared"
     FEATURES_READ = "features.read"
+    FEATURES_MEASURED = "features.measured"
     MODEL_REGISTERED = "model.registered"
     TRAINING_SET_BUILT = "training_set.built"
     VERSION_REGISTERED = "version.registered"

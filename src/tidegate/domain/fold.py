@@ -44,6 +44,7 @@ from tidegate.domain.state import (
     RunRow,
     ScoringRow,
     State,
+    StatisticsRow,
     TextRow,
     TrainingSetRow,
     VersionRow,
@@ -250,6 +251,10 @@ def _access_declared(view: View, event: Event) -> list[Row]:
 
 def _features_read(_: View, event: Event) -> list[Row]:
     return [_row(ReadSegmentRow, event)]
+
+
+def _features_measured(_: View, event: Event) -> list[Row]:
+    return [_row(StatisticsRow, event)]
 
 
 def _features_compared(_: View, event: Event) -> list[Row]:
@@ -484,6 +489,7 @@ _HANDLERS: Mapping[EventType, Callable[[View, Event], Iterable[Row]]] = {
     EventType.FEATURES_MATERIALIZED: _features_materialized,
     EventType.FEATURES_COMPARED: _features_compared,
     EventType.FEATURES_READ: _features_read,
+    EventType.FEATURES_MEASURED: _features_measured,
     EventType.MODEL_REGISTERED: _model_registered,
     EventType.TRAINING_SET_BUILT: _training_set_built,
     EventType.VERSION_REGISTERED: _version_registered,

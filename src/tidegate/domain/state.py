@@ -253,6 +253,23 @@ class ReadSegmentRow(Row):
 
 
 @dataclass(frozen=True)
+class StatisticsRow(Row):
+    """Figures of each feature of a view over a window, taken from a source by a definition; both named by digest."""
+
+    TABLE: ClassVar[str] = "feature_statistics"
+    KEY: ClassVar[tuple[str, ...]] = ("view", "window", "source", "definition")
+
+    view: str
+    window: str
+    source: str
+    definition: str
+    first: str
+    until: str
+    figures: Mapping[str, Any]
+    sequence: int
+
+
+@dataclass(frozen=True)
 class ParityRow(Row):
     """The latest comparison of a view's online values with those that were known at its moment."""
 
@@ -653,6 +670,7 @@ ROWS: tuple[type[Row], ...] = (
     FeatureViewRow,
     AccessRow,
     ReadSegmentRow,
+    StatisticsRow,
     ParityRow,
     TrainingSetRow,
     ModelRow,

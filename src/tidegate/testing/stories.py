@@ -223,6 +223,14 @@ class Story:
         payload = {"root": named(f"reads {count}"), "records": count, **moments, "by": [line]}
         return self._append(EventType.FEATURES_READ, "features", "s-3", payload)
 
+    def measured(self) -> Self:
+        """The statistics of a view's features are taken over a month."""
+        figures = {"level": {"kind": "numeric", "row_count": 97, "null_count": 2, "mean": 3.5}}
+        window = {"window": "2020-02", "first": "2020-02-01T00:00:00Z", "until": "2020-03-01T00:00:00Z"}
+        of = {"view": "station_day", "definition": named("def station_day"), "source": named("station_day")}
+        payload = {**of, **window, "figures": figures}
+        return self._append(EventType.FEATURES_MEASURED, "features", "s-5", payload)
+
     def ran(self, schedule: str, slot: str, outcome: str = "done") -> Self:
         """A schedule's slot is run."""
         payload = {"schedule": schedule, "slot": slot, "outcome": outcome, "summary": "3 drops", "covers": 0}
@@ -664,7 +672,7 @@ def whole_story(ledger: Ledger) -> Story:
     story.with_push("2020-04").with_push("2020-04", bad=3)
     story.with_restated_data("2020-01").ran("collect", "2020-03-01T05:30:00Z")
     story.with_unreadable_drop("2020-03").with_access()
-    story.with_features("2020-03-01T00:00:00Z").compared().read()
+    story.with_features("2020-03-01T00:00:00Z").compared().read().measured()
     story.with_version().refused().in_prod(1)
     story.scored("2020-03", 1).monitored("2020-03", 1)
     story.scored("2020-04", 1).monitored("2020-04", 1, "failed").reviewed("R-1", "retrain")

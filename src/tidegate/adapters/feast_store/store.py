@@ -399,13 +399,11 @@ class FeastStore:
             from tidegate.adapters.feast_store.pairing import paired
 
             store = self._store(fresh=True)
-            found = {each.name: each for each in self._defined_views()}
-            if view not in found:
-                names = ", ".join(sorted(found)) or "none"
-                raise BadInput(
-                    "no-such-view", f"got the view {view}, expected one that is defined: {names}", ""
-                )
-            part, serving, registered = found[view], self._serving(store), store.get_feature_view(view)
+            part, serving, registered = (
+                self._defined_view(view),
+                self._serving(store),
+                store.get_feature_view(view),
+            )
             window = serving.windows([serving.served(registered, part)]).get(view)
             if window is None:
                 raise tables.empty(view)
@@ -466,6 +464,19 @@ class FeastStore:
         join_keys = {entity.name: entity.join_key for entity in store.list_entities()}
         return [(view, tables.View.of(view, join_keys)) for view in store.list_feature_views()]
 
+    def statistics(self, view: str, window: tuple[datetime, datetime]) -> Mapping[str, Mapping[str, Any]]:
+        """Return the figures of each feature over the rows of a window, by Feast's calculator.
+
+        Raises:
+            BadInput: no such view. DependencyFailed: its source is gone or was altered.
+        """
+        with self._alone(), tool_errors("computing statistics"):
+            from tidegate.adapters.feast_store.statistics import statistics
+
+            self._store()
+            part = self._defined_view(view)
+            return statistics(self._source(part), part, window)
+
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 
     @contextlib.contextmanager
@@ -513,6 +524,13 @@ class FeastStore:
 
     def _defined_views(self) -> list[tables.View]:
         return self._views_in(self._definitions())
+
+    def _defined_view(self, name: str) -> tables.View:
+        found = {each.name: each for each in self._defined_views()}
+        if name not in found:
+            known = ", ".join(sorted(found)) or "none"
+            raise BadInput("no-such-view", f"got the view {name}, expected one that is defined: {known}", "")
+        return found[name]
 
     def _views_in(self, contents: Any) -> list[tables.View]:
         join_keys = {entity.name: entity.join_key for entity in contents.entities}

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tidegate.application.ports.data import Table
 from tidegate.application.ports.keeping import Whose
@@ -218,6 +218,17 @@ class Features(Protocol):
 
         Raises:
             DependencyFailed: nothing of the view is online, or a source or the online store cannot be read.
+        """
+        ...
+
+    def statistics(self, view: str, window: tuple[datetime, datetime]) -> Mapping[str, Mapping[str, Any]]:
+        """Return the figures of each feature of a view, over the rows that happened within ``window``.
+
+        The window's end is not in it. Figures are what JSON holds: how many rows, how many without a value, and
+        whatever the tool says of a feature of this ``kind``.
+
+        Raises:
+            BadInput: no such view. DependencyFailed: its source was altered, or is gone.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from tidegate.application import held
 from tidegate.application import reading as reading_use_case
 from tidegate.application.lineage import of_feature, of_version
 from tidegate.application.standing import lifecycle
+from tidegate.application.statistics import statistics as take_statistics
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
 from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, platform, reading, say, table
@@ -76,6 +77,46 @@ def show(
                 out.print("  consumed by nobody")
 
     say(found, as_json, render)
+
+
+@features.command()
+def statistics(
+    view: Annotated[str, typer.Argument(help="A view that is built.")],
+    window: Annotated[
+        str, typer.Option("--window", metavar="PERIOD", help="A year, month or day, like 2013-10.")
+    ],
+    baseline: Annotated[
+        str, typer.Option("--baseline", metavar="PERIOD", help="Another period, to see beside it.")
+    ] = "",
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the statistics of a view's features over a period, beside a baseline if one is named, by Feast's calculator.
+
+    They are computed once for each source and period, and recorded with the view's definition and source by digest.
+    Whoever asks must be admitted to read the view offline (F2). No verdict follows from them.
+    """
+    here = platform()
+    who = acting(here, as_user)
+    found = [take_statistics(here, who, view, each) for each in (window, baseline) if each]
+    after(here)
+
+    def render() -> None:
+        for row in found:
+            out.print(f"{row.window}: definition {row.definition}, source {row.source}", markup=False)
+        told = table("feature", "window", "rows", "missing", "mean", "stddev", "min", "p50", "p99", "max")
+        for feature in found[0].figures:
+            for row in found:
+                told.add_row(feature, row.window, *_figures(row.figures.get(feature, {})))
+        out.print(told)
+
+    say([asdict(each) for each in found], as_json, render)
+
+
+def _figures(said: Mapping[str, Any]) -> list[str]:
+    counts = [str(said.get("row_count", "-")), f"{said['null_rate']:.1%}" if "null_rate" in said else "-"]
+    named = ("mean", "stddev", "min_val", "p50", "p99", "max_val")
+    return counts + ["-" if (value := said.get(name)) is None else f"{value:.4g}" for name in named]
 
 
 @features.command()
@@ -148,7 +189,7 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
     for each in given:
         name, found, value = each.partition("=")
         if not found or not name:
-            raise BadInput("bad-key", f"got {each!r}, expected KEY=VALUE, like origin=JFK", "")
+            raise BadInput("bad-key", f"got {each!r}, expected KEY=VALUE, like shop=north", "")
         pairs[name] = value
     return pairs
 

@@ -418,6 +418,24 @@ class FeaturesContract:
             "a clock that jumped back makes nothing younger"
         )
 
+    # ── statistics ────────────────────────────────────────────────────────────────────────────────
+
+    def test_the_figures_of_a_window_are_those_of_the_rows_that_happened_in_it(self, built: Features) -> None:
+        told = built.statistics("shop_sales", (at(0), at(36)))
+        assert set(told) == {"sold", "rate"}
+        sold = told["sold"]
+        assert (sold["kind"], sold["row_count"], sold["null_count"], sold["mean"]) == ("numeric", 4, 1, 17)
+        assert built.statistics("shop_sales", (at(36), at(37)))["sold"]["mean"] == 99
+
+    def test_a_window_without_rows_has_figures_without_values(self, built: Features) -> None:
+        sold = built.statistics("shop_sales", (at(900), at(901)))["sold"]
+        assert (sold["row_count"], sold["null_count"], sold["mean"]) == (0, 0, None)
+
+    def test_a_view_that_is_not_defined_has_no_figures(self, built: Features) -> None:
+        with pytest.raises(BadInput) as refused:
+            built.statistics("nothing", (at(0), at(36)))
+        assert refused.value.code == "no-such-view"
+
     # ── point in time ─────────────────────────────────────────────────────────────────────────────
 
     def test_a_row_is_joined_from_the_moment_it_was_known(self, built: Features, tmp_path: Path) -> None:

@@ -325,6 +325,19 @@ class FakeFeatures:
                 pairs.append(Pair(", ".join(map(str, key)), feature, kind, *values))
         return pairs
 
+    def statistics(self, view: str, window: tuple[datetime, datetime]) -> Mapping[str, Mapping[str, Any]]:
+        """Count the rows of the window, and those without a value; add up what there is."""
+        if view not in self._views:
+            raise BadInput("no-such-view", f"got the view {view}, expected one that is defined", "")
+        rows = [row for row in self._built(view) if window[0] <= row["event_timestamp"] < window[1]]
+        told = {}
+        for feature in self._views[view].features:
+            values = [row[feature] for row in rows if row[feature] is not None]
+            mean = sum(values) / len(values) if values else None
+            counted = {"row_count": len(rows), "null_count": len(rows) - len(values), "mean": mean}
+            told[feature] = {"kind": "numeric", **counted}
+        return told
+
     def online(
         self, service: str, keys: Sequence[Mapping[str, object]], at: datetime
     ) -> Sequence[Mapping[str, object]]:

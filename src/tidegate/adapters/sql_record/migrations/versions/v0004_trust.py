@@ -48,6 +48,7 @@ MADE = {
     "policy_decisions": (("proposal", "actor"), ("role", "outcome")),
     "feature_access": (("view", "access"), ("roles",)),
     "read_segments": (("root",), ("records", "first", "last")),
+    "feature_statistics": (("view", "window", "source", "definition"), ("first", "until", "figures")),
     "parities": (("view",), ("source", "until", "verdict", "sentence")),
     "delegations": (("id",), ("principal", "delegate", "role", "model", "until", "ended")),
     "waivers": (
