@@ -137,6 +137,8 @@ def of_feature(platform: Platform, state: StateReader, name: str) -> list[dict[s
             "source": rows[view].source,
             "rows": rows[view].rows,
             "online_until": rows[view].online_until,
+            "newest": rows[view].newest,
+            "objective": dict(rows[view].objective),
             "built_from": _named(state, batches.get((view, rows[view].source), ())),
             "consumers": [
                 each.as_dict() | {"definition": each.definitions.get(view, "")}

@@ -11,6 +11,7 @@ from tidegate.application import held
 from tidegate.application.lineage import of_feature, of_version
 from tidegate.application.standing import lifecycle
 from tidegate.domain.errors import BadInput
+from tidegate.domain.freshness import stated
 from tidegate.entrypoints.cli.common import As, AsJson, out, platform, reading, say, table
 
 features = typer.Typer(
@@ -55,6 +56,10 @@ def show(
             out.print(f"{each['view']}: {', '.join(each['fields'])}", markup=False)
             out.print(f"  definition {each['definition']}", markup=False)
             out.print(f"  source {each['source']}, {each['rows']} rows", markup=False)
+            newest, asked = each["newest"] or "none", stated(each["objective"])
+            out.print(
+                f"  newest data {newest}; " + (asked or "how fresh it must be is not stated"), markup=False
+            )
             _batches(each["built_from"])
             for by in each["consumers"]:
                 other = (
