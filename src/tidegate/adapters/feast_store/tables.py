@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -210,6 +210,20 @@ def known_at(table: pa.Table, view: View, moment: datetime) -> pa.Table:
     places = pa.array(range(known.num_rows), pa.int64())
     firsts = known.append_column(ROW, places).group_by(list(view.keys)).aggregate([(ROW, "min")])
     return known.take(firsts.column(f"{ROW}_min").sort())
+
+
+def require_selected(views: Collection[str], service: str, selected: Collection[str]) -> None:
+    """Refuse views that a service does not select.
+
+    Raises:
+        BadInput: naming them.
+    """
+    if others := sorted(set(views) - set(selected)):
+        raise BadInput(
+            "not-selected",
+            f"got {', '.join(others)}, expected views that {service} selects: {', '.join(sorted(selected))}",
+            "run `tidegate run materialize`: it registers what features/ defines",
+        )
 
 
 def newest(table: pa.Table, view: View, moment: datetime) -> datetime | None:
