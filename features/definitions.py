@@ -6,6 +6,10 @@ it was known. The offline store joins nothing before that; with a store of Feast
 ``filter_by_created_timestamp=True``, or the row of a day whose last flight had not left yet leaks into that
 flight's own prediction.
 
+A view's tags say how fresh it must be: ``freshness``, how old its value may be when a decision rests on it (the
+decision is marked where it is older, or not there), and ``lag``, how far its newest data may lie behind the clock when
+a version goes live. The feeds come by the month, and a month's drop may be a fortnight late.
+
 No feature rests on arrivals. They are delivered days later, so they would be there in training and not
 when a period is scored. "Late" is a departure more than 15 minutes after schedule.
 """
@@ -19,6 +23,7 @@ from feast.types import Float64, Int64
 
 # Absolute, because Feast's own stores resolve a relative path against the folder they are started in.
 HOME = Path(__file__).resolve().parent.parent / os.environ.get("TIDEGATE_HOME", ".tidegate")
+LAG = "45d"
 
 
 def history(view: str) -> FileSource:
@@ -53,6 +58,8 @@ carrier_day = FeatureView(
         Field(name="carrier_cancel_share_7d", dtype=Float64, description="Share cancelled, 7 days"),
     ],
     source=history("carrier_day"),
+    # A day is known some hours after it is over; where a whole one is missing, the carrier paused or the feed did.
+    tags={"freshness": "2d", "lag": LAG},
 )
 
 route_day = FeatureView(
@@ -67,6 +74,8 @@ route_day = FeatureView(
         Field(name="route_mean_dep_delay_28d", dtype=Float64, description="Mean departure delay, minutes"),
     ],
     source=history("route_day"),
+    # A route that is flown once a week has a value a week old; an older one is of a season that is over.
+    tags={"freshness": "8d", "lag": LAG},
 )
 
 origin_day = FeatureView(
@@ -82,6 +91,7 @@ origin_day = FeatureView(
         Field(name="origin_cancel_share_1d", dtype=Float64, description="Share cancelled, that day"),
     ],
     source=history("origin_day"),
+    tags={"freshness": "2d", "lag": LAG},
 )
 
 origin_hour = FeatureView(
@@ -96,13 +106,16 @@ origin_hour = FeatureView(
         Field(name="origin_mean_delay_3h", dtype=Float64, description="Mean delay up to then, minutes"),
     ],
     source=history("origin_hour"),
+    # No freshness is stated: an hour without a row says that nobody was due, and so does every early morning.
+    tags={"lag": LAG},
 )
 
 weather_hour = FeatureView(
     name="weather_hour",
     description="The weather of the last full hour at an airport",
     entities=[origin],
-    # One or two missing hours are bridged. A feed that stands still for longer is unknown, not good weather.
+    # One or two missing hours are bridged, and marked. A feed that stands still for longer is unknown, not good
+    # weather.
     ttl=timedelta(hours=3),
     schema=[
         Field(name="weather_temp", dtype=Float64, description="Temperature, degrees Fahrenheit"),
@@ -115,6 +128,7 @@ weather_hour = FeatureView(
     ],
     # An hour's observation may be pushed: it is served at once, and the month's drop has the last word.
     source=PushSource(name="weather_hour_push", batch_source=history("weather_hour")),
+    tags={"freshness": "1h", "lag": LAG},
 )
 
 flight_delay = FeatureService(

@@ -20,6 +20,7 @@ def decide(model: str, period: str, versions: tuple[int, ...] | None = None) -> 
             "stage": row.stage,
             "rows": row.rows,
             "root": row.root,
+            "stale": {view: of["stale"] for view, of in row.freshness.items()},
         }
         for row in score_period(here.platform, here.acting, model, period, versions)
     ]

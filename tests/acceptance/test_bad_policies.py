@@ -206,7 +206,8 @@ def test_a_rollout_without_a_tier_does_not_load(tmp_path):
 
 DEADLINE = "{due_days: 7, remind_after_days: 3, escalate_to: risk_officer, lapse_after_days: 30}"
 PRECONDITIONS = (
-    "{fresh_days: 45, rehearsed_hours: 1, approved_days: 14, failed_changes: {at_most: 3, days: 90}}"
+    "{fresh_days: 45, rehearsed_hours: 1, approved_days: 14, failed_changes: {at_most: 3, days: 90}, "
+    "fresh_views: true}"
 )
 CERTIFICATION = "{days: 180, review_days: 14, role: approver, on_drift: true}"
 BREAK_GLASS = "{demands: [ranks], approvals: {approver: 1}, review_days: 3, role: reviewer}"
@@ -242,7 +243,7 @@ def test_each_section_is_read_as_it_is_written(tmp_path):
     gates = policy.gates[Tier.STANDARD]
     assert gates[Stage.CANARY].requires == ("auc",)
     assert gates[Stage.PROD].deadline == Deadline(7, 3, "risk_officer", 30)
-    assert policy.preconditions == Preconditions(45, 1, 14, (3, 90))
+    assert policy.preconditions == Preconditions(45, 1, 14, (3, 90), fresh_views=True)
     assert policy.certification == {Tier.STANDARD: Certification(180, 14, "approver", on_drift=True)}
     assert policy.break_glass == BreakGlass(gates[Stage.PROD].demands, (Need("approver", 1),), 3, "reviewer")
     assert policy.changes == (Need("approver", 1), Need("risk_officer", 1))
@@ -289,6 +290,8 @@ def test_each_mistake_in_what_a_gate_may_ask_is_named_with_its_line_and_no_more(
         ("preconditions: 3", "got '3', expected a mapping"),
         ("preconditions: {}", "got an empty mapping, expected a precondition, or no preconditions at all"),
         ("preconditions: {fresh: 3}", "got 'fresh', expected one of fresh_days, rehearsed_hours,"),
+        ("preconditions: {fresh_views: 3}", "got '3', expected true or false: whether views must be"),
+        ("preconditions: {fresh_views: '36h'}", "got '36h', expected true or false"),
         ("preconditions: {fresh_days: 0}", "got '0', expected a whole number from 1 to 3650"),
         ("preconditions: {rehearsed_hours: 1.5}", "got '1.5', expected a whole number from 1 to 3650"),
         ("preconditions: {approved_days: true}", "got 'true', expected a whole number from 1 to 3650"),

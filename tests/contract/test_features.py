@@ -485,6 +485,24 @@ class TestEdits:
         assert "shop_sales: description of sold is new: x" in found
         assert "shop_sales: sql is written otherwise, in words alone" in found
 
+    def test_how_fresh_a_view_must_be_may_change_without_another_meaning(self, store, tmp_path):
+        self.edit(tmp_path, '"freshness": "24h", "lag": "3d"', '"freshness": "36h"')
+        found = self.found(store)
+        assert set(found.values()) == {Change.DESCRIPTION}
+        assert set(found) == {"shop_sales: freshness was 1d, is 1d 12h", "shop_sales: lag is gone, was 3d"}
+
+    def test_every_objective_that_is_none_is_named_with_its_file(self, store, tmp_path):
+        self.edit(tmp_path, '"freshness": "24h", "lag": "3d"', '"freshness": "24 hours", "lag": 3')
+        for refusing in (store.defined, lambda: store.materialize(shops.at(50))):
+            with pytest.raises(BadInput) as refused:
+                refusing()
+            assert refused.value.code == "freshness-objective"
+            assert refused.value.sentence == (
+                "got freshness '24 hours' of the view shop_sales in features/definitions.py; "
+                "lag 3 of the view shop_sales in features/definitions.py, "
+                "expected a whole number and a unit, m, h or d, up to 3650d, like 36h"
+            )
+
     def test_other_sql_is_another_meaning_and_so_is_that_of_a_shared_step(self, store, tmp_path):
         folder = tmp_path / "features" / "sources"
         (folder / "shared").mkdir()

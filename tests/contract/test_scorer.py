@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -227,3 +228,9 @@ def test_records_written_by_column_are_those_written_row_by_row_whatever_the_chu
         assert list(decision_records(table, "at", ["key"], inputs)) == expected
     assert list(decision_records(whole.slice(0, 0), "at", ["key"], inputs)) == []
     assert next(iter(decision_records(whole, "at", ["key"], []))).count(b'"inputs":{}') == 1
+    marks = ["day", None, "day, hour", *[None] * 5]
+    marked = whole.append_column("stale_views", pa.array(marks))
+    assert list(decision_records(marked, "at", ["key"], inputs)) == [
+        canonical(json.loads(record) | {"stale_views": mark})
+        for record, mark in zip(expected, marks, strict=True)
+    ]

@@ -141,6 +141,29 @@ def test_an_older_payload_is_lifted_step_by_step_and_its_bytes_stay(monkeypatch)
     assert sealed().schema_version == 3
 
 
+@pytest.mark.parametrize(
+    ("kind", "version", "payload", "more"),
+    [
+        (
+            EventType.FEATURES_BUILT,
+            2,
+            {"views": {"day": {"rows": 7}}, "batches": []},
+            {"views": {"day": {"rows": 7, "objective": {}}}},
+        ),
+        (EventType.FEATURES_MATERIALIZED, 1, {"until": "u", "rows": {"day": 7}}, {"newest": {"day": ""}}),
+        (EventType.DECISIONS_SCORED, 3, {"rows": 7, "of": 7}, {"freshness": {}}),
+        (
+            EventType.PROMOTION_APPLIED,
+            2,
+            {"preconditions": {"way_back": None, "asked": []}},
+            {"preconditions": {"way_back": None, "asked": [], "views": {}}},
+        ),
+    ],
+)
+def test_events_from_before_objectives_say_that_none_was_stated(kind, version, payload, more):
+    assert events.UPCASTERS[kind, version](payload) == payload | more
+
+
 def test_every_older_version_has_its_upcaster():
     missing = [
         (kind, step)

@@ -32,6 +32,7 @@ from tidegate.application import (
     identity,
     ingest,
     monitor,
+    online,
     outbox,
     parity,
     projection,
@@ -51,7 +52,7 @@ from tidegate.application import (
     waive,
 )
 from tidegate.application import lower as lowering
-from tidegate.application.ports import Marks, Materialized, MonitorResult
+from tidegate.application.ports import Answer, Marks, Materialized, MonitorResult
 from tidegate.domain.access import Access
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, Refused
@@ -392,10 +393,10 @@ def sealing_what_was_read(world: FakePlatform) -> Act:
     return lambda: reading.seal(world, world.acting("s-6"))
 
 
-@case("reading.online", None)
+@case("online.online", None)
 def reading_online(world: FakePlatform) -> Act:
-    world.features.online = lambda *_: [{"a": 1}]  # type: ignore[method-assign]
-    return lambda: reading.online(world, world.acting("s-6"), "stops", [{"stop": "1"}])
+    world.features.answers = lambda *_: [Answer({"a": 1}, {})]  # type: ignore[method-assign]
+    return lambda: online.online(world, world.acting("s-6"), "stops", [{"stop": "1"}])
 
 
 @case("statistics.statistics", E.FEATURES_MEASURED)

@@ -74,10 +74,14 @@ LOOSER = replace(DEMANDS[Stage.PROD], passes="packet.champion.gain.low >= -0.1")
             ],
         ),
         (
-            replace(HERE, preconditions=Preconditions(fresh_days=45, failed_changes=(0, 90))),
+            replace(
+                HERE,
+                preconditions=Preconditions(fresh_days=45, failed_changes=(0, 90), fresh_views=True),
+            ),
             [
                 ("preconditions.fresh_days", "", "45"),
                 ("preconditions.failed_changes", "", "0 in 90 days"),
+                ("preconditions.fresh_views", "", "true"),
             ],
         ),
         (

@@ -10,6 +10,7 @@ import pytest
 
 from tidegate.application import features, reading, score, train
 from tidegate.application.lawfulness import unlawful
+from tidegate.application.online import Read, online
 from tidegate.application.ports import Pending
 from tidegate.domain.access import Access, FeaturePermission
 from tidegate.domain.canonical import parse
@@ -51,8 +52,8 @@ def sealed(world: FakePlatform) -> list[Event]:
     return [event for event in world.ledger.events() if event.type is EventType.FEATURES_READ]
 
 
-def asked(world: FakePlatform, *keys: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
-    return reading.online(world, world.acting("s-6"), "shop", list(keys or [NORTH]))
+def asked(world: FakePlatform, *keys: Mapping[str, str]) -> Sequence[Read]:
+    return online(world, world.acting("s-6"), "shop", list(keys or [NORTH]))
 
 
 def after(world: FakePlatform, hours: float) -> None:
@@ -63,7 +64,7 @@ def after(world: FakePlatform, hours: float) -> None:
 def test_a_read_is_answered_and_on_record_with_who_and_how_many_and_without_the_key(
     world: FakePlatform,
 ) -> None:
-    assert asked(world, NORTH, {"shop": "south"})[0]["sold"] == 21
+    assert asked(world, NORTH, {"shop": "south"})[0].values["sold"] == 21
     (line,) = world.read_log.pending()
     record = parse(line.decode())
     assert record.pop("nonce")
@@ -82,7 +83,7 @@ def test_a_read_is_answered_and_on_record_with_who_and_how_many_and_without_the_
 
 def test_who_is_refused_is_given_nothing_and_reads_nothing(world: FakePlatform) -> None:
     with pytest.raises(Refused) as refused:
-        reading.online(world, world.acting("p-2"), "shop", [NORTH])
+        online(world, world.acting("p-2"), "shop", [NORTH])
     assert (
         "the view shop_sales is open for read_online to `feature_service` or `scoring_service` only"
         in str(refused.value.sentence)
@@ -107,7 +108,7 @@ def test_an_hour_of_reads_is_one_event_with_their_root_and_a_line_for_each_reade
     for hours in (0, 0.5, 0.9):
         after(world, hours)
         asked(world)
-    reading.online(world, world.acting("s-5"), "shop", [NORTH, NORTH])
+    online(world, world.acting("s-5"), "shop", [NORTH, NORTH])
     assert not sealed(world)
     after(world, 1)
     asked(world)

@@ -10,7 +10,8 @@ from tidegate.application.ports import StateReader
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.freshness import age, of_newest, of_values, spelled, stale
 from tidegate.domain.lifecycle import Precondition, time_for
-from tidegate.domain.state import FeatureViewRow, VersionRow
+from tidegate.domain.policy import Stage
+from tidegate.domain.state import FeatureViewRow, ScoringRow, VersionRow
 
 
 def consumed(state: StateReader, version: VersionRow) -> dict[str, FeatureViewRow]:
@@ -56,6 +57,28 @@ def fresh_views(state: StateReader, version: VersionRow, now: datetime) -> Preco
     sentence = "; ".join(old) or (held if views else "no view that it consumes says how fresh it must be")
     step = "ingest what is late, then `tidegate run materialize`"
     return Precondition("fresh_views", "P8", not old, sentence, step, views)
+
+
+def standings(state: StateReader, now: datetime) -> list[dict[str, Any]]:
+    """Return of every view that says how fresh it must be how old its newest data are."""
+    rows = {row.view: row for row in state.select(FeatureViewRow)}
+    return [
+        {"view": name, **each, "sentence": said(name, each)}
+        for name, each in newest(state, rows, now).items()
+    ]
+
+
+def latest_marks(state: StateReader) -> list[dict[str, Any]]:
+    """Return the latest scoring of each live version, and how many of its decisions are marked by view."""
+    live = state.select(VersionRow, stage=str(Stage.PROD))
+    found = []
+    for version in live:
+        rows = state.select(ScoringRow, model=version.model, version=version.number)
+        if rows:
+            last = max(rows, key=lambda row: (row.period, row.sequence))
+            told = {"model": last.model, "period": last.period, "version": last.version, "rows": last.rows}
+            found.append({**told, "freshness": dict(last.freshness)})
+    return found
 
 
 def said(view: str, found: Mapping[str, Any]) -> str:

@@ -138,6 +138,8 @@ def of_feature(platform: Platform, state: StateReader, name: str) -> list[dict[s
             "rows": rows[view].rows,
             "online_until": rows[view].online_until,
             "open": {row.access: list(row.roles) for row in state.select(AccessRow, view=view) if row.roles},
+            "newest": rows[view].newest,
+            "objective": dict(rows[view].objective),
             "built_from": _named(state, batches.get((view, rows[view].source), ())),
             "consumers": [
                 each.as_dict() | {"definition": each.definitions.get(view, "")}

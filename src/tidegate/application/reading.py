@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from tidegate.application.access import admit, selected
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.recording import draft
 from tidegate.domain.access import Access
@@ -47,23 +46,6 @@ class FeatureRead:
     rows: int
     sequence: int
     root: str = ""
-
-
-def online(
-    platform: Platform, acting: Acting, service: str, keys: Sequence[Mapping[str, str]]
-) -> Sequence[Mapping[str, object]]:
-    """Return what is online of these keys, as strings; each read is on record before it is answered.
-
-    Raises:
-        Refused: rule F2. BadInput: no such service, or a key lacks a part or is of another type.
-        DependencyFailed: the online store does not answer, or the log of reads cannot be written.
-    """
-    views = selected(platform, service)
-    admit(platform, acting, "features", views, Access.READ_ONLINE)
-    typed = [_typed(platform, views, key) for key in keys]
-    found = platform.features.online(service, typed, platform.clock.now())
-    note(platform, acting, service, views, Access.READ_ONLINE, len(keys))
-    return found
 
 
 def note(
@@ -220,23 +202,3 @@ def _by(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         }
         for who, those in sorted(found.items())
     ]
-
-
-def _typed(platform: Platform, views: Sequence[str], key: Mapping[str, str]) -> dict[str, object]:
-    """Read the parts of a key in the types that the views give them.
-
-    Raises:
-        BadInput: a part is no whole number, and its entity's are.
-    """
-    recorded = {row.view: row.definition for row in platform.ledger.state().select(FeatureViewRow)}
-    known = platform.features.registered(recorded).views
-    kinds = {part: kind for view in views if view in known for part, kind in known[view].keys.items()}
-    typed: dict[str, object] = {}
-    for part, text in key.items():
-        typed[part] = text
-        if kinds.get(part, "").startswith("INT"):
-            try:
-                typed[part] = int(text)
-            except ValueError:
-                raise BadInput("bad-key", f"got {part}={text!r}, expected a whole number", "") from None
-    return typed

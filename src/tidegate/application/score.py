@@ -127,10 +127,16 @@ class _Asking:
         return self._frames[service]
 
     def marking(self, service: str, objectives: Mapping[str, timedelta]) -> Marking | None:
-        """Return by what decisions on a service's features are marked; None where no view says how fresh it must be."""
-        if not objectives:
-            return None
-        return Marking(self.platform.features.ages(self.rows(), service, tuple(objectives)), objectives)
+        """Return by what decisions on a service's features are marked; None where no view says how fresh it must be.
+
+        Of a version that was registered before services were recorded every view counts as consumed: what its
+        service does not select marks nothing.
+        """
+        known = self.platform.features.registered({}).services.get(service)
+        asked = {view: of for view, of in objectives.items() if known is None or view in known.selects}
+        return (
+            Marking(self.platform.features.ages(self.rows(), service, tuple(asked)), asked) if asked else None
+        )
 
 
 def _score(asking: _Asking, version: VersionRow) -> None:
@@ -165,7 +171,7 @@ def _score(asking: _Asking, version: VersionRow) -> None:
                 "stale": segment.stale[view].rows,
                 "unknown": segment.stale[view].unknown,
             }
-            for view, objective in sorted(objectives.items())
+            for view, objective in sorted(marking.objectives.items() if marking else ())
         },
     }
     with platform.ledger.transaction() as tx:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from tidegate.application.outbox import standings
+from tidegate.application import outbox
+from tidegate.application.freshness import latest_marks, standings
 from tidegate.application.periods import gaps
 from tidegate.application.platform import Platform
 from tidegate.application.projection import SINK, incidents
@@ -92,13 +93,15 @@ def status(platform: Platform) -> dict[str, Any]:
                 for row in state.select(ReviewRow, status="open")
             ],
         },
+        "features": standings(state, now),
+        "scorings": latest_marks(state),
         "waivers": waivers(platform),
         "schedules": schedules,
         "schedules_fault": fault,
         "gaps": missing,
         "gaps_fault": gaps_fault,
         "projected_to": platform.ledger.cursor(SINK),
-        "sinks": [asdict(each) for each in standings(platform)],
+        "sinks": [asdict(each) for each in outbox.standings(platform)],
         "incidents": [asdict(each) for each in incidents(state)],
     }
 

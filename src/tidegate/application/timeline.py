@@ -116,13 +116,15 @@ def _scored(payload: Payload) -> str:
 
 
 def stale_rows(freshness: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Say of each view on which some decisions rest that is not fresh how many there are."""
-    return [
-        f"{of['stale']} of them on {view} older than {spelled(timedelta(seconds=of['objective']))}"
-        + (f" ({of['unknown']} on no value at all)" if of["unknown"] else "")
-        for view, of in sorted(freshness.items())
-        if of["stale"]
-    ]
+    """Say of each view on which decisions rest that is not fresh how many there are."""
+    return [_stale(view, of) for view, of in sorted(freshness.items()) if of["stale"]]
+
+
+def _stale(view: str, of: Mapping[str, int]) -> str:
+    if of["stale"] == of["unknown"]:
+        return f"{of['stale']} of them rest on no value of {view}"
+    older = f"{of['stale']} of them rest on {view} older than {spelled(timedelta(seconds=of['objective']))}"
+    return f"{older}, or on no value of it ({of['unknown']})" if of["unknown"] else older
 
 
 _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {

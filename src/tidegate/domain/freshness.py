@@ -57,6 +57,11 @@ def spelled(length: timedelta) -> str:
     return " ".join(parts[:2]) or "0m"
 
 
+def stated(objective: Objective) -> str:
+    """Return an objective for people; empty where none is stated."""
+    return ", ".join(f"{name} {spelled(timedelta(seconds=of))}" for name, of in sorted(objective.items()))
+
+
 def of_values(objective: Objective) -> timedelta | None:
     """Return how old a value may be when a decision rests on it; None: nobody asks."""
     return _stated(objective, FRESHNESS)

@@ -227,7 +227,7 @@ class FeastStore:
         """Return how old the value of each view is at each row's time, in microseconds; rows and order stay.
 
         Raises:
-            BadInput: no such service, or a column is missing.
+            BadInput: no such service, it does not select one of the views, or a column is missing.
             DependencyFailed: the entity frame or a source no longer has its digest, or what Feast has registered
                 is not what was applied here.
         """
@@ -237,6 +237,7 @@ class FeastStore:
             store = self._store(fresh=True)
             selected, parts = self._service(store, service)
             self._as_applied(store, selected)
+            tables.require_selected(views, service, [view.name for view in parts])
             parts = [view for view in parts if view.name in views]
             keys = sorted({key for view in parts for key in view.keys})
             rows = tables.entity_rows(entities, keys, (), ()).select(["event_timestamp", *keys])

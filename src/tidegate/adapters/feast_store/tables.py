@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -233,6 +233,20 @@ def together(view: View, parts: Sequence[pa.Table]) -> pa.Table:
 
     names = [*view.keys, view.event, view.created, *view.features]
     return pa.concat_tables([part.select(names) for part in parts])
+
+
+def require_selected(views: Collection[str], service: str, selected: Collection[str]) -> None:
+    """Refuse views that a service does not select.
+
+    Raises:
+        BadInput: naming them.
+    """
+    if others := sorted(set(views) - set(selected)):
+        raise BadInput(
+            "not-selected",
+            f"got {', '.join(others)}, expected views that {service} selects: {', '.join(sorted(selected))}",
+            "run `tidegate run materialize`: it registers what features/ defines",
+        )
 
 
 def newest(table: pa.Table, view: View, moment: datetime) -> datetime | None:

@@ -191,6 +191,9 @@ class Features(Protocol):
 
         A column of microseconds by view, the rows of ``entities`` in their order; null where none was known, or it
         was past its view's ttl.
+
+        Raises:
+            BadInput: the service does not select one of them.
         """
         ...
 

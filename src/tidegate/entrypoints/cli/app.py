@@ -23,6 +23,7 @@ from tidegate.entrypoints.cli import (
     gates,
     history,
     models,
+    online,
     outbox,
     parity,
     people,
@@ -67,6 +68,7 @@ app.command(rich_help_panel="Data")(data.replay)
 app.command(rich_help_panel="Data")(data.quarantine)
 app.add_typer(gates.gate, name="gate", rich_help_panel="Data")
 features.features.command("parity")(parity.parity)
+features.features.command("online")(online.online)
 app.add_typer(features.features, name="features", rich_help_panel="Data")
 app.command(rich_help_panel="Models")(models.train)
 app.command(rich_help_panel="Models")(models.versions)

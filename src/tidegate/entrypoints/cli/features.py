@@ -15,6 +15,7 @@ from tidegate.application.standing import lifecycle
 from tidegate.application.statistics import statistics as take_statistics
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
+from tidegate.domain.freshness import stated
 from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, platform, reading, say, table
 
 features = typer.Typer(
@@ -60,6 +61,10 @@ def show(
             out.print(f"{each['view']}: {', '.join(each['fields'])}", markup=False)
             out.print(f"  definition {each['definition']}", markup=False)
             out.print(f"  source {each['source']}, {each['rows']} rows", markup=False)
+            newest, asked = each["newest"] or "none", stated(each["objective"])
+            out.print(
+                f"  newest data {newest}; " + (asked or "how fresh it must be is not stated"), markup=False
+            )
             _batches(each["built_from"])
             for by in each["consumers"]:
                 other = (
@@ -120,29 +125,6 @@ def _figures(said: Mapping[str, Any]) -> list[str]:
 
 
 @features.command()
-def online(
-    service: Annotated[str, typer.Argument(help="A feature service.")],
-    key: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE …", help="The join keys of one entity.")
-    ] = None,
-    as_user: As = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what is online of one entity, as of now, to whom a permission opens it (F2). The read is on record."""
-    here = platform()
-    (found,) = reading_use_case.online(here, acting(here, as_user), service, [_pairs(key or [])])
-    after(here)
-
-    def render() -> None:
-        for name, value in found.items():
-            out.print(
-                f"{name}: {'nothing is known, or it has expired' if value is None else value}", markup=False
-            )
-
-    say(dict(found), as_json, render)
-
-
-@features.command()
 def reads(
     view: Annotated[str, typer.Option("--view", metavar="VIEW", help="Reads of this view alone.")] = "",
     since: Annotated[
@@ -182,16 +164,6 @@ def reads(
     say([asdict(each) for each in found], as_json, render)
     for fault in reading_use_case.altered(here, [each.root for each in found if each.root]):
         raise fault
-
-
-def _pairs(given: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for each in given:
-        name, found, value = each.partition("=")
-        if not found or not name:
-            raise BadInput("bad-key", f"got {each!r}, expected KEY=VALUE, like shop=north", "")
-        pairs[name] = value
-    return pairs
 
 
 def lineage(

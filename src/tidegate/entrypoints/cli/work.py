@@ -11,7 +11,7 @@ from tidegate.application.people import names
 from tidegate.application.runs import ran_ahead
 from tidegate.application.standing import lifecycle
 from tidegate.application.status import status as read_status
-from tidegate.application.timeline import sentence
+from tidegate.application.timeline import sentence, stale_rows
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.entrypoints.cli.common import (
     As,
@@ -93,7 +93,7 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
             out.print(f"held: {model}: a review that must not be missed is overdue, nothing goes up (P9)")
         if not any(waiting.values()):
             out.print("nothing waits for anybody")
-        for line in (*_waived(found), *_gaps(found), *_clockwork(found), *_outside(found)):
+        for line in (*_stale(found), *_waived(found), *_gaps(found), *_clockwork(found), *_outside(found)):
             out.print(printable(line), markup=False)
 
     say(found, as_json, render)
@@ -122,6 +122,16 @@ def _clockwork(found: dict[str, Any]) -> list[str]:
             lines.append(f"ahead of the clock: {ran_ahead(item)}")
     coming = min(((item["next"], item["name"]) for item in found["schedules"] if item["next"]), default=None)
     return lines + ([f"next run: {coming[1]} at {coming[0]}"] if coming else [])
+
+
+def _stale(found: dict[str, Any]) -> list[str]:
+    """Return what people are told of views that are older than they may be, and of decisions that rest on such."""
+    lines = [f"stale: {each['sentence']}" for each in found["features"] if not each["fresh"]]
+    return lines + [
+        f"{each['model']} {each['period']}, {each['rows']:,} decisions of version {each['version']}: {told}"
+        for each in found["scorings"]
+        for told in stale_rows(each["freshness"])
+    ]
 
 
 def _waived(found: dict[str, Any]) -> list[str]:

@@ -63,6 +63,16 @@ def _applied(payload: Payload) -> list[str]:
     return [f"{payload['model']} {moves}"]
 
 
+def _scored(payload: Payload) -> list[str]:
+    line = f"{payload['model']} {payload['period']}: {payload['rows']:,} decisions by version {payload['version']}"
+    marks = [
+        f"{of['stale']:,} of {view} ({of['unknown']:,} without a value)"
+        for view, of in sorted(payload["freshness"].items())
+        if of["stale"]
+    ]
+    return [f"{line} ({payload['stage']})", *([f"  not fresh: {', '.join(marks)}"] if marks else [])]
+
+
 def _canary(payload: Payload) -> list[str]:
     baseline = f"version {payload['baseline']}" if payload["baseline"] else "the fallback"
     subject = (
@@ -109,9 +119,7 @@ _TELL: Mapping[EventType, Callable[[Payload], list[str]]] = {
     EventType.MODEL_ROLLED_BACK: _applied,
     EventType.VERSION_DEMOTED: _applied,
     EventType.ACTION_REFUSED: _refused,
-    EventType.DECISIONS_SCORED: lambda p: [
-        f"{p['model']} {p['period']}: {p['rows']:,} decisions by version {p['version']} ({p['stage']})"
-    ],
+    EventType.DECISIONS_SCORED: _scored,
     EventType.CANARY_ANALYSED: _canary,
     EventType.MONITOR_RAN: _monitor,
     EventType.REVIEW_OPENED: lambda p: [f"{p['id']} is open for a {p['role']}, due {p['due_at'][:10]}"],

@@ -9,6 +9,7 @@ from typing import Any
 from tidegate.application.revisions import in_force
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import Event, EventType
+from tidegate.domain.freshness import stated
 from tidegate.domain.state import BatchRow, FeatureViewRow, WaiverRow
 from tidegate.domain.waiver import Moment, over
 from tidegate.entrypoints.web.record import Note, Record
@@ -133,9 +134,33 @@ def datasets(record: Record) -> tuple[Dataset, ...]:
     )
 
 
-def views(record: Record) -> tuple[FeatureViewRow, ...]:
+@dataclass(frozen=True)
+class View:
+    """A feature view as last built; ``newest`` is from when its newest data are, ``asked`` its objective."""
+
+    view: str
+    rows: int
+    online_until: str
+    newest: str
+    asked: str
+    definition: str
+    source: str
+
+
+def views(record: Record) -> tuple[View, ...]:
     """Return the feature views as last built."""
-    return record.state.select(FeatureViewRow)
+    return tuple(
+        View(
+            row.view,
+            row.rows,
+            row.online_until,
+            row.newest,
+            stated(row.objective),
+            row.definition,
+            row.source,
+        )
+        for row in record.state.select(FeatureViewRow)
+    )
 
 
 def _waivers(record: Record, dataset: str) -> tuple[Waiver, ...]:

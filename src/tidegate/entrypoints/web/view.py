@@ -9,8 +9,8 @@ from pathlib import Path
 from tidegate.application.ports import Clock, Expressions, Ledger, Policies
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.events import EventType
-from tidegate.domain.state import FeatureViewRow, PolicyRow
-from tidegate.entrypoints.web.data import Dataset, datasets, views
+from tidegate.domain.state import PolicyRow
+from tidegate.entrypoints.web.data import Dataset, View, datasets, views
 from tidegate.entrypoints.web.incidents import Incident, incidents
 from tidegate.entrypoints.web.models import Denied, Model, models, refused_elsewhere
 from tidegate.entrypoints.web.monitors import Run, runs
@@ -38,7 +38,7 @@ class Desk:
     models: tuple[Model, ...]
     refusals: tuple[Denied, ...]
     datasets: tuple[Dataset, ...]
-    views: tuple[FeatureViewRow, ...]
+    views: tuple[View, ...]
     runs: tuple[Run, ...]
     decided: tuple[Decided, ...]
     schedules: tuple[Scheduled, ...]

@@ -388,6 +388,16 @@ class FeaturesContract:
             assert (row["sold"] is None) == (old is None)
             assert old is None or row["sold"] + old / 3_600_000_000 == pytest.approx(hour)
 
+    def test_a_view_that_the_service_does_not_select_has_no_ages(
+        self, built: Features, tmp_path: Path
+    ) -> None:
+        with pytest.raises(BadInput) as refused:
+            built.ages(write_entities(tmp_path / "e", [("north", 1)]), "demand", ["shop_sales", "weather"])
+        assert refused.value.code == "not-selected"
+        assert refused.value.sentence.startswith(
+            "got weather, expected views that demand selects: item_price"
+        )
+
     def test_no_row_asked_has_no_age(self, built: Features, tmp_path: Path) -> None:
         frame = built.ages(write_entities(tmp_path / "e", []), "demand", ["shop_sales"])
         assert (frame.rows, frame.columns) == (0, ("shop_sales",))

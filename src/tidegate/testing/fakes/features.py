@@ -280,8 +280,11 @@ class FakeFeatures:
         import pyarrow.parquet as pq
 
         asked = pq.ParquetFile(entities.path).read().to_pylist()
-        columns = {}
-        for name in self._service(service):
+        columns, selected = {}, self._service(service)
+        if others := sorted(set(views) - set(selected)):
+            expected = f"expected views that {service} selects: {', '.join(sorted(selected))}"
+            raise BadInput("not-selected", f"got {', '.join(others)}, {expected}", "")
+        for name in selected:
             if name in views:
                 found = [
                     (row, self._latest(self._built(name), name, row, row["event_timestamp"])) for row in asked

@@ -37,6 +37,8 @@ def history(view: str) -> FileSource:
 #     description="What a place saw up to the end of a day",
 #     entities=[place],
 #     ttl=timedelta(days=14),  # how old a value may be before it says nothing about now
+#     # Older than `freshness` marks a decision; newest data older than `lag` hold back a version that would go live.
+#     tags={"freshness": "2d", "lag": "45d"},
 #     schema=[
 #         Field(name="place_rows_1d", dtype=Int64, description="Rows that day"),
 #         Field(name="place_mean_28d", dtype=Float64, description="Mean over 28 days"),
