@@ -7,6 +7,7 @@ long as the read. The rows are the same as those that `get_online_features` find
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from feast.type_map import feast_value_type_to_python_type, python_values_to_pro
 from feast.value_type import ValueType
 
 from tidegate.adapters.feast_store.newest import Found, NewestOnlineStore, key_bytes, ticks
-from tidegate.adapters.feast_store.tables import View, empty
+from tidegate.adapters.feast_store.tables import View, empty, oldest
 from tidegate.application.ports import OnlineWindow
 from tidegate.domain.errors import BadInput
 
@@ -109,8 +110,30 @@ class Serving:
         return list(answers)
 
     def _keys(self, served: Served, keys: Sequence[Mapping[str, object]]) -> list[bytes]:
+        """Return keys as they are kept.
+
+        Raises:
+            BadInput: one is of another type. It is not repeated: it may be a person's.
+        """
         columns = {part: [key[part] for key in keys] for part in served.kinds}
-        return [key_bytes(self._config, key) for key in _entity_keys(served.kinds, columns)]
+        with suppress(TypeError, ValueError):
+            return [key_bytes(self._config, key) for key in _entity_keys(served.kinds, columns)]
+        part, kind = next(
+            (part, kind) for part, kind in served.kinds.items() if not _are(columns[part], kind)
+        )
+        raise BadInput(
+            "bad-key",
+            f"got a key whose {part} is no {kind.name.lower()}, expected one",
+            "ask with values of the type that the entity has in features/",
+        )
+
+
+def _are(values: Sequence[Any], kind: ValueType) -> bool:
+    try:
+        messages(values, kind)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def messages(values: Sequence[Any], kind: ValueType) -> list[Any]:
@@ -128,10 +151,10 @@ def _entity_keys(kinds: Mapping[str, ValueType], columns: Mapping[str, Sequence[
 
 def _values(view: View, found: Found, window: OnlineWindow, at: datetime) -> Iterator[Mapping[str, object]]:
     """Yield each row's features. The bound of a ttl is inclusive, as in the offline join."""
-    oldest = ticks(max(at, window.until) - view.ttl) if view.ttl else 0
+    since = ticks(oldest(max(at, window.until), view.ttl)) if view.ttl else 0
     unknown = dict.fromkeys(view.features)
     for row in found.rows:
-        if row is None or row[0] < oldest:
+        if row is None or row[0] < since:
             yield unknown
             continue
         found_values = {name: _plain(message) for name, message in Map.FromString(row[1]).val.items()}

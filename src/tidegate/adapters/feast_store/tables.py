@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 #: The entity row's position, carried through the join: Feast's result comes in no stated order.
 ROW = "tidegate_row"
+_FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -199,8 +200,8 @@ def known_at(table: pa.Table, view: View, moment: datetime) -> pa.Table:
         pc.less_equal(table.column(view.created), now), pc.less_equal(table.column(view.event), now)
     )
     if view.ttl:
-        oldest = pa.scalar(moment - view.ttl, pa.timestamp("us", "UTC"))
-        mask = pc.and_(mask, pc.greater_equal(table.column(view.event), oldest))
+        since = pa.scalar(oldest(moment, view.ttl), pa.timestamp("us", "UTC"))
+        mask = pc.and_(mask, pc.greater_equal(table.column(view.event), since))
     order = [
         *((key, "ascending") for key in view.keys),
         (view.event, "descending"),
@@ -210,6 +211,11 @@ def known_at(table: pa.Table, view: View, moment: datetime) -> pa.Table:
     places = pa.array(range(known.num_rows), pa.int64())
     firsts = known.append_column(ROW, places).group_by(list(view.keys)).aggregate([(ROW, "min")])
     return known.take(firsts.column(f"{ROW}_min").sort())
+
+
+def oldest(moment: datetime, ttl: timedelta) -> datetime:
+    """Return when a row must have happened at the earliest to be within its ttl; a ttl may be longer than all time."""
+    return moment - ttl if ttl < moment - _FIRST else _FIRST
 
 
 def for_feast(table: pa.Table) -> Any:
