@@ -78,7 +78,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
 
     Raises:
         Refused: rule A1, no batch was accepted yet, or a change of the definitions is held (rule F1).
-        BadInput: the definitions do not load, or do not belong together.
+        BadInput: the definitions do not load, do not belong together, or were edited meanwhile.
         DependencyFailed: a source was altered since it was built, or the online store does not answer.
     """
     permit(platform, acting, Permission.MATERIALIZE, "features")
@@ -94,9 +94,9 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     moment = max([moment, *(window.until for window in online.values())])
     heard = None if until is None or until >= now else moment
     files, batches = accepted(platform, platform.ledger.state(), heard)
-    refuse_held(platform, acting)  # before anything is built: views are swapped whole
+    planned = refuse_held(platform, acting)  # before anything is built: views are swapped whole
     built = platform.features.build(files, declared(platform))
-    definitions = platform.features.apply()
+    definitions = platform.features.apply(planned.defined)
     views: dict[str, Mapping[str, str | int]] = {
         name: {"definition": definitions[name], "source": frame.digest, "rows": frame.rows}
         for name, frame in sorted(built.items())
