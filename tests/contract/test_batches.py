@@ -172,6 +172,20 @@ def test_a_query_may_join_a_dataset_of_which_nothing_has_come(tmp_path: Path) ->
     assert rows.to_pylist() == [{"gauged": 4, "known": 0}]
 
 
+@pytest.mark.parametrize(
+    ("datasets", "declared"),
+    [(("tides", "Tides"), {}), (("tides", "tides_datums"), {"tides": {"datums": [{"x": 1}]}})],
+)
+def test_two_datasets_of_one_name_are_refused_and_never_read_for_each_other(
+    tmp_path: Path, datasets, declared
+) -> None:
+    batches = ArrowBatches(tmp_path / "home")
+    files = {name: [batches.accept(TIDES, read(batches, write_drop(tmp_path)), {})[1]] for name in datasets}
+    with pytest.raises(BadInput) as caught:
+        run_sql("SELECT 1", files, declared)
+    assert caught.value.code == "view-name"
+
+
 def test_values_of_a_column_that_no_contract_has_are_bad_input(tmp_path: Path) -> None:
     batches = ArrowBatches(tmp_path / "home")
     digest, _ = batches.accept(TIDES, read(batches, write_drop(tmp_path)), {})
