@@ -99,6 +99,10 @@ def as_defined(view: View, table: pa.Table) -> pa.Table:
             f"got rows for {view.name} that do not fit its types ({error}), expected the types it defines",
             f"cast in sources/{view.name}.sql",
         ) from error
+    for name, kind in view.features.items():
+        if pa.types.is_timestamp(kind):  # Feast serves whole seconds: so they are joined, and learned from
+            seconds = pc.floor_temporal(table.column(name), unit="second")
+            table = table.set_column(table.column_names.index(name), name, seconds)
     for name in (*view.keys, view.event, view.created):
         if table.column(name).null_count:
             raise BadInput(
