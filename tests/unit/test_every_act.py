@@ -100,7 +100,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
         verify=lambda _: None,
         reread=lambda digest: digest,
         build=lambda *_: {"stops": frame},
-        apply=lambda: {"stops": "sha256:d"},
+        apply=lambda _: {"stops": "sha256:d"},
         defined=Definitions,
         registered=lambda _: Definitions(),
         materialize=lambda _: Materialized({"stops": 1}, ("stops",)),

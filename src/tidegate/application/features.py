@@ -14,7 +14,7 @@ from tidegate.application.recording import draft, permit
 from tidegate.application.revisions import in_force
 from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import utc_text, utc_time
-from tidegate.domain.errors import DependencyFailed, Refused
+from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.state import FeatureViewRow
 
@@ -78,11 +78,19 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
 
     Raises:
         Refused: rule A1, no batch was accepted yet, or a change of the definitions is held (rule F1).
-        BadInput: the definitions do not load, do not belong together, or were edited meanwhile.
+        BadInput: ``until`` lies ahead; the definitions do not load or belong together, or were edited meanwhile.
         DependencyFailed: a source was altered since it was built, or the online store does not answer.
     """
     permit(platform, acting, Permission.MATERIALIZE, "features")
     now = platform.clock.now()
+    if (
+        until is not None and until > now
+    ):  # what is online never goes back: it would age by that moment until then
+        raise BadInput(
+            "lies-ahead",
+            f"got {utc_text(until)}, expected a moment up to now, {utc_text(now)}",
+            "leave `until` away to bring everything online that is known",
+        )
     moment = until or now
     known, online = platform.ledger.state().select(FeatureViewRow), platform.features.windows()
     if known and all(row.online_until and utc_time(row.online_until) >= moment for row in known):
