@@ -16,6 +16,7 @@ from tidegate.adapters.arrow_batches import ArrowBatches, delimited
 from tidegate.adapters.arrow_batches import drop as drop_files
 from tidegate.adapters.shared.sql import run_sql
 from tidegate.application.ports import Batches
+from tidegate.domain.contract import Column
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.masking import Mask, Treatment, kept
 from tidegate.testing.contracts.batches import BatchesContract, read, report, write_drop
@@ -134,6 +135,12 @@ def test_nulls_are_the_spellings_given_and_never_texts_in_quotes(tmp_path: Path)
 def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path: Path) -> None:
     drop = write_drop(tmp_path, header="\ufeff" + HEADER)
     assert read(ArrowBatches(tmp_path), drop).num_rows == len(LINES)
+
+
+def test_a_csv_whose_first_column_begins_like_a_zip_is_a_csv(tmp_path: Path) -> None:
+    batches, wide = ArrowBatches(tmp_path / "home"), (Column("PKEY", "integer"), *TIDES.columns)
+    drop = write_drop(tmp_path, [f"{at},{line}" for at, line in enumerate(LINES)], f"PKEY,{HEADER}")
+    assert batches.read(drop, replace(TIDES, columns=wide), batches.drop_digest(drop)).table.num_rows == 4
 
 
 def test_line_ends_inside_quotes_belong_to_the_value(tmp_path: Path) -> None:
