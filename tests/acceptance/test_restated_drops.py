@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -252,3 +254,13 @@ def test_mended_rows_that_were_stopped_are_not_held_back_twice(project: Path, tm
     assert again.read_text() == whole
     again.write_text(whole.replace(",99,", ",1,"))
     assert shell.json("replay", "tides", str(again), "--as", "svc-ingest", **at)["accepted"] == 4
+
+
+def test_a_file_whose_name_is_no_text_is_told_in_json_too(project: Path, tmp_path: Path) -> None:
+    drop = tmp_path / os.fsdecode(b"tides-\xff-2013-01.csv")
+    drop.write_text("what,is,this\n1,2,3\n")
+    told = {"TIDEGATE_NOW": NOW, "PYTHONIOENCODING": "utf-8:strict"}
+    done = Shell(tmp_path / "home", project).run(
+        "ingest", "tides", str(drop), "--as", "svc-ingest", "--json", **told
+    )
+    assert (done.returncode, json.loads(done.stdout)["code"]) == (2, "columns"), done.stderr

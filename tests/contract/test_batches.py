@@ -140,6 +140,12 @@ def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path: Path) -> No
     assert read(ArrowBatches(tmp_path), drop).num_rows == len(LINES)
 
 
+def test_a_csv_whose_first_column_begins_like_a_zip_is_a_csv(tmp_path: Path) -> None:
+    batches, wide = ArrowBatches(tmp_path / "home"), (Column("PKEY", "integer"), *TIDES.columns)
+    drop = write_drop(tmp_path, [f"{at},{line}" for at, line in enumerate(LINES)], f"PKEY,{HEADER}")
+    assert batches.read(drop, replace(TIDES, columns=wide), batches.drop_digest(drop)).table.num_rows == 4
+
+
 def test_line_ends_inside_quotes_belong_to_the_value(tmp_path: Path) -> None:
     drop = write_drop(tmp_path, ['ABC,2013-01-01T00:00:00Z,1,1,"two\nlines"'])
     assert read(ArrowBatches(tmp_path), drop).column("note").to_pylist() == ["two\nlines"]
@@ -174,6 +180,20 @@ def test_a_query_may_join_a_dataset_of_which_nothing_has_come(tmp_path: Path) ->
     empty = batches.empty(replace(TIDES, dataset="floods"))
     rows = run_sql(query, {"tides": [path], "floods": [empty]}, {})
     assert rows.to_pylist() == [{"gauged": 4, "known": 0}]
+
+
+@pytest.mark.parametrize(
+    ("datasets", "declared"),
+    [(("tides", "Tides"), {}), (("tides", "tides_datums"), {"tides": {"datums": [{"x": 1}]}})],
+)
+def test_two_datasets_of_one_name_are_refused_and_never_read_for_each_other(
+    tmp_path: Path, datasets, declared
+) -> None:
+    batches = ArrowBatches(tmp_path / "home")
+    files = {name: [batches.accept(TIDES, read(batches, write_drop(tmp_path)), {})[1]] for name in datasets}
+    with pytest.raises(BadInput) as caught:
+        run_sql("SELECT 1", files, declared)
+    assert caught.value.code == "view-name"
 
 
 def test_values_of_a_column_that_no_contract_has_are_bad_input(tmp_path: Path) -> None:

@@ -101,6 +101,9 @@ def test_the_digest_covers_both_files(folder: Path, name: str) -> None:
         ("engine: greatExpectations", "engine: soda", "got 0 suites"),
         ("suite: tides", "suite: waves", "got the suite 'waves', expected tides"),
         ("unit: h", "unit: fortnights", "expected a unit"),
+        ("name: note", "name: LEVEL", "got the column `LEVEL` beside `level`, expected another name"),
+        ("name: note", "name: _row", "got the column `_row`, expected another name"),
+        ("name: note", 'name: "no\\nte"', "got a column whose name cannot be printed"),
         ("value: 48", "value: soon", "expected a number"),
         ("value: 0.5", "value: 50", "expected a number from 0 to 1"),
         ("quarantineLimit", "quarantineLimits", "got no quarantineLimit"),
@@ -146,6 +149,13 @@ def test_pushes_that_cannot_be_are_named_with_their_line(
     edit(folder, "value: [at]", f"value: {period}")
     found = faults(folder)
     assert any(file == "contracts/tides.yaml" and line and said in told for file, line, told in found), found
+
+
+@pytest.mark.parametrize("name", ["..", ".tides", "high tides", "high-tides", "1st", "t" * 101])
+def test_a_dataset_that_sql_or_a_folder_cannot_be_called_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        ContractFiles(write_tides(tmp_path, name)).load(name)
+    assert "expected letters, digits and underscores" in caught.value.sentence
 
 
 def treat(folder: Path, column: str, value: str, classification: str = "restricted") -> None:
@@ -344,6 +354,10 @@ def alter(folder: Path, index: int, **changes: object) -> None:
             "what happens to failing rows: quarantine, keep",
         ),
         ({"meta": {"rule": "T05", "on_row": "keep"}}, "got no sentence"),
+        (
+            {"meta": {"rule": "volume", "on_row": "keep", "sentence": "x"}},
+            "got the rule 'volume', expected another id",
+        ),
         ({"meta": {}}, "got no rule and no on_row and no sentence"),
         (
             {"kwargs": {"column": "depth", "min_value": 0}},

@@ -213,10 +213,28 @@ def test_values_never_reach_a_sentence(tmp_path: Path) -> None:
         ("expect_column_values_to_be_in_set", {"column": "note", "value_set": ["calm"]}),
         ("expect_column_distinct_values_to_be_in_set", {"column": "note", "value_set": ["calm"]}),
         ("expect_column_most_common_value_to_be_in_set", {"column": "note", "value_set": ["calm"]}),
+        ("expect_column_max_to_be_between", {"column": "note", "max_value": "A"}),
+        ("expect_column_min_to_be_between", {"column": "note", "min_value": "Z"}),
     ):
         result = one(tmp_path, kind, rows, **kwargs)
         assert result.verdict in {Verdict.FAILED, Verdict.ERROR}
         assert "Jane" not in result.sentence + result.observed
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_the_largest_value_is_told_of_a_public_column_alone(tmp_path: Path, quick: bool) -> None:
+    kwargs = {"column": "level", "max_value": 2}
+    part = {"type": "expect_column_max_to_be_between", "kwargs": kwargs, "meta": {"rule": "X1"}}
+    (tmp_path / "tides.json").write_text(json.dumps({"name": "tides", "expectations": [part]}))
+    check = Check("X1", part["type"], Severity.CRITICAL, OnRow.KEEP, False, "It holds")
+    private = tuple(replace(column, classification="internal") for column in TIDES.columns)
+    for columns, said in (
+        (TIDES.columns, "It holds: got 3.0"),
+        (private, "It holds: got a value that is not told"),
+    ):
+        contract = replace(TIDES, columns=columns, checks=(check,))
+        (result,) = GxGate(tmp_path, quick=quick).run(contract, arrow(ROWS), {})
+        assert (result.verdict, result.sentence) == (Verdict.FAILED, said)
 
 
 def test_an_empty_drop_never_passes(tmp_path: Path) -> None:

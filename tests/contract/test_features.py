@@ -11,7 +11,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
@@ -21,7 +21,9 @@ from tidegate.adapters.feast_store import FeastStore
 from tidegate.adapters.shared.arrow import table_digest
 from tidegate.domain.access import checked
 from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.evidence import Verdict
 from tidegate.domain.feature_change import Change, differences
+from tidegate.domain.parity import TOLERANCES, judged
 from tidegate.testing.contracts import features as shops
 from tidegate.testing.contracts.features import FeaturesContract
 from tidegate.testing.fakes.features import FakeFeatures, FakeView
@@ -656,3 +658,21 @@ class TestEdits:
         )
         store.apply()
         assert FeaturesContract.sold(store, tmp_path, asked) == [21]
+
+
+@pytest.mark.parametrize("since", [datetime(2300, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, tzinfo=UTC)])
+def test_a_time_is_known_and_served_in_whole_seconds_on_both_sides(tmp_path, since):
+    text = shops.DEFINITIONS.replace("rate=Float64", "rate=UnixTimestamp").replace(
+        "import Float64, Int64", "import Float64, Int64, UnixTimestamp"
+    )
+    repo = shops.write_repository(tmp_path / "features", text)
+    moment = f"TIMESTAMPTZ '{since:%Y-%m-%d} 23:59:59.7Z'"
+    sql = shops.SOURCES["shop_sales"].replace(", rate FROM", f", {moment} AS rate FROM")
+    (repo / "sources" / "shop_sales.sql").write_text(sql)
+    store = FeastStore(repo, tmp_path / "home")
+    store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
+    store.apply()
+    store.materialize(shops.at(40))
+    served = store.online("demand", [{"shop": "north", "item": 1}], shops.at(40))[0]["rate"]
+    assert served == since.replace(hour=23, minute=59, second=59)
+    assert judged(store.paired("shop_sales", 9), TOLERANCES).verdict is Verdict.PASSED

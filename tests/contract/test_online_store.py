@@ -217,6 +217,36 @@ def test_where_a_past_year_is_replayed_values_expire_by_what_was_materialized(pl
     assert sold(store, "north", "south") == [None, 2]
 
 
+def test_a_ttl_longer_than_all_time_never_ends(tmp_path):
+    place = {"type": SQLITE, "path": str(tmp_path / "online.db")}
+    store = ours(tmp_path, place)
+    text = shops.DEFINITIONS.replace("timedelta(days=2)", "timedelta(days=999_999)")
+    (tmp_path / "features" / "definitions.py").write_text(text)
+    store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
+    store.apply()
+    store.materialize(shops.at(100))
+    assert [row["sold"] for row in store.online("demand", KEYS, shops.at(10**6))] == [99, None, None]
+    told = store._store().get_online_features(["shop_sales:sold"], [{"shop": "north"}]).to_dict()
+    assert told["sold"] == [99], "nor for Feast, by the clock"
+    assert judged(store.paired("shop_sales", 9), TOLERANCES).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ({"shop": "north", "item": 2**63}, "got a key whose item is no int64, expected one"),
+        ({"shop": "north", "item": "1"}, "got a key whose item is no int64, expected one"),
+        ({"shop": 9981273, "item": 1}, "got a key whose shop is no string, expected one"),
+        ({"shop": "\ud800", "item": 1}, "got a key whose shop is no string, expected one"),
+    ],
+)
+def test_a_key_of_another_type_is_bad_input_and_not_repeated(built, key, said):
+    built.materialize(shops.at(40))
+    with pytest.raises(BadInput) as refused:
+        built.online("demand", [key], shops.at(40))
+    assert refused.value.sentence == said
+
+
 # ── a window changes in one step ──────────────────────────────────────────────────────────────────
 
 
@@ -820,6 +850,7 @@ def test_values_come_back_as_they_were_and_unknown_stays_unknown(dtype, values):
         ("redis://:s3cret@h:6379/0?socket_timeout=soon", "an option after the question mark"),
         ("redis://:s3cret@h:6379/0?bogus=1", "an option after the question mark"),
         ("${TIDEGATE_ONLINE_URL}", "got no environment variable TIDEGATE_ONLINE_URL"),
+        ("redis://:pa$s3cret@h:6379/0", "got no environment variable of a name after a $ in it"),
     ],
 )
 def test_an_address_that_cannot_be_read_is_refused_and_not_repeated(address, fault):

@@ -39,7 +39,9 @@ def test_a_drops_name_ends_with_its_period(name: str, period: str) -> None:
     assert period_of(Path(name)) == period
 
 
-@pytest.mark.parametrize("name", ["flights.csv", "flights-13-01.csv", "flights-2013-01-new.csv", ".csv"])
+@pytest.mark.parametrize(
+    "name", ["flights.csv", "flights-13-01.csv", "flights-2013-01-new.csv", ".csv", "flights-20130131.csv"]
+)
 def test_a_drop_without_a_period_is_bad_input(name: str) -> None:
     with pytest.raises(BadInput) as error:
         period_of(Path(name))

@@ -111,7 +111,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
         verify=lambda _: None,
         reread=lambda digest: digest,
         build=lambda *_: {"stops": frame},
-        apply=lambda: {"stops": "sha256:d"},
+        apply=lambda _: {"stops": "sha256:d"},
         defined=lambda: Definitions(
             {"stops": ViewDefinition("stops", "sha256:d")}, permissions=(open_to_all(["stops"]),)
         ),

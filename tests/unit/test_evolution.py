@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.domain.evolution import evolved, promised
-from tidegate.domain.masking import Column
+from tidegate.domain.masking import Column, Mask, Treatment, kept
 
 columns = st.lists(
     st.builds(Column, st.sampled_from("abcde"), st.sampled_from(("integer", "string")), st.booleans()),
@@ -41,3 +41,17 @@ def test_promising_more_breaks_nothing(given):
     found = evolved(promised(given), promised(more))
     assert found.breaks == ()
     assert "the column new is new: batches before have none" in found.notes
+
+
+def test_values_that_are_treated_from_now_on_or_otherwise_are_something_else():
+    plain, hashed = Column("keeper", "string"), Column("keeper", "string", treatment=Treatment(Mask.HASH))
+    born = Column("born", "date", treatment=Treatment(Mask.GENERALISE, "month"))
+    coarser = replace(born, treatment=Treatment(Mask.GENERALISE, "year"))
+    before = promised(kept([plain, born]), [plain, born])
+    assert evolved(before, before).breaks == ()
+    now = promised(kept([hashed, coarser]), [hashed, coarser])
+    assert evolved(before, now).breaks == (
+        "keeper is string, hash, and was string",
+        "born is date, generalise to year, and was date, generalise to month",
+    )
+    assert "required" not in now["keeper"]

@@ -95,6 +95,7 @@ def test_nothing_altered_between_building_and_bringing_online_goes_online(
         return built
 
     monkeypatch.setattr(world.features, "build", as_before)
+    clock(world).moment = datetime(2024, 2, 1, tzinfo=UTC)
     with pytest.raises(DependencyFailed) as failed:
         features.materialize(world, world.acting("s-9"), datetime(2024, 2, 1, tzinfo=UTC))
     refused(failed.value, world)
@@ -298,3 +299,13 @@ def test_one_who_was_killed_between_the_store_and_the_record_is_made_good_by_the
     window = shop.features.windows()["shop_sales"]
     assert (window.until, window.source, window.rows) == (moment, made_good.source, 2)
     assert views(shop) == made_good
+
+
+def test_a_moment_ahead_is_refused_for_what_is_online_would_age_by_it_until_then(shop: FakePlatform) -> None:
+    came(shop, "sales-2024-01.csv", "1")
+    views(shop)
+    before = shop.features.windows()
+    with pytest.raises(BadInput) as ahead:
+        features.materialize(shop, shop.acting("s-5"), shop.clock.now() + timedelta(microseconds=1))
+    assert ahead.value.code == "lies-ahead"
+    assert shop.features.windows() == before

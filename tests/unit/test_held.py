@@ -460,3 +460,36 @@ def test_a_service_of_which_nothing_says_how_it_was_registered_is_held_by_what_t
     edit(world, {**SERVICES, "tram_delay": ("weather",)})
     with pytest.raises(Refused, match="the service tram_delay"):
         materialize(world)
+
+
+def test_an_edit_that_comes_while_another_plan_is_carried_out_is_not_applied(
+    world: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version(world, Stage.PROD)
+    before, build = defined(world), store(world).build
+    edit(world, weather=replace(WEATHER, description="Of the hour before."))
+
+    def meanwhile(*given: Any) -> Any:
+        edit(world, stops=V2)
+        return build(*given)
+
+    monkeypatch.setattr(store(world), "build", meanwhile)
+    with pytest.raises(BadInput) as refused:
+        materialize(world)
+    assert refused.value.code == "definitions-edited"
+    assert defined(world) == before
+    with pytest.raises(Refused, match="another meaning of the view stops"):
+        materialize(world)
+
+
+def test_a_view_that_a_version_holds_is_not_new_where_nothing_says_that_it_was_registered(
+    world: FakePlatform,
+) -> None:
+    version(world, Stage.PROD)
+    registered = store(world)._registered
+    assert registered is not None
+    store(world)._registered = replace(registered, views={"weather": registered.views["weather"]})
+    assert plan(world) == {}
+    edit(world, stops=V2)
+    with pytest.raises(Refused, match="another meaning of the view stops"):
+        materialize(world)

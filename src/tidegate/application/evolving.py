@@ -31,7 +31,7 @@ def unbroken(platform: Platform, state: StateReader, contract: Contract) -> tupl
     if not rows:
         return ()
     last = max(rows, key=lambda row: row.sequence)
-    found = evolved(last.report["columns"], promised(contract.columns))
+    found = evolved(last.report["columns"], promised(contract.columns, contract.delivered))
     if not found.breaks:
         return found.notes
     broken = "; ".join(found.breaks)

@@ -20,7 +20,7 @@ from tidegate.application.recording import draft, permit
 from tidegate.application.revisions import in_force
 from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import utc_text, utc_time
-from tidegate.domain.errors import DependencyFailed, Refused
+from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.keeping import Without
 from tidegate.domain.state import ErasedFileRow, FeatureViewRow
@@ -84,12 +84,21 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     Raises:
         Refused: rule A1, no batch was accepted yet, a change of the definitions is held (rule F1), or what they
             declare does not let the actor write a view (rule F2).
-        BadInput: the definitions do not load, or do not belong together, or a permission is none.
+        BadInput: ``until`` lies ahead; the definitions do not load or belong together, or were edited meanwhile; a
+            permission is none.
         DependencyFailed: a source was altered since it was built, or the online store does not answer.
     """
     permit(platform, acting, Permission.MATERIALIZE, "features")
     declare(platform, acting)  # first, and whatever is held: closing a view waits for nothing
     now = platform.clock.now()
+    if (
+        until is not None and until > now
+    ):  # what is online never goes back: it would age by that moment until then
+        raise BadInput(
+            "lies-ahead",
+            f"got {utc_text(until)}, expected a moment up to now, {utc_text(now)}",
+            "leave `until` away to bring everything online that is known",
+        )
     moment = until or now
     known, online = platform.ledger.state().select(FeatureViewRow), platform.features.windows()
     if known and all(row.online_until and utc_time(row.online_until) >= moment for row in known):
@@ -102,9 +111,9 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     moment = max([moment, *(window.until for window in online.values())])
     heard = None if until is None or until >= now else moment
     files, batches = accepted(platform, platform.ledger.state(), heard)
-    refuse_held(platform, acting)  # before anything is built: views are swapped whole
+    planned = refuse_held(platform, acting)  # before anything is built: views are swapped whole
     built = platform.features.build(files, declared(platform))
-    definitions, defined = platform.features.apply(), platform.features.defined().views
+    definitions, defined = platform.features.apply(planned.defined), planned.defined.views
     views: dict[str, Mapping[str, Any]] = {
         name: {
             "definition": definitions[name],

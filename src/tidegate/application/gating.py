@@ -90,7 +90,7 @@ def report_facts(
     stops = [{"rule": stop.rule, "code": stop.code, "sentence": stop.sentence} for stop in report.stops]
     return {
         "contract_version": contract.version,
-        "columns": dict(promised(contract.columns)),
+        "columns": dict(promised(contract.columns, contract.delivered)),
         "tool": tool,
         "references": against,
         "checks": checks,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tidegate.application.access import changed
@@ -142,9 +142,10 @@ class Edit:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that an edit of the files changes; ``access``: what it opens and closes, and to whom (rule F2)."""
+    """All that an edit of the files changes: what they say now, and to whom that opens and closes what (`access`, F2)."""
 
     edits: tuple[Edit, ...]
+    defined: Definitions = field(default_factory=Definitions)
     access: tuple[str, ...] = ()
 
     @property
@@ -176,7 +177,7 @@ def plan(platform: Platform, state: StateReader) -> Plan:
     recorded = {row.view: row.definition for row in state.select(FeatureViewRow)}
     store, standing = platform.features, consumers(state)
     before, after = store.registered(recorded), store.defined()
-    before = _with_services(before, standing)
+    before = _with_views(store, _with_services(before, standing), standing, after)
     found: dict[tuple[Of, str], list[Difference]] = {}
     for each in differences(before, after):
         found.setdefault((each.of, each.name), []).append(each)
@@ -187,7 +188,7 @@ def plan(platform: Platform, state: StateReader) -> Plan:
         edits.append(
             Edit(of, name, _digest(before, of, name), _digest(after, of, name), tuple(these), using, held)
         )
-    return Plan(tuple(edits), tuple(changed(state, after)))
+    return Plan(tuple(edits), after, tuple(changed(state, after)))
 
 
 def tried(platform: Platform, state: StateReader) -> None:
@@ -306,6 +307,18 @@ def _with_services(before: Definitions, standing: Sequence[Consumer]) -> Definit
             selects = {view: tuple(names) for view, names in each.selected.items()}
             services[each.service] = ServiceDefinition(each.service, selects)
     return replace(before, services=services)
+
+
+def _with_views(
+    store: Features, before: Definitions, standing: Sequence[Consumer], after: Definitions
+) -> Definitions:
+    """Add the views that versions hold and nothing says were registered: under its name another one is not new."""
+    views = dict(before.views)
+    for each in standing:
+        for name, definition in each.definitions.items():
+            if each.holds and name in after.views and name not in views and each.consumes(Of.VIEW, name):
+                views[name] = store.kept({name: definition})[name]
+    return replace(before, views=views)
 
 
 def _digest(of_all: Definitions, of: Of, name: str) -> str:

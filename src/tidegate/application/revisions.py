@@ -18,7 +18,7 @@ from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
 from tidegate.domain.state import BatchRow, TrainingSetRow, VersionRow
 
-_PERIOD = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?(?:-([0-9]{2}))?$")
+_PERIOD = re.compile(r"(?<![0-9])([0-9]{4})(?:-([0-9]{2}))?(?:-([0-9]{2}))?$")
 _REVISION = re.compile(r"r([1-9][0-9]{0,2})")
 #: A mark that stands where the extension should: a name that forgot its extension, or hides its revision.
 _LIKE_A_REVISION = re.compile(r"[rR][-+]?[0-9]+")

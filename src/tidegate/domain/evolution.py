@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tidegate.domain.masking import Column
 
-#: A column's promise as the ledger keeps it: its type, and whether it may be empty.
+#: A column's promise as the ledger keeps it: its type, how its values are treated, and whether it may be empty.
 Promised = Mapping[str, str]
 _REQUIRED = " required"
 
@@ -20,13 +20,19 @@ class Evolution:
     breaks: tuple[str, ...]
 
 
-def promised(columns: Iterable[Column]) -> Promised:
-    """Return what is promised of each column."""
-    return {column.name: column.type + (_REQUIRED if column.required else "") for column in columns}
+def promised(columns: Iterable[Column], delivered: Iterable[Column] = ()) -> Promised:
+    """Return what is promised of each column that is kept; ``delivered`` says what becomes of its values before."""
+    how = {column.name: column.treatment for column in delivered}
+    return {
+        column.name: column.type
+        + (f", {told}" if (told := how.get(column.name)) else "")
+        + (_REQUIRED if column.required else "")
+        for column in columns
+    }
 
 
 def evolved(before: Promised, now: Promised) -> Evolution:
-    """Compare two promises: a column that is gone, of another type, or empty at times breaks what rests on it."""
+    """Compare two promises: a column gone, of another type, otherwise treated or empty at times breaks what uses it."""
     notes = [f"the column {name} is new: batches before have none" for name in now if name not in before]
     breaks = []
     for name, was in before.items():

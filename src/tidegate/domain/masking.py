@@ -41,6 +41,10 @@ class Treatment:
     mask: Mask
     to: str | float = ""
 
+    def __str__(self) -> str:
+        """Return it in words, like ``hash`` or ``generalise to month``."""
+        return f"{self.mask} to {self.to}" if self.mask is Mask.GENERALISE else str(self.mask)
+
 
 @dataclass(frozen=True)
 class Column:

@@ -22,7 +22,8 @@ from typing import IO, Any
 
 from tidegate.domain.errors import BadInput, DependencyFailed
 
-_ZIP_MAGIC = b"PK"
+#: How a zip begins: with a file, with its end where it has none, or as a part of one. A header may begin with PK too.
+_ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _CHUNK, _IN_MEMORY = 2**20, 2**24
 
 
@@ -114,13 +115,13 @@ def open_csv(drop: Drop) -> Iterator[io.RawIOBase]:
     file, name, max_bytes = drop.file, drop.name, drop.max_bytes
     try:
         file.seek(0)
-        magic = file.read(2)
+        magic = file.read(4)
         file.seek(0)
         if not magic:
             raise BadInput(
                 "empty-drop", f"got {name} with 0 bytes, expected a CSV", "have it delivered again"
             )
-        if magic != _ZIP_MAGIC and not name.lower().endswith(".zip"):
+        if magic not in _ZIP_MAGIC and not name.lower().endswith(".zip"):
             yield _Bounded(file, name, max_bytes)
             return
         with (

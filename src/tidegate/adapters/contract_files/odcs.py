@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ from tidegate.adapters.contract_files.references import Relationship, read_relat
 from tidegate.adapters.contract_files.suite import NOT_NULL
 from tidegate.adapters.contract_files.treatments import RESTRICTED, read_subject, read_treatment, treats
 from tidegate.adapters.shared.yaml_reader import Node, Reader
+from tidegate.application.ports import EXPORTED
 from tidegate.domain.contract import Check, Column, Contract, Reference
 from tidegate.domain.keeping import Term
 from tidegate.domain.masking import Mask, kept
@@ -17,6 +19,8 @@ from tidegate.domain.masking import Mask, kept
 _TYPES = ("integer", "number", "string", "timestamp", "boolean", "date")
 _STATUS = ("proposed", "draft", "active", "deprecated", "retired")
 _SECONDS = {"d": 86400, "day": 86400, "days": 86400, "h": 3600, "hour": 3600, "hours": 3600}
+#: What a dataset, a declared table or a step may be called: it is a folder, and a name in SQL.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _OURS = ("periodColumns", "quarantineLimit", "declared", "pushRows")
 #: What period columns may be, for each row of a push to name its period.
 _PERIODS = (
@@ -126,6 +130,11 @@ class OdcsFile:
             parts["name"].fault(
                 f"the name {parts['name'].shown}", f"{self._dataset}: a file is called what its dataset is"
             )
+        elif "name" in parts and not _NAME.fullmatch(self._dataset):
+            parts["name"].fault(
+                f"the name {parts['name'].shown}",
+                "letters, digits and underscores, 100 at most: SQL has it as a name",
+            )
         if "status" in parts:
             parts["status"].one_of(_STATUS, "a status")
         self._version = parts["version"].word("a version like 1.0.0") if "version" in parts else ""
@@ -168,8 +177,7 @@ class OdcsFile:
         required = _flag(parts.get("required"))
         if not name or kind is None:
             return
-        if name in self._columns:
-            node.fault(f"the column `{name}` a second time", "each column once")
+        self._check_name(name, node)
         treatment = read_treatment(parts.get("customProperties"), kind)
         if treatment is None and label == RESTRICTED:
             node.fault(f"the restricted column `{name}` without a treatment", f"one of {', '.join(Mask)}")
@@ -202,6 +210,18 @@ class OdcsFile:
                 f"the subject's column `{column.name}` dropped or generalised", "hash or token, or none"
             )
         self._subject = column.name
+
+    def _check_name(self, name: str, node: Node) -> None:
+        if name in self._columns:
+            node.fault(f"the column `{name}` a second time", "each column once")
+        elif same := [other for other in self._columns if other.casefold() == name.casefold()]:
+            node.fault(f"the column `{name}` beside `{same[0]}`", "another name: SQL has both as one")
+        if name in EXPORTED:
+            node.fault(
+                f"the column `{name}`", "another name: exports of held-back rows have one of that name"
+            )
+        if not name.isprintable():
+            node.fault("a column whose name cannot be printed", "a name on one line")
 
     def _read_key(self, node: Node) -> None:
         if self._columns and not self._key:

@@ -13,6 +13,7 @@ from tidegate.adapters.shared.parameters import parameter_of, parameters_in
 from tidegate.adapters.shared.yaml_reader import Node, Reader
 from tidegate.domain.contract import Check, OnRow, Reference, Severity
 from tidegate.domain.errors import BadInput
+from tidegate.domain.waiver import LIMITS
 
 NOT_NULL = "expect_column_values_to_not_be_null"
 
@@ -134,6 +135,10 @@ class SuiteFile:
         rule = meta["rule"].text("an id such as F01", most=40)
         if any(check.id == rule for check in self.checks):
             meta["rule"].fault(f"the rule {rule!r} a second time", "an id of its own for every check")
+        if rule in LIMITS:
+            meta["rule"].fault(
+                f"the rule {rule!r}", "another id: a waiver of that name is one of the contract's limit"
+            )
         on_row = meta["on_row"].one_of([str(choice) for choice in OnRow], "what happens to failing rows")
         if on_row == OnRow.QUARANTINE and kind not in ROW_LEVEL:
             meta["on_row"].fault(

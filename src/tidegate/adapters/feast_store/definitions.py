@@ -65,6 +65,15 @@ def defined(repo: Path, contents: Any) -> Definitions:
     return Definitions(views, services, tuple(permissions.declared(contents)))
 
 
+def edited() -> BadInput:
+    """Return the error for definitions that are others than were looked at a moment ago."""
+    return BadInput(
+        "definitions-edited",
+        "got feature definitions that were edited while they were being applied, expected them at rest",
+        "nothing was registered: run the same again",
+    )
+
+
 def view_of(document: Mapping[str, Any]) -> ViewDefinition:
     """Return the view of which this is the document."""
     spec = dict(document["spec"])

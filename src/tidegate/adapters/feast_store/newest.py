@@ -29,6 +29,7 @@ from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.Value_pb2 import Map
 
+from tidegate.adapters.feast_store.tables import oldest
 from tidegate.application.ports import OnlineWindow
 
 #: Times are counted from here, in microseconds: never negative, and of one length as text.
@@ -232,10 +233,11 @@ def _served(
     config: Any, table: Any, found: Found, features: Sequence[str] | None
 ) -> list[tuple[datetime | None, dict[str, Any] | None]]:
     """Return each row that is within the view's ttl as Feast has it: when it happened, and its messages by feature."""
-    ttl, now = getattr(table, "ttl", None), _now(config, table, found.window)
+    ttl = getattr(table, "ttl", None)
+    since = ticks(oldest(_now(config, table, found.window), ttl)) if ttl else 0
     answers: list[tuple[datetime | None, dict[str, Any] | None]] = []
     for row in found.rows:
-        if row is None or (ttl and moment_of(row[0]) + ttl < now):
+        if row is None or row[0] < since:
             answers.append((None, None))
             continue
         values = dict(Map.FromString(row[1]).val)

@@ -244,10 +244,13 @@ class NewestRedisOnlineStore(NewestOnlineStore):
         url = config.online_store.url
         if self._client is None:
             if unset := _VARIABLE.search(url):
+                # Without braces it may be a password with a dollar in it: that is not repeated.
+                name = unset.group(1) if unset.group(0).startswith("${") else ""
                 raise BadInput(
                     "no-variable",
-                    f"got no environment variable {unset.group(1)}, expected the address of the online store in it",
-                    "set it, like redis://host:6379/0",
+                    f"got no environment variable {name or 'of a name after a $ in it'}, expected the address of the "
+                    "online store in it",
+                    "set it, like redis://host:6379/0; a $ in a password is written %24",
                 )
             self._client = _client(url)
         try:

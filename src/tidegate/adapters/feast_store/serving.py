@@ -7,6 +7,7 @@ long as the read. The rows are the same as those that `get_online_features` find
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from feast.value_type import ValueType
 
 from tidegate.adapters.feast_store.forgetting import theirs
 from tidegate.adapters.feast_store.newest import Found, NewestOnlineStore, key_bytes, ticks
-from tidegate.adapters.feast_store.tables import View, empty, known_at
+from tidegate.adapters.feast_store.tables import View, empty, known_at, oldest
 from tidegate.application.ports import Answer, OnlineWindow, Whose
 from tidegate.domain.errors import BadInput
 
@@ -135,8 +136,30 @@ class Serving:
         return [Answer(*each) for each in zip(values, ages, strict=True)]
 
     def _keys(self, served: Served, keys: Sequence[Mapping[str, object]]) -> list[bytes]:
+        """Return keys as they are kept.
+
+        Raises:
+            BadInput: one is of another type. It is not repeated: it may be a person's.
+        """
         columns = {part: [key[part] for key in keys] for part in served.kinds}
-        return [key_bytes(self._config, key) for key in _entity_keys(served.kinds, columns)]
+        with suppress(TypeError, ValueError):
+            return [key_bytes(self._config, key) for key in _entity_keys(served.kinds, columns)]
+        part, kind = next(
+            (part, kind) for part, kind in served.kinds.items() if not _are(columns[part], kind)
+        )
+        raise BadInput(
+            "bad-key",
+            f"got a key whose {part} is no {kind.name.lower()}, expected one",
+            "ask with values of the type that the entity has in features/",
+        )
+
+
+def _are(values: Sequence[Any], kind: ValueType) -> bool:
+    try:
+        messages(values, kind)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _for_feast(view: Any, part: View, rows: pa.Table) -> list[Any]:
@@ -169,10 +192,10 @@ def _values(
 ) -> Iterator[tuple[Mapping[str, object], timedelta | None]]:
     """Yield each row's features and age. The bound of a ttl is inclusive, as in the offline join."""
     moment = max(at, window.until)
-    now, oldest = ticks(moment), ticks(moment - view.ttl) if view.ttl else 0
+    now, since = ticks(moment), ticks(oldest(moment, view.ttl)) if view.ttl else 0
     unknown = dict.fromkeys(view.features), None
     for row in found.rows:
-        if row is None or row[0] < oldest:
+        if row is None or row[0] < since:
             yield unknown
             continue
         found_values = {name: _plain(message) for name, message in Map.FromString(row[1]).val.items()}

@@ -117,17 +117,19 @@ class FeastStore:
 
     # ── registry ──────────────────────────────────────────────────────────────────────────────────
 
-    def apply(self) -> Mapping[str, str]:
+    def apply(self, expected: Definitions | None = None) -> Mapping[str, str]:
         """Register the definitions and drop what they no longer name; return digests by view and service.
 
         Raises:
-            BadInput: the definitions do not load.
+            BadInput: the definitions do not load, or are no longer ``expected``.
             DependencyFailed: the registry or a store cannot be written.
         """
         with self._alone(), tool_errors("registering definitions"):
             from feast.repo_operations import extract_objects_for_apply_delete
 
             store, contents = self._store(replace=True), self._definitions()
+            if expected is not None and definitions.defined(self._repo, contents) != expected:
+                raise definitions.edited()
             self._plans.clear()
             objects, gone, _, _ = extract_objects_for_apply_delete(store.project, store.registry, contents)
             store.apply(objects, objects_to_delete=gone, partial=False)

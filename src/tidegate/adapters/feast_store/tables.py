@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 #: The entity row's position, carried through the join: Feast's result comes in no stated order.
 ROW = "tidegate_row"
+_FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,10 @@ def as_defined(view: View, table: pa.Table) -> pa.Table:
             f"got rows for {view.name} that do not fit its types ({error}), expected the types it defines",
             f"cast in sources/{view.name}.sql",
         ) from error
+    for name, kind in view.features.items():
+        if pa.types.is_timestamp(kind):  # Feast serves whole seconds: so they are joined, and learned from
+            seconds = pc.floor_temporal(table.column(name), unit="second")
+            table = table.set_column(table.column_names.index(name), name, seconds)
     for name in (*view.keys, view.event, view.created):
         if table.column(name).null_count:
             raise BadInput(
@@ -196,8 +201,8 @@ def known_at(table: pa.Table, view: View, moment: datetime) -> pa.Table:
 
     known = by(table, view, moment)
     if view.ttl:
-        oldest = pa.scalar(moment - view.ttl, pa.timestamp("us", "UTC"))
-        known = known.filter(pc.greater_equal(known.column(view.event), oldest))
+        since = pa.scalar(oldest(moment, view.ttl), pa.timestamp("us", "UTC"))
+        known = known.filter(pc.greater_equal(known.column(view.event), since))
     return latest(known, view)
 
 
@@ -258,6 +263,11 @@ def newest(table: pa.Table, view: View, moment: datetime) -> datetime | None:
     known = pc.and_(*(pc.less_equal(table.column(name), now) for name in (view.created, view.event)))
     found: datetime | None = pc.max(table.column(view.event).filter(known)).as_py()
     return found
+
+
+def oldest(moment: datetime, ttl: timedelta) -> datetime:
+    """Return when a row must have happened at the earliest to be within its ttl; a ttl may be longer than all time."""
+    return moment - ttl if ttl < moment - _FIRST else _FIRST
 
 
 def for_feast(table: pa.Table) -> Any:

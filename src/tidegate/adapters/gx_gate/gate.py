@@ -12,7 +12,7 @@ What other datasets list reaches a suite as native parameters (see `tidegate.ada
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,10 @@ _ABOUT_ABSENCE = {
     "expect_column_values_to_be_in_type_list",
     "expect_column_values_to_be_of_type",
 }
+
+_UNTOLD = "a value that is not told"
+#: Expectations that observe a value as it stands in the drop, and not an aggregate of many.
+_OF_ONE_VALUE = {f"expect_column_{which}_to_be_between" for which in ("max", "median", "min")}
 
 #: GX's ``result`` of one expectation and whether it holds, or why there is none.
 Outcome = Mapping[str, Any] | str
@@ -88,6 +92,10 @@ class GxGate:
             from tidegate.adapters.gx_gate import native
 
             outcomes |= native.evaluate(rest, whole(table), given)
+        public = {column.name for column in contract.columns if column.classification == "public"}
+        for rule, outcome in outcomes.items():
+            if not isinstance(outcome, str) and not _tellable(configurations[rule], public):
+                outcomes[rule] = {**outcome, "observed_value": _UNTOLD}
         executors = {rule: OURS if rule in ours else GX for rule in asked}
         parts = {check.id: configurations.get(check.id) for check in contract.checks if not check.row_level}
         values = _values(parts, table)
@@ -105,6 +113,11 @@ def _configurations(path: Path) -> dict[str, dict[str, Any]]:
     suite = json.loads(path.read_text(encoding="utf-8"))
     parts = [{name: part[name] for name in ("type", "kwargs", "meta")} for part in suite["expectations"]]
     return {str(part["meta"]["rule"]): part for part in parts}
+
+
+def _tellable(part: Mapping[str, Any], public: Collection[str]) -> bool:
+    """Say whether what an expectation observed may be told: a single value only of a public column."""
+    return part["type"] not in _OF_ONE_VALUE or part["kwargs"].get("column") in public
 
 
 def _values(parts: Mapping[str, Mapping[str, Any] | None], table: Table) -> dict[str, int]:

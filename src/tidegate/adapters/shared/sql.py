@@ -85,6 +85,7 @@ def connection(
     """Open an in-memory database with one view per dataset and per declared table."""
     import duckdb
 
+    _check_apart(_names(batches, declared))
     database = duckdb.connect(":memory:", config=dict(_SETTINGS))
     try:
         database.execute("SET TimeZone = 'UTC'")  # known to DuckDB only once connected
@@ -197,6 +198,18 @@ def _absolute(paths: Sequence[Path]) -> list[str]:
 
 def _names(batches: Mapping[str, Sequence[Path]], declared: Declared) -> list[str]:
     return [*batches, *(f"{dataset}_{table}" for dataset, tables in declared.items() for table in tables)]
+
+
+def _check_apart(names: Sequence[str]) -> None:
+    """Refuse two views of one name, which to SQL is the same in any case: the later one would stand for both."""
+    first: dict[str, str] = {}
+    for name in names:
+        if (other := first.setdefault(name.casefold(), name)) is not name:
+            raise BadInput(
+                "view-name",
+                f"got two views that SQL calls {other}, {other} and {name}, expected names of their own",
+                "rename a dataset, or a table that a contract declares",
+            )
 
 
 def _checked(name: str) -> str:

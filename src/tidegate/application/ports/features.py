@@ -89,8 +89,12 @@ class Features(Protocol):
         """
         ...
 
-    def apply(self) -> Mapping[str, str]:
-        """Register the repository's definitions; return each view's and service's definition digest."""
+    def apply(self, expected: Definitions | None = None) -> Mapping[str, str]:
+        """Register the repository's definitions; return each view's and service's definition digest.
+
+        Raises:
+            BadInput: the definitions do not load, or are no longer ``expected``; nothing is registered then.
+        """
         ...
 
     def defined(self) -> Definitions:

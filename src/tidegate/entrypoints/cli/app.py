@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -37,7 +36,7 @@ from tidegate.entrypoints.cli import (
     waivers,
     work,
 )
-from tidegate.entrypoints.cli.common import err, out, printable, tell_sinks
+from tidegate.entrypoints.cli.common import err, json_text, out, printable, tell_sinks
 
 app = typer.Typer(
     name="tidegate",
@@ -175,7 +174,7 @@ def _guarded(act: Callable[[], object]) -> tuple[int, str]:
 
 def _explain(error: TidegateError) -> None:
     if "--json" in sys.argv:
-        sys.stdout.write(json.dumps(error.as_dict(), indent=2, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(json_text(error.as_dict()))
         return
     word = {1: "refused", 2: "not usable", 3: "failed"}[error.exit_code]
     reasons = error.data.get("reasons")

@@ -110,9 +110,15 @@ def tell_sinks() -> None:
 def say(data: Any, as_json: bool, render: Callable[[], None]) -> None:
     """Print ``data`` as JSON, or let ``render`` print it for people."""
     if as_json:
-        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(json_text(data))
     else:
         render()
+
+
+def json_text(data: Any) -> str:
+    """Return ``data`` as JSON. What no encoding has, like a byte of a file's name that is no text, is escaped."""
+    text = json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 printable = timeline.printable

@@ -11,7 +11,7 @@ from tidegate.application.parity import parity as compare
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.parity import TOLERANCES
-from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, platform, say, table
+from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, platform, printable, say, table
 
 
 def parity(
@@ -65,7 +65,7 @@ def parity(
                 words = (
                     f"{pair.key}: {pair.feature} is served as {pair.online}, and was known as {pair.known}"
                 )
-                out.print(words, markup=False)
+                out.print(printable(words), markup=False)
 
     say(data, as_json, render)
     for verdict, raised in ((Verdict.FAILED, Refused), (Verdict.ERROR, DependencyFailed)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -735,6 +736,16 @@ class FeaturesContract:
         with pytest.raises(DependencyFailed) as failed:
             built.paired("shop_sales", 1)
         assert failed.value.code == "online-empty"
+
+    def test_definitions_that_are_no_longer_what_was_planned_are_not_registered(
+        self, built: Features
+    ) -> None:
+        planned = built.defined()
+        digests = built.apply(planned)
+        with pytest.raises(BadInput) as refused:
+            built.apply(replace(planned, services={}))
+        assert refused.value.code == "definitions-edited"
+        assert built.apply(planned) == digests
 
     def test_a_time_without_a_zone_is_refused(self, built: Features) -> None:
         with pytest.raises(BadInput) as refused:

@@ -122,9 +122,11 @@ class FakeFeatures:
             self._frames[name] = frames[name]
         return frames
 
-    def apply(self) -> Mapping[str, str]:
+    def apply(self, expected: Definitions | None = None) -> Mapping[str, str]:
         """Return a digest per view and service."""
-        self._registered = found = self.defined()
+        if expected not in (None, found := self.defined()):
+            raise BadInput("definitions-edited", "got other definitions than were expected", "run it again")
+        self._registered = found
         views = {name: view.digest for name, view in found.views.items()}
         self._kept |= {view.digest: view for view in found.views.values()}
         return views | {name: digest([views[view] for view in of]) for name, of in self._services.items()}
