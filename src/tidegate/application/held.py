@@ -142,7 +142,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that an edit of the files changes: what they say now, and to whom that opens and closes what (`access`, F2)."""
+    """All that an edit of the files changes: what they say now, and to whom that opens and closes what (F2)."""
 
     edits: tuple[Edit, ...]
     defined: Definitions = field(default_factory=Definitions)
