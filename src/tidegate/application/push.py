@@ -34,11 +34,15 @@ from tidegate.domain.waiver import Waivers
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is on record of a push, whether this call recorded it, and the rows now brought online by view."""
+    """What is on record of a push, whether this call recorded it, and the rows now brought online by view.
+
+    ``waiting`` are the views that it feeds and of which nothing was ever online.
+    """
 
     row: PushRow
     fresh: bool
     online: Mapping[str, int]
+    waiting: tuple[str, ...] = ()
 
 
 def push(platform: Platform, acting: Acting, dataset: str, file: Path) -> Outcome:
@@ -55,24 +59,33 @@ def push(platform: Platform, acting: Acting, dataset: str, file: Path) -> Outcom
     """
     contract = platform.contracts.load(dataset)  # first: what is no dataset's name never enters the record
     permit(platform, acting, Permission.INGEST, f"dataset/{dataset}")
-    _may_be_pushed(platform, contract)
+    views = _fed(platform, contract)
     row, fresh = _recorded(platform, acting, contract, file)
-    return Outcome(row, fresh, bring(platform))
+    online = bring(platform)
+    there = platform.features.windows() if row.parts else {}
+    return Outcome(row, fresh, online, tuple(each for each in views if row.parts and each not in there))
 
 
-def _may_be_pushed(platform: Platform, contract: Contract) -> None:
+def _fed(platform: Platform, contract: Contract) -> tuple[str, ...]:
+    """Return the views that a push feeds.
+
+    Raises:
+        BadInput: the dataset may not be pushed, or feeds none.
+    """
     if contract.push is None:
         raise BadInput(
             "not-pushed",
             f"got a push of {contract.dataset}, expected a dataset whose contract says how many rows one push may have",
             "deliver a drop, or give its contract the property pushRows",
         )
-    if not feeding(platform, contract.dataset):
+    views = feeding(platform, contract.dataset)
+    if not views:
         raise BadInput(
             "no-stream",
             f"got a push of {contract.dataset}, expected a feature view over it that has a push source",
             "give the view a PushSource in features/, and run `tidegate run materialize`",
         )
+    return views
 
 
 def _recorded(platform: Platform, acting: Acting, contract: Contract, file: Path) -> tuple[PushRow, bool]:
