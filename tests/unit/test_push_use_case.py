@@ -339,7 +339,8 @@ def test_a_view_that_is_not_online_yet_gets_what_was_pushed_with_its_first_windo
 ) -> None:
     store: Any = world.features
     store._windows.clear()
-    assert pushed(world, row()).online == {}
+    done = pushed(world, row())
+    assert (done.online, done.waiting) == ({}, ("gauge_hour",))
     at(world, NOW + HOUR)
     materialize(world, world.acting("s-5"))
     assert online(world) == 3.0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 
 from tidegate.application.access import admit
 from tidegate.application.features import not_online
 from tidegate.application.platform import Acting, Platform
+from tidegate.application.ports import Pushes
 from tidegate.application.pushes import standing
 from tidegate.application.recording import draft, permit
 from tidegate.domain.access import Access
@@ -44,7 +46,8 @@ def parity(
             "run `tidegate run materialize`",
         )
     admit(platform, acting, "features", [row.view for row in rows], Access.READ_ONLINE, Access.READ_OFFLINE)
-    found = {row.view: _compared(platform, row, sample, allowed) for row in rows}
+    pushes = cache(lambda: standing(platform, platform.ledger.state()))
+    found = {row.view: _compared(platform, row, sample, allowed, pushes) for row in rows}
     views = {
         row.view: {
             "source": row.source,
@@ -62,13 +65,18 @@ def parity(
     return found
 
 
-def _compared(platform: Platform, row: FeatureViewRow, sample: int, allowed: Mapping[str, float]) -> Parity:
+def _compared(
+    platform: Platform,
+    row: FeatureViewRow,
+    sample: int,
+    allowed: Mapping[str, float],
+    pushes: Callable[[], Pushes],
+) -> Parity:
     try:
         if not_online([row], platform.features.windows()):
             told = "what is online is not the window that the record says; materialize, and compare again"
             return Parity(Verdict.ERROR, told)
         platform.features.verify({row.view: row.source})
-        pushes = standing(platform, platform.ledger.state())
-        return judged(platform.features.paired(row.view, sample, pushes), allowed)
+        return judged(platform.features.paired(row.view, sample, pushes()), allowed)
     except DependencyFailed as failed:  # its sentence may name a place; the record keeps its code
         return Parity(Verdict.ERROR, f"it could not be compared ({failed.code})")

@@ -36,11 +36,15 @@ from tidegate.domain.waiver import Waivers
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is on record of a push, whether this call recorded it, and the rows now brought online by view."""
+    """What is on record of a push, whether this call recorded it, and the rows now brought online by view.
+
+    ``waiting`` are the views that it feeds and of which nothing was ever online.
+    """
 
     row: PushRow
     fresh: bool
     online: Mapping[str, int]
+    waiting: tuple[str, ...] = ()
 
 
 def push(platform: Platform, acting: Acting, dataset: str, file: Path) -> Outcome:
@@ -60,24 +64,31 @@ def push(platform: Platform, acting: Acting, dataset: str, file: Path) -> Outcom
     views = _fed(platform, contract)
     admit(platform, acting, f"dataset/{dataset}", views, Access.WRITE_ONLINE)
     row, fresh = _recorded(platform, acting, contract, file)
-    return Outcome(row, fresh, bring(platform))
+    online = bring(platform)
+    there = platform.features.windows() if row.parts else {}
+    return Outcome(row, fresh, online, tuple(each for each in views if row.parts and each not in there))
 
 
 def _fed(platform: Platform, contract: Contract) -> tuple[str, ...]:
-    """Return the views that a push feeds, where the contract lets the dataset be pushed."""
+    """Return the views that a push feeds.
+
+    Raises:
+        BadInput: the dataset may not be pushed, or feeds none.
+    """
     if contract.push is None:
         raise BadInput(
             "not-pushed",
             f"got a push of {contract.dataset}, expected a dataset whose contract says how many rows one push may have",
             "deliver a drop, or give its contract the property pushRows",
         )
-    if views := feeding(platform, contract.dataset):
-        return views
-    raise BadInput(
-        "no-stream",
-        f"got a push of {contract.dataset}, expected a feature view over it that has a push source",
-        "give the view a PushSource in features/, and run `tidegate run materialize`",
-    )
+    views = feeding(platform, contract.dataset)
+    if not views:
+        raise BadInput(
+            "no-stream",
+            f"got a push of {contract.dataset}, expected a feature view over it that has a push source",
+            "give the view a PushSource in features/, and run `tidegate run materialize`",
+        )
+    return views
 
 
 def _recorded(platform: Platform, acting: Acting, contract: Contract, file: Path) -> tuple[PushRow, bool]:

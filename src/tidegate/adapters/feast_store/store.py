@@ -346,7 +346,7 @@ class FeastStore:
                     rows[view.name] = before.rows
                     continue
                 found = tables.known_at(rows_built, view, moment)
-                found = tables.latest(tables.together(view, [found, *since]), view) if since else found
+                found = tables.latest(tables.together(view, [*since[::-1], found]), view) if since else found
                 window = OnlineWindow(moment, self._noted("built")[view.name], found.num_rows, pushed)
                 if serving.bring(known[view.name], view, found, window):
                     written.append(view.name)
@@ -414,7 +414,7 @@ class FeastStore:
             fed = pushing.fed(self._repo, [registered], pushes).get(view, ())
             held = [push for push in fed if push.sequence <= window.pushed]
             known = [pushing.known(self._repo, part, push, pushes, window.until) for push in held]
-            pushed = tables.latest(tables.together(part, [source.slice(0, 0), *known]), part)
+            pushed = tables.latest(tables.together(part, [*known[::-1], source.slice(0, 0)]), part)
             return paired(store, serving, part, source, pushed, window, count)
 
     # ── letting rows go ───────────────────────────────────────────────────────────────────────────

@@ -218,7 +218,10 @@ def by(table: pa.Table, view: View, moment: datetime) -> pa.Table:
 
 
 def latest(table: pa.Table, view: View) -> pa.Table:
-    """Return each key's row that happened last; of one that was restated, the one known last; in key order."""
+    """Return each key's row that happened last; of one that was restated, the one known last; in key order.
+
+    Of rows that share both times, the first.
+    """
     import pyarrow as pa
 
     order = [

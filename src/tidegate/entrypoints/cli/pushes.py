@@ -93,10 +93,12 @@ def _told(done: use_case.Outcome) -> None:
         out.print(failing)
     for view, count in sorted(done.online.items()):
         out.print(f"  online: {count} rows of {view}")
+    for view in done.waiting:
+        out.print(f"  {view} was never online: it serves this from the first `tidegate run materialize`")
 
 
 def _shown(done: use_case.Outcome) -> dict[str, Any]:
-    return {**_row(done.row), "fresh": done.fresh, "online": dict(done.online)}
+    return {**_row(done.row), "fresh": done.fresh, "online": dict(done.online), "waiting": list(done.waiting)}
 
 
 def _row(row: PushRow) -> dict[str, Any]:

@@ -645,6 +645,17 @@ class FeaturesContract:
         built.push(pushes(tmp_path, one, other))
         assert self.online(built, 42)[0] == 6
 
+    def test_of_two_pushes_in_one_second_the_one_recorded_last_counts(
+        self, built: Features, tmp_path: Path
+    ) -> None:
+        built.materialize(at(40))
+        both = pushes(tmp_path, *((event, 41, [("north", 41, 41, event, 0.5)]) for event in (7, 8)))
+        built.push(both)
+        assert self.online(built, 41)[0] == 8
+        built.materialize(at(50), both)
+        assert self.online(built, 50)[0] == 8
+        assert {pair.known for pair in built.paired("shop_sales", 1, both) if pair.feature == "sold"} == {8}
+
     def test_what_is_not_known_yet_by_its_query_waits_for_a_window(
         self, built: Features, tmp_path: Path
     ) -> None:
