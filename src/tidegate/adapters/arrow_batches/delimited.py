@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters.arrow_batches.drop import Drop, open_csv
+from tidegate.adapters.arrow_batches.drop import Drop, open_csv, room_for
+from tidegate.adapters.shared.pieces import gathered
+from tidegate.application.ports import Table
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MAX_HEADER = 64 * 1024
+#: A CSV of more bytes is read in parts, of so many bytes each.
+_LARGE, _BLOCK = 2**26, 2**20
 _SHOWN = 10  # columns named in a message; `data` has them all
 _PLACE = re.compile(
     r"In CSV column #(?P<column>\d+): (?:Row #(?P<row>\d+): )?.*?error to (?P<type>[^:]+): (?P<why>.*)",
@@ -24,32 +28,40 @@ _PLACE = re.compile(
 _RAGGED = re.compile(r"(?:Row #(?P<row>\d+): )?Expected (?P<expected>\d+) columns, got (?P<got>\d+)")
 
 
-def read_csv(drop: Drop, contract: Contract, nulls: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
+def read_csv(
+    drop: Drop, contract: Contract, nulls: Sequence[str], treat: Callable[[pa.Table], pa.Table] | None = None
+) -> tuple[Table, tuple[str, ...]]:
     """Read a drop in its own row order, columns in the contract's order and types; name those that were left out.
 
-    ``nulls`` are the spellings of null, in every column. Texts in quotes are never null.
+    ``nulls`` are the spellings of null, in every column. Texts in quotes are never null. ``treat`` is done to the rows
+    before they are kept anywhere; what is large is read in parts, and lies on disk.
 
     Raises:
-        BadInput: see `tidegate.application.ports.Batches.read`.
+        BadInput: see `tidegate.application.ports.Batches.read`. DependencyFailed: there is no room for it.
     """
     import pyarrow as pa
 
     with open_csv(drop) as stream:
-        header = _header(stream, drop.name)
+        header, size = _header(stream, drop.name), stream.size
     if not header:
         raise _empty(drop.name, "without even a header")
     extra = _check_columns(header, contract, drop.name)
+    parse = _at_once if size <= _LARGE else _in_parts
+
+    def read(threads: bool) -> Table:
+        with room_for(drop.name):
+            return gathered(_treated(parse(drop, contract, nulls, threads), drop.name, treat))
+
     try:
-        table = _parse(drop, contract, nulls, threads=True)
+        table = read(threads=True)
     except pa.ArrowInvalid:
         # Only the single-threaded reader knows the line; read again for the message's sake.
         try:
-            table = _parse(drop, contract, nulls, threads=False)
+            table = read(threads=False)
         except pa.ArrowInvalid as error:
             raise _explain(str(error), header, contract, drop.name) from error
     if not table.num_rows:
         raise _empty(drop.name, "with a header and no row")
-    _check_finite(table, drop.name)
     return table, extra
 
 
@@ -68,23 +80,56 @@ def arrow_type(logical: str) -> pa.DataType:
     return types[logical]
 
 
-def _parse(drop: Drop, contract: Contract, nulls: Sequence[str], threads: bool) -> pa.Table:
+def _at_once(drop: Drop, contract: Contract, nulls: Sequence[str], threads: bool) -> Iterator[pa.Table]:
     import pyarrow.csv as arrow_csv
 
-    convert = arrow_csv.ConvertOptions(
+    with open_csv(drop) as stream:
+        yield arrow_csv.read_csv(
+            stream,
+            read_options=arrow_csv.ReadOptions(use_threads=threads),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=_conversion(contract, nulls),
+        )
+
+
+def _in_parts(drop: Drop, contract: Contract, nulls: Sequence[str], threads: bool) -> Iterator[pa.Table]:
+    import pyarrow as pa
+    import pyarrow.csv as arrow_csv
+
+    with (
+        open_csv(drop) as stream,
+        arrow_csv.open_csv(
+            stream,
+            read_options=arrow_csv.ReadOptions(use_threads=threads, block_size=_BLOCK),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=_conversion(contract, nulls),
+        ) as batches,
+    ):
+        yield batches.schema.empty_table()  # there may be no row at all
+        for batch in batches:
+            yield pa.Table.from_batches([batch])
+
+
+def _conversion(contract: Contract, nulls: Sequence[str]) -> Any:
+    import pyarrow.csv as arrow_csv
+
+    return arrow_csv.ConvertOptions(
         column_types={column.name: arrow_type(column.type) for column in contract.columns},
         include_columns=[column.name for column in contract.columns],
         null_values=list(nulls),
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    with open_csv(drop) as stream:
-        return arrow_csv.read_csv(
-            stream,
-            read_options=arrow_csv.ReadOptions(use_threads=threads),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
-            convert_options=convert,
-        )
+
+
+def _treated(
+    parts: Iterable[pa.Table], name: str, treat: Callable[[pa.Table], pa.Table] | None
+) -> Iterator[pa.Table]:
+    line = 2
+    for part in parts:
+        _check_finite(part, name, line)
+        yield treat(part) if treat else part
+        line += len(part)
 
 
 def _header(stream: io.RawIOBase, name: str) -> list[str]:
@@ -159,7 +204,7 @@ def _explain(message: str, header: Sequence[str], contract: Contract, name: str)
     )  # fmt: skip
 
 
-def _check_finite(table: pa.Table, name: str) -> None:
+def _check_finite(table: pa.Table, name: str, first: int) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -168,7 +213,7 @@ def _check_finite(table: pa.Table, name: str) -> None:
             continue
         odd = pc.fill_null(pc.invert(pc.is_finite(table.column(field.name))), False)
         if pc.any(odd).as_py():
-            line = pc.index(odd, True).as_py() + 2
+            line = first + pc.index(odd, True).as_py()
             raise BadInput(
                 "mistyped-column",
                 f"got no finite number in `{field.name}` on line {line} of {name}, expected type number",
