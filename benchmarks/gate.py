@@ -39,6 +39,7 @@ def measure(out: Console, rows: int) -> None:
         prepare(home, rows)
         found = {name: _child(name, home) for name in PEERS}
         third = _child("ours", home, "third.parquet")
+        drops = [_child("drop", home, file) for file in ("third.csv", "flights.csv")]
     ours = found["ours"]
     out.print(f"    {'':28}{'seconds':>9}{'peak MiB':>10}{'of it loaded':>14}{'/ ours':>8}{'rows held':>12}")
     for name, one in found.items():
@@ -49,6 +50,11 @@ def measure(out: Console, rows: int) -> None:
     out.print(
         f"  ours on a third of the rows: {third['seconds']:.2f} s, {third['peak']:.0f} MiB; "
         f"above its libraries {grown[1]:.0f} MiB, with all rows {grown[0]:.0f} MiB"
+    )
+    small, large = drops
+    out.print(
+        f"  a drop as it comes, from CSV to its batch and its quarantine: {large['seconds']:.2f} s, "
+        f"{large['peak']:.0f} MiB; a third of it {small['seconds']:.2f} s, {small['peak']:.0f} MiB"
     )
     for name, one in found.items():
         if one["reasons"] != ours["reasons"]:
@@ -61,6 +67,7 @@ def prepare(home: Path, rows: int) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
+    from pyarrow import csv
 
     from tidegate.adapters.arrow_batches import ArrowBatches
     from tidegate.adapters.contract_files import ContractFiles
@@ -91,6 +98,8 @@ def prepare(home: Path, rows: int) -> None:
     whole = spoiled(pa.concat_tables(made).slice(0, rows))
     pq.write_table(whole, home / "flights.parquet")
     pq.write_table(whole.slice(0, rows // 3), home / "third.parquet")
+    for name in ("flights", "third"):
+        csv.write_csv(pq.read_table(home / f"{name}.parquet"), home / f"{name}.csv")
     suite = json.loads((ROOT / "expectations" / "suites" / "flights.json").read_text())
     suite["expectations"] = [part for part in suite["expectations"] if part["meta"]["rule"] != VOLUME]
     (home / "flights.json").write_text(json.dumps(suite))
@@ -128,25 +137,54 @@ def _by_gate(home: Path, file: str, *, quick: bool) -> Callable[[], Mapping[int,
     import pyarrow.compute
     import pyarrow.parquet  # noqa: F401
 
-    from tidegate.adapters.contract_files import ContractFiles
-    from tidegate.adapters.gx_gate import GxGate
     from tidegate.adapters.shared.pieces import Stored
+
+    judged = _judged(home, quick=quick)
+    return lambda: judged(Stored(home / file)).reasons
+
+
+def _judged(home: Path, *, quick: bool = True) -> Callable[[Any], Any]:
+    """Return what judges a table by the suite."""
+    from tidegate.adapters.gx_gate import GxGate
     from tidegate.domain.contract import judge
 
-    contract = ContractFiles(ROOT / "expectations").load("flights")
-    checks = tuple(check for check in contract.checks if check.id != VOLUME)
-    contract = replace(
-        contract, checks=checks, max_rows=2**40, min_rows=0, quarantine_limit=1.0, max_age=None
-    )
-    references = json.loads((home / "references.json").read_text())
+    contract, references = _contract(), json.loads((home / "references.json").read_text())
 
-    def run() -> Mapping[int, Any]:
-        table = Stored(home / file)
+    def judged(table: Any) -> Any:
         results = GxGate(home, quick=quick).run(contract, table, references)
         report = judge(contract, table.num_rows, results, None, datetime(2014, 1, 1, tzinfo=UTC))
         if report.stops:
             raise SystemExit(f"the gate stopped: {report.stops[0].sentence}")
-        return report.reasons
+        return report
+
+    return judged
+
+
+def _contract() -> Any:
+    from tidegate.adapters.contract_files import ContractFiles
+
+    contract = ContractFiles(ROOT / "expectations").load("flights")
+    checks = tuple(check for check in contract.checks if check.id != VOLUME)
+    return replace(contract, checks=checks, max_rows=2**40, min_rows=0, quarantine_limit=1.0, max_age=None)
+
+
+def drop(home: Path, file: str) -> Callable[[], Mapping[int, Any]]:
+    """Do all that is done to a drop, but for the record."""
+    import duckdb  # noqa: F401
+    import pyarrow.compute
+    import pyarrow.csv
+    import pyarrow.parquet  # noqa: F401
+
+    from tidegate.adapters.arrow_batches import ArrowBatches
+
+    contract, judged, batches = _contract(), _judged(home), ArrowBatches(home / "kept", max_bytes=2**40)
+
+    def run() -> Mapping[int, Any]:
+        table = batches.read(home / file, contract, batches.drop_digest(home / file)).table
+        report = judged(table)
+        batches.quarantine(contract, table, report)
+        batches.accept(contract, table, report.reasons)
+        return dict(report.reasons)
 
     return run
 
@@ -300,7 +338,7 @@ def _child(name: str, home: Path, file: str = "flights.parquet") -> dict[str, An
     with (home / f"{name}.json").open("w+") as said:
         words = [sys.executable, "-W", "ignore", str(Path(__file__)), name, str(home), file]
         if code := subprocess.run(words, stdout=said, check=False).returncode:
-            raise SystemExit(f"{TITLES[name]} ended with {code}")
+            raise SystemExit(f"{TITLES.get(name, name)} ended with {code}")
         said.seek(0)
         return json.loads(said.readlines()[-1])
 
@@ -314,7 +352,7 @@ def peak() -> float:
 def _main(name: str, home: str, file: str) -> None:
     from tidegate.domain.canonical import sha256
 
-    run = PEERS[name](Path(home), file)
+    run = {**PEERS, "drop": drop}[name](Path(home), file)
     before = peak()
     started = time.perf_counter()
     found = run()

@@ -10,15 +10,20 @@ import traceback
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tidegate.adapters.arrow_batches import ArrowBatches, delimited
 from tidegate.adapters.arrow_batches import drop as drop_files
+from tidegate.adapters.shared import pieces
+from tidegate.adapters.shared.pieces import Stored
 from tidegate.adapters.shared.sql import run_sql
-from tidegate.application.ports import Batches
+from tidegate.application.ports import Batches, Table
 from tidegate.domain.contract import Column
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.masking import Mask, Treatment, kept
@@ -37,6 +42,72 @@ class TestArrowBatches(BatchesContract):
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Batches:
         return ArrowBatches(tmp_path / "home")
+
+
+class TestArrowBatchesOnDisk(BatchesContract):
+    """Every drop as if it were too large for memory: read in parts, kept aside, sorted on disk."""
+
+    @pytest.fixture(autouse=True)
+    def _large(self, on_disk: None) -> None:
+        """Take every drop for a large one."""
+
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> Batches:
+        return ArrowBatches(tmp_path / "home")
+
+
+@pytest.fixture
+def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "_LARGE", -1)
+    monkeypatch.setattr(delimited, "_BLOCK", 100)
+    monkeypatch.setattr(pieces, "IN_MEMORY", -1)
+    monkeypatch.setattr(pieces, "AT_ONCE", 3)
+
+
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "station": st.sampled_from(["ABC", "BCD", "", "é", "e\u0301"]) | st.none(),
+            "at": st.sampled_from(
+                [datetime(2013, 1, 1, tzinfo=UTC), datetime(1969, 7, 1, 0, 0, 0, 5, tzinfo=UTC)]
+            ),
+            "level": st.sampled_from([0.0, -0.0, 1.5, -2.0, 1e300]) | st.none(),
+            "reading": st.sampled_from([1, -(2**63), 2**63 - 1]) | st.none(),
+            "note": st.sampled_from(["", "calm", "日本"]) | st.none(),
+        }
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+def test_on_disk_as_in_memory_the_same_rows_make_the_same_batch_and_the_same_quarantine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "AT_ONCE", 3)
+    schema = pa.schema([(column.name, delimited.arrow_type(column.type)) for column in TIDES.columns])
+    here, there = ArrowBatches(tmp_path / "here"), ArrowBatches(tmp_path / "there")
+
+    @settings(deadline=None, max_examples=40)
+    @given(ROWS, st.sets(st.integers(0, 19)))
+    def same(rows: list[dict[str, object]], bad: set[int]) -> None:
+        table = pa.Table.from_pylist(rows, schema=schema)
+        file = io.BytesIO()
+        pq.write_table(table, file, row_group_size=4)
+        held = {place: ("T01",) for place in sorted(bad) if place < len(rows)}
+        found = [
+            (batches.accept(TIDES, rows, held), batches.quarantine(TIDES, rows, report(rows, held)))
+            for batches, rows in ((here, cast(Table, table)), (there, Stored(file)))
+        ]
+        (batch, one), (other, two) = ((digest, pq.read_table(path)) for (digest, path), _ in found)
+        assert batch == other
+        assert one.equals(two)
+        assert one.schema.equals(two.schema, check_metadata=True)
+        assert found[0][1].root == found[1][1].root
+        assert found[0][1].path.read_bytes() == found[1][1].path.read_bytes()
+
+    same()
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_a_batch_is_parquet_in_the_order_of_the_key_with_times_in_utc(tmp_path: Path) -> None:

@@ -19,21 +19,25 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tidegate.adapters.arrow_batches.delimited import arrow_type, read_csv
-from tidegate.adapters.arrow_batches.drop import open_regular, opened
+from tidegate.adapters.arrow_batches.drop import open_regular, opened, room_for
 from tidegate.adapters.arrow_batches.masks import MaskingKey, masked, masked_again
 from tidegate.adapters.arrow_batches.mending import read_mended, restored
+from tidegate.adapters.arrow_batches.ordering import write_in_order
 from tidegate.adapters.arrow_batches.profiling import profiled
 from tidegate.adapters.arrow_batches.pushed import read_pushed
 from tidegate.adapters.arrow_batches.rebuilding import rebuilt
 from tidegate.adapters.arrow_batches.thinning import lines_left, spared, theirs, whose
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
-from tidegate.adapters.shared.files import hex_of, partial, told
+from tidegate.adapters.shared.files import hex_of, told
+from tidegate.adapters.shared.files import partial as partial_file
 from tidegate.adapters.shared.keyed import keyed
+from tidegate.adapters.shared.pieces import Stored, gathered, pieces
 from tidegate.application.ports import Contents, Kept, Mended, Segment, Table, Thinned, Whose
 from tidegate.domain.canonical import canonical, utc_text
 from tidegate.domain.contract import Contract, GateReport
@@ -44,6 +48,7 @@ from tidegate.domain.push import period_of_row
 from tidegate.domain.suggestion import Profile
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 _EXACT = 2**53  # above this a JSON number is no longer exact, so the integer becomes a text
@@ -96,9 +101,8 @@ class ArrowBatches:
         """
         with opened(drop, digest, self._max_bytes) as copy:
             came = replace(contract, columns=contract.delivered or contract.columns)
-            rows, unpromised = read_csv(copy, came, self._nulls)
-            kept = masked(rows, contract, self._key) if contract.delivered else rows
-            return Contents(cast(Table, kept), unpromised)
+            treat = partial(masked, contract=contract, key=self._key) if contract.delivered else None
+            return Contents(*read_csv(copy, came, self._nulls, treat))
 
     def pushed(self, push: Path, contract: Contract, digest: str) -> Contents:
         """Read pushed rows: JSON lines, Parquet or Arrow. Classified columns are treated as those of a drop.
@@ -167,12 +171,14 @@ class ArrowBatches:
 
         keep = np.ones(table.num_rows, dtype=bool)
         keep[np.fromiter(held, dtype=np.int64, count=len(held))] = False
-        rows = cast("pa.Table", table).filter(pa.array(keep)).replace_schema_metadata(None)
         # Beyond the key, all columns: where a key is not unique the drop's own order must not show.
         order = [
             *contract.key,
             *(column.name for column in contract.columns if column.name not in contract.key),
         ]
+        if isinstance(table, Stored):
+            return self._keep_large(contract.dataset, table, keep, order)
+        rows = cast("pa.Table", table).filter(pa.array(keep)).replace_schema_metadata(None)
         rows = rows.sort_by([(name, "ascending") for name in order]).combine_chunks()
         return self._keep(contract.dataset, rows)
 
@@ -193,9 +199,9 @@ class ArrowBatches:
 
         Rows are written as they are read, some thousand at a time: memory does not grow with their number.
         """
-        rows = cast("pa.Table", table)
-        about = len(report.reasons) * rows.nbytes // max(rows.num_rows, 1)  # what the rows take in memory
-        root, path = self._hold(contract.dataset, _lines(rows, report.reasons), about)
+        size = table.nbytes if isinstance(table, Stored) else cast("pa.Table", table).nbytes
+        about = len(report.reasons) * size // max(table.num_rows, 1)  # what the rows take in memory
+        root, path = self._hold(contract.dataset, _lines(table, report.reasons), about)
         return Segment(root, path, len(report.reasons))
 
     def quarantined(self, dataset: str, root: str) -> tuple[Mapping[str, object], ...]:
@@ -274,7 +280,10 @@ class ArrowBatches:
         Raises:
             DependencyFailed: the file is gone or no longer has this digest.
         """
-        return self._read(dataset, batch)[0]
+        path = self._there(dataset, batch)
+        if not self._holds(path, batch):
+            raise _altered(path, batch)
+        return path
 
     # ── letting rows go ───────────────────────────────────────────────────────────────────────────
 
@@ -294,7 +303,10 @@ class ArrowBatches:
         """Return a table without the rows of subjects that have these marks."""
         if not marks or contract.subject not in table.column_names:
             return table
-        return cast(Table, spared(cast("pa.Table", table), contract, marks, self._key.mark))
+        with room_for(f"what is left of {contract.dataset}"):
+            return gathered(
+                spared(piece, contract, marks, self._key.mark) for piece in pieces(table, table.column_names)
+            )
 
     def thinned(
         self,
@@ -358,7 +370,7 @@ class ArrowBatches:
     def _hold(self, dataset: str, lines: Iterable[bytes], about: int) -> tuple[str, Path]:
         """Write held-back rows as a file that is called by their root."""
         folder = self._home / "quarantine" / dataset
-        with told(folder / "rows.jsonl", about), partial(folder / "rows.jsonl") as part:
+        with told(folder / "rows.jsonl", about), partial_file(folder / "rows.jsonl") as part:
             with part.open("wb") as file:
                 root = merkle_root(_written(file, lines))
                 file.flush()
@@ -369,12 +381,32 @@ class ArrowBatches:
     def _keep(self, dataset: str, rows: pa.Table) -> tuple[str, Path]:
         digest = table_digest(rows)
         path = self._batch_path(dataset, digest)
-        if self._sound(path, digest) is None:
+        if not self._holds(path, digest):
             write_parquet(rows, path)
+        return digest, path
+
+    def _keep_large(
+        self, dataset: str, rows: Stored, keep: np.ndarray, order: Sequence[str]
+    ) -> tuple[str, Path]:
+        """Keep rows that are never in memory whole."""
+        place = self._home / "batches" / dataset / "rows.parquet"
+        with told(place, rows.nbytes), partial_file(place) as part:
+            write_in_order(rows, keep, order, part)
+            digest = table_digest(Stored(part))
+            path = self._batch_path(dataset, digest)
+            if not self._holds(path, digest):
+                part.chmod(0o644)
+                part.replace(path)
         return digest, path
 
     def _read(self, dataset: str, batch: str) -> tuple[Path, pa.Table]:
         """Return a batch's file and its rows, after comparing their digest."""
+        path = self._there(dataset, batch)
+        if (rows := self._sound(path, batch)) is None:
+            raise _altered(path, batch)
+        return path, rows
+
+    def _there(self, dataset: str, batch: str) -> Path:
         path = self._batch_path(dataset, batch)
         if not path.is_file():
             raise DependencyFailed(
@@ -382,21 +414,22 @@ class ArrowBatches:
                 f"got no file for the batch {batch}, expected {path.name}",
                 "restore it from a backup",
             )
-        if (rows := self._sound(path, batch)) is None:
-            raise DependencyFailed(
-                "batch-altered",
-                f"got {path.name} with other content, expected the batch {batch}",
-                "restore it from a backup",
-            )
-        return path, rows
+        return path
+
+    def _holds(self, path: Path, digest: str) -> bool:
+        """Say whether a file holds the batch of this digest; a broken file does not."""
+        import pyarrow as pa
+
+        try:
+            return path.is_file() and table_digest(Stored(path)) == digest
+        except (OSError, pa.ArrowException, BadInput):
+            return False
 
     def _sound(self, path: Path, digest: str) -> pa.Table | None:
         """Return the rows of a file that holds the batch of this digest; a broken file is simply not sound."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if not path.is_file():
-            return None
         try:
             rows = pq.read_table(path, partitioning=None)
             return rows if table_digest(rows) == digest else None
@@ -417,16 +450,20 @@ def _places(places: Sequence[int]) -> pa.Array:
     return pa.array(places, pa.int64())
 
 
-def _lines(table: pa.Table, reasons: Mapping[int, tuple[str, ...]]) -> Iterator[bytes]:
+def _lines(table: Table, reasons: Mapping[int, tuple[str, ...]]) -> Iterator[bytes]:
     import numpy as np
 
     positions = np.fromiter(reasons, dtype=np.int64, count=len(reasons))
     positions.sort()
-    for start in range(0, len(positions), _AT_ONCE):
-        some = positions[start : start + _AT_ONCE]
-        for position, values in zip(some.tolist(), table.take(some).to_pylist(), strict=True):
-            plain = {name: _plain(value) for name, value in values.items()}
-            yield canonical({"row": position, "reasons": list(reasons[position]), "values": plain})
+    first = 0
+    for piece in pieces(table, table.column_names) if len(positions) else ():
+        here = positions[slice(*np.searchsorted(positions, (first, first + len(piece))))]
+        for start in range(0, len(here), _AT_ONCE):
+            some = here[start : start + _AT_ONCE]
+            for position, values in zip(some.tolist(), piece.take(some - first).to_pylist(), strict=True):
+                plain = {name: _plain(value) for name, value in values.items()}
+                yield canonical({"row": position, "reasons": list(reasons[position]), "values": plain})
+        first += len(piece)
 
 
 def _written(file: BinaryIO, lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -434,6 +471,14 @@ def _written(file: BinaryIO, lines: Iterable[bytes]) -> Iterator[bytes]:
     for line in lines:
         file.write(line + b"\n")
         yield line
+
+
+def _altered(path: Path, batch: str) -> DependencyFailed:
+    return DependencyFailed(
+        "batch-altered",
+        f"got {path.name} with other content, expected the batch {batch}",
+        "restore it from a backup",
+    )
 
 
 def _text(value: object) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tidegate.adapters.arrow_batches.drop import Drop, open_csv
+from tidegate.adapters.arrow_batches.drop import Drop, open_csv, room_for
+from tidegate.adapters.shared.pieces import gathered
+from tidegate.application.ports import Table
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 _MAX_HEADER = 64 * 1024
 #: The first and the last moment that a Python datetime can say.
 _ENDS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+#: A CSV of more bytes is read in parts, of so many bytes each.
+_LARGE, _BLOCK = 2**26, 2**20
 _SHOWN = 10  # columns named in a message; `data` has them all
 _PLACE = re.compile(
     r"In CSV column #(?P<column>\d+): (?:Row #(?P<row>\d+): )?.*?error to (?P<type>[^:]+): (?P<why>.*)",
@@ -27,31 +31,38 @@ _PLACE = re.compile(
 _RAGGED = re.compile(r"(?:Row #(?P<row>\d+): )?Expected (?P<expected>\d+) columns, got (?P<got>\d+)")
 
 
-def read_csv(drop: Drop, contract: Contract, nulls: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
+def read_csv(
+    drop: Drop, contract: Contract, nulls: Sequence[str], treat: Callable[[pa.Table], pa.Table] | None = None
+) -> tuple[Table, tuple[str, ...]]:
     """Read a drop in its own row order, columns in the contract's order and types; name those that were left out.
 
-    ``nulls`` are the spellings of null, in every column. Texts in quotes are never null.
+    ``nulls`` are the spellings of null, in every column. Texts in quotes are never null. ``treat`` is done to the rows
+    before they are kept anywhere; what is large is read in parts, and lies on disk.
 
     Raises:
-        BadInput: see `tidegate.application.ports.Batches.read`.
+        BadInput: see `tidegate.application.ports.Batches.read`. DependencyFailed: there is no room for it.
     """
     import pyarrow as pa
 
     with open_csv(drop) as stream:
-        header = _header(stream, drop.name)
+        header, size = _header(stream, drop.name), stream.size
     if not header:
         raise _empty(drop.name, "without even a header")
     extra = _check_columns(header, contract, drop.name)
+    parse = _at_once if size <= _LARGE else _in_parts
+
+    def read(threads: bool = True) -> Table:
+        with room_for(drop.name):
+            return gathered(_treated(parse(drop, contract, nulls, threads), drop.name, treat))
+
     try:
-        table = _parse(drop, contract, nulls, threads=True)
+        table: Table | None = read()
     except pa.ArrowInvalid:
         table = None
     if table is None:
-        table = _parsed_slowly(drop, contract, nulls, header)
+        table = _read_slowly(read, header, contract, drop.name)
     if not table.num_rows:
         raise _empty(drop.name, "with a header and no row")
-    _check_finite(table, drop.name)
-    _check_times(table, drop.name)
     return table, extra
 
 
@@ -70,26 +81,62 @@ def arrow_type(logical: str) -> pa.DataType:
     return types[logical]
 
 
-def _parse(drop: Drop, contract: Contract, nulls: Sequence[str], threads: bool) -> pa.Table:
+def _at_once(drop: Drop, contract: Contract, nulls: Sequence[str], threads: bool) -> Iterator[pa.Table]:
     import pyarrow.csv as arrow_csv
 
-    convert = arrow_csv.ConvertOptions(
+    with open_csv(drop) as stream:
+        yield arrow_csv.read_csv(
+            stream,
+            read_options=arrow_csv.ReadOptions(use_threads=threads),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=_conversion(contract, nulls),
+        )
+
+
+def _in_parts(drop: Drop, contract: Contract, nulls: Sequence[str], threads: bool) -> Iterator[pa.Table]:
+    import pyarrow as pa
+    import pyarrow.csv as arrow_csv
+
+    with (
+        open_csv(drop) as stream,
+        arrow_csv.open_csv(
+            stream,
+            read_options=arrow_csv.ReadOptions(use_threads=threads, block_size=_BLOCK),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=_conversion(contract, nulls),
+        ) as batches,
+    ):
+        yield batches.schema.empty_table()  # there may be no row at all
+        for batch in batches:
+            yield pa.Table.from_batches([batch])
+
+
+def _conversion(contract: Contract, nulls: Sequence[str]) -> Any:
+    import pyarrow.csv as arrow_csv
+
+    return arrow_csv.ConvertOptions(
         column_types={column.name: arrow_type(column.type) for column in contract.columns},
         include_columns=[column.name for column in contract.columns],
         null_values=list(nulls),
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    with open_csv(drop) as stream:
-        return arrow_csv.read_csv(
-            stream,
-            read_options=arrow_csv.ReadOptions(use_threads=threads),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
-            convert_options=convert,
-        )
 
 
-def _parsed_slowly(drop: Drop, contract: Contract, nulls: Sequence[str], header: Sequence[str]) -> pa.Table:
+def _treated(
+    parts: Iterable[pa.Table], name: str, treat: Callable[[pa.Table], pa.Table] | None
+) -> Iterator[pa.Table]:
+    line = 2
+    for part in parts:
+        _check_finite(part, name, line)
+        _check_times(part, name, line)
+        yield treat(part) if treat else part
+        line += len(part)
+
+
+def _read_slowly(
+    read: Callable[[bool], Table], header: Sequence[str], contract: Contract, name: str
+) -> Table:
     """Read once more for the message's sake: only the single-threaded reader knows the line.
 
     Arrow's own message quotes the value. It stays out of what is raised here, also as its cause: that is logged.
@@ -97,10 +144,10 @@ def _parsed_slowly(drop: Drop, contract: Contract, nulls: Sequence[str], header:
     import pyarrow as pa
 
     try:
-        return _parse(drop, contract, nulls, threads=False)
+        return read(False)
     except pa.ArrowInvalid as error:
         said = str(error)
-    raise _explain(said, header, contract, drop.name)
+    raise _explain(said, header, contract, name)
 
 
 def _header(stream: io.RawIOBase, name: str) -> list[str]:
@@ -184,7 +231,7 @@ def _explain(message: str, header: Sequence[str], contract: Contract, name: str)
     )  # fmt: skip
 
 
-def _check_finite(table: pa.Table, name: str) -> None:
+def _check_finite(table: pa.Table, name: str, first: int) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -193,7 +240,7 @@ def _check_finite(table: pa.Table, name: str) -> None:
             continue
         odd = pc.fill_null(pc.invert(pc.is_finite(table.column(field.name))), False)
         if pc.any(odd).as_py():
-            line = pc.index(odd, True).as_py() + 2
+            line = first + pc.index(odd, True).as_py()
             raise BadInput(
                 "mistyped-column",
                 f"got no finite number in `{field.name}` on line {line} of {name}, expected type number",
@@ -204,7 +251,7 @@ def _check_finite(table: pa.Table, name: str) -> None:
             )
 
 
-def _check_times(table: pa.Table, name: str) -> None:
+def _check_times(table: pa.Table, name: str, first: int) -> None:
     """Refuse times that have no year from 1 to 9999 in UTC: nothing that reads the batch later could say them."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -214,12 +261,12 @@ def _check_times(table: pa.Table, name: str) -> None:
             continue
         units = pa.int32() if pa.types.is_date(field.type) else pa.int64()
         column = table.column(field.name).cast(units)
-        first, last = (
+        least, most = (
             pa.array([end.date() if units == pa.int32() else end], field.type).cast(units)[0] for end in _ENDS
         )
-        odd = pc.fill_null(pc.or_(pc.less(column, first), pc.greater(column, last)), False)
+        odd = pc.fill_null(pc.or_(pc.less(column, least), pc.greater(column, most)), False)
         if pc.any(odd).as_py():
-            line = pc.index(odd, True).as_py() + 2
+            line = first + pc.index(odd, True).as_py()
             kind = "date" if units == pa.int32() else "timestamp"
             raise BadInput(
                 "mistyped-column",

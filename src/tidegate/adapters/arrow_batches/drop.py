@@ -95,8 +95,19 @@ def opened(drop: Path, digest: str, max_bytes: int) -> Iterator[Drop]:
 
 
 def _write(copy: IO[bytes], chunk: bytes, name: str) -> None:
-    try:
+    with room_for(name):
         copy.write(chunk)
+
+
+@contextmanager
+def room_for(name: str) -> Iterator[None]:
+    """Turn what the operating system says of a temporary file that it did not take into one sentence.
+
+    Raises:
+        DependencyFailed: there is no room for it.
+    """
+    try:
+        yield
     except OSError as error:
         raise DependencyFailed(
             "disk-full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "unwritable",
@@ -106,7 +117,7 @@ def _write(copy: IO[bytes], chunk: bytes, name: str) -> None:
 
 
 @contextmanager
-def open_csv(drop: Drop) -> Iterator[io.RawIOBase]:
+def open_csv(drop: Drop) -> Iterator[Csv]:
     """Open the CSV of a drop, from its beginning, as a stream of at most its ``max_bytes``.
 
     Raises:
@@ -122,13 +133,14 @@ def open_csv(drop: Drop) -> Iterator[io.RawIOBase]:
                 "empty-drop", f"got {name} with 0 bytes, expected a CSV", "have it delivered again"
             )
         if magic not in _ZIP_MAGIC and not name.lower().endswith(".zip"):
-            yield _Bounded(file, name, max_bytes)
+            size = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            yield Csv(file, name, max_bytes, size)
             return
-        with (
-            zipfile.ZipFile(file) as archive,
-            archive.open(_member(archive, name, max_bytes)) as member,
-        ):
-            yield _Bounded(member, name, max_bytes)
+        with zipfile.ZipFile(file) as archive:
+            info = _member(archive, name, max_bytes)
+            with archive.open(info) as member:
+                yield Csv(member, name, max_bytes, info.file_size)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise BadInput(
             "broken-zip",
@@ -165,11 +177,12 @@ def _member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> zipfile.ZipI
     return member
 
 
-class _Bounded(io.RawIOBase):
-    """A stream that refuses to yield more than it may, whatever the zip declared."""
+class Csv(io.RawIOBase):
+    """A stream that refuses to yield more than it may, whatever the zip declared; ``size`` is what is declared."""
 
-    def __init__(self, stream: IO[bytes], name: str, max_bytes: int) -> None:
+    def __init__(self, stream: IO[bytes], name: str, max_bytes: int, size: int) -> None:
         self._stream, self._name, self._max, self._left = stream, name, max_bytes, max_bytes
+        self.size = size
 
     def readable(self) -> bool:
         return True

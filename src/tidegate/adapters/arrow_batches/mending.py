@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from tidegate.adapters.arrow_batches.delimited import arrow_type, read_csv
+from tidegate.adapters.shared import pieces
 from tidegate.application.ports import EXPORTED, Mended, Table
 from tidegate.domain.contract import Column, Contract
 from tidegate.domain.errors import BadInput
@@ -32,12 +33,13 @@ def read_mended(file: Drop, contract: Contract, nulls: Sequence[str]) -> Mended:
         Column(PERIOD, "string"), Column(REVISION, "integer"), Column(ROW, "integer"), Column(REASONS, "string")
     )  # fmt: skip
     try:
-        table, _ = read_csv(file, replace(contract, columns=(*marks, *contract.columns)), nulls)
+        read, _ = read_csv(file, replace(contract, columns=(*marks, *contract.columns)), nulls)
     except BadInput as fault:
         if fault.code != "columns":
             raise
         hint = f"leave its columns as `tidegate quarantine {contract.dataset} --export FILE` wrote them"
         raise BadInput(fault.code, fault.sentence, hint, **fault.data) from fault.__cause__
+    table = pieces.whole(read)
     period, revision = (_only(table, name, file.name) for name in (PERIOD, REVISION))
     rows = table.column(ROW)
     counts = pc.value_counts(rows).to_pylist()

@@ -5,7 +5,6 @@ What fits the memory of a call is swept; the rest is joined by DuckDB, which put
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from feast.errors import EntityTimestampInferenceException
 
 from tidegate.adapters.feast_store.as_of import PLACE, History, candidates, point_in_time, quoted
 from tidegate.adapters.feast_store.sweep import swept
+from tidegate.adapters.shared.scratch import scratch
 from tidegate.domain.errors import BadInput
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,12 +43,12 @@ class Described:
 
 @contextmanager
 def database_for(config: Any) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB of its own, whose overflow lies in a folder that goes with it."""
+    """Open a DuckDB of its own; its overflow goes with it, or, where the process is killed, with the next one."""
     settings = config.offline_store
-    with tempfile.TemporaryDirectory(prefix="tidegate-join-", dir=settings.temp_directory) as overflow:
+    with scratch(settings.temp_directory) as overflow:
         options = {
             "memory_limit": settings.memory_limit,
-            "temp_directory": overflow,
+            "temp_directory": str(overflow),
             "python_enable_replacements": "false",  # a name in a query never reaches a Python variable
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",

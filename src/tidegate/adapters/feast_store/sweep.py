@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tidegate.adapters.feast_store.as_of import History
 
@@ -101,7 +102,15 @@ def _codes(asked: pa.Table, rows: pa.Table, history: History) -> tuple[Numbers, 
 
 
 def _dense(values: pa.ChunkedArray) -> tuple[Numbers, int]:
-    """Return the place of each value among the different ones, -1 for null, and how many there are."""
+    """Return a number for each value, equal where they are, -1 for null, and below what they all lie.
+
+    There are at most as many numbers as values: integers that lie close together stand for themselves, of others it is
+    the place among the different ones.
+    """
+    if pa.types.is_integer(values.type) and values.null_count < len(values):
+        least, most = pc.min_max(values).as_py().values()
+        if least > _NEVER and most - least < len(values):
+            return _numbers(values, missing=least - 1) - least, most - least + 1
     encoded = values.combine_chunks().dictionary_encode()
     return _numbers(encoded.indices, missing=-1), len(encoded.dictionary)
 

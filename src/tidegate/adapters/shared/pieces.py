@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -14,8 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-#: How many rows a piece has at most.
-AT_ONCE = 2**17
+#: How many rows a piece has at most, and how many bytes a table that is gathered may have in memory.
+AT_ONCE, IN_MEMORY = 2**17, 2**26
 
 
 class Stored:
@@ -43,6 +46,12 @@ class Stored:
     def schema(self) -> pa.Schema:
         return self._file.schema_arrow
 
+    @property
+    def nbytes(self) -> int:
+        """Return about how many bytes its values have."""
+        groups = self._file.metadata
+        return sum(groups.row_group(at).total_byte_size for at in range(groups.num_row_groups))
+
     def pieces(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Yield these columns of all rows, in their order; the next piece is read while one is looked at."""
         import pyarrow as pa
@@ -67,6 +76,33 @@ def pieces(table: Table, columns: Sequence[str]) -> Iterator[pa.Table]:
     rows = cast("pa.Table", table).select(list(columns))
     for start in range(0, table.num_rows, AT_ONCE):
         yield rows.slice(start, AT_ONCE)
+
+
+def gathered(parts: Iterable[pa.Table]) -> Table:
+    """Return rows that come in parts as one table; of more than `IN_MEMORY` bytes, in a file without a name.
+
+    Raises:
+        OSError: there is no room for the file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    held: list[pa.Table] = []
+    parts, size = iter(parts), 0
+    for part in parts:
+        held.append(part)
+        if (size := size + part.nbytes) > IN_MEMORY:
+            break
+    else:
+        return cast(Table, pa.concat_tables(held))
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the table is there
+    stored = Stored(file)
+    weakref.finalize(stored, file.close)
+    with pq.ParquetWriter(file, held[0].schema, compression="lz4") as writer:
+        for part in chain(held, parts):
+            for batch in part.to_batches():
+                writer.write_batch(batch, AT_ONCE)  # many parts become one group of rows
+    return stored
 
 
 def whole(table: Table) -> pa.Table:
