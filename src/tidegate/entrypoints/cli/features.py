@@ -109,19 +109,34 @@ def statistics(
     def render() -> None:
         for row in found:
             out.print(f"{row.window}: definition {row.definition}, source {row.source}", markup=False)
-        told = table("feature", "window", "rows", "missing", "mean", "stddev", "min", "p50", "p99", "max")
         for feature in found[0].figures:
+            out.print(feature, markup=False)
             for row in found:
-                told.add_row(feature, row.window, *_figures(row.figures.get(feature, {})))
-        out.print(told)
+                out.print(f"  {row.window:10}  {_figures(row.figures.get(feature))}", markup=False)
 
     say([asdict(each) for each in found], as_json, render)
 
 
-def _figures(said: Mapping[str, Any]) -> list[str]:
-    counts = [str(said.get("row_count", "-")), f"{said['null_rate']:.1%}" if "null_rate" in said else "-"]
-    named = ("mean", "stddev", "min_val", "p50", "p99", "max_val")
-    return counts + ["-" if (value := said.get(name)) is None else f"{value:.4g}" for name in named]
+def _figures(said: Mapping[str, Any] | None) -> str:
+    """Say the figures of a feature in a line; of one that the view did not have then, that."""
+    if said is None:
+        return "the view had no such feature"
+    if not said["row_count"]:
+        return "no row happened"
+    told = [f"{said['row_count']} rows", f"{said['null_rate']:.1%} missing"]
+    told += [f"{said['not_finite']} that are no finite number"] if said["not_finite"] else []
+    if said["kind"] == "categorical" and said["histogram"]:
+        told.append(f"{said['histogram']['unique_count']} distinct")
+    named = {
+        "mean": "mean",
+        "stddev": "stddev",
+        "min": "min_val",
+        "p50": "p50",
+        "p99": "p99",
+        "max": "max_val",
+    }
+    told += [f"{word} {said[name]:.4g}" for word, name in named.items() if said[name] is not None]
+    return ", ".join(told)
 
 
 @features.command()
