@@ -19,6 +19,7 @@ from tidegate.adapters.feast_store import FeastStore
 from tidegate.adapters.feast_store.repository import source_sql
 from tidegate.adapters.shared.arrow import write_parquet
 from tidegate.domain.errors import BadInput
+from tidegate.domain.freshness import spelled
 
 ROOT = Path(__file__).parents[2]
 DECLARED = {"airports": {"zones": [{"faa": "SJU", "tzone": "America/Puerto_Rico"}]}}
@@ -138,6 +139,24 @@ def test_every_view_has_its_sql_and_every_sql_its_view():
     assert {file.stem for file in sources.glob("*.sql")} == VIEWS
     named = {step for view in VIEWS for step in source_sql(ROOT / "features", view)[1]}
     assert named == {file.stem for file in sources.glob("shared/*.sql")} == {"departures"}
+
+
+def test_each_view_says_how_fresh_it_must_be_and_no_objective_is_longer_than_its_values_live(project):
+    """A value past its ttl is not there: an objective beyond that would mark nothing but what is missing."""
+    views = FeastStore(project / "features", project / ".tidegate").defined().views
+    stated = {
+        name: {tag: spelled(timedelta(seconds=of)) for tag, of in view.objective.items()}
+        for name, view in views.items()
+    }
+    assert stated == {
+        "carrier_day": {"freshness": "2d", "lag": "45d"},
+        "route_day": {"freshness": "8d", "lag": "45d"},
+        "origin_day": {"freshness": "2d", "lag": "45d"},
+        "origin_hour": {"lag": "45d"},
+        "weather_hour": {"freshness": "1h", "lag": "45d"},
+    }
+    lives = {name: float(view.ttl.removesuffix("s")) for name, view in views.items()}
+    assert all(of.objective.get("freshness", 0) < lives[name] for name, of in views.items())
 
 
 @pytest.mark.parametrize("dataset", ["flights", "weather"])

@@ -138,7 +138,7 @@ def test_every_section_that_a_gate_requires_is_one_that_the_engine_seals(policy,
 
 
 def test_what_must_hold_at_the_moment_and_for_how_long_it_holds(policy):
-    assert policy.preconditions == Preconditions(45, 1, 14, (3, 90))
+    assert policy.preconditions == Preconditions(45, 1, 14, (3, 90), fresh_views=True)
     assert policy.certification == {
         Tier.STANDARD: Certification(180, 14, "approver"),
         Tier.HIGH: Certification(90, 14, "risk_officer", on_drift=True),

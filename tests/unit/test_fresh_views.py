@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tidegate.application import preconditions
+from tidegate.application import preconditions, train
 from tidegate.application.backtest import backtest
 from tidegate.application.features import materialize
 from tidegate.application.freshness import fresh_views
@@ -353,6 +353,22 @@ def test_an_objective_that_changed_while_a_version_scored_is_the_one_it_is_marke
     row = decided(deciding)
     assert (row.freshness["stops"]["objective"], len(asked)) == (3600, 2)
     assert unlawful(deciding.world) == ()
+
+
+def test_of_a_version_without_a_record_of_what_it_selects_the_views_of_its_service_mark(
+    town: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older release registered it: each view is asked when it goes live, and what its service selects marks."""
+    learned = {"definitions": {"stops": "sha256:d", "aside": "sha256:d"}}
+    monkeypatch.setattr(train, "_selected", lambda *_: learned)
+    here = town(policy=a_policy())
+    assert set(found(here).views) == {"stops", "aside"}
+    ask(here)
+    approve(here)
+    here.world.__dict__["entities"] = Asked(tmp_path)
+    here.world.scorer = FakeScorer()
+    assert set(decided(here).freshness) == {"stops"}
+    assert unlawful(here.world) == ()
 
 
 @pytest.mark.parametrize(

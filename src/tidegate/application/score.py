@@ -132,7 +132,7 @@ class _Asking:
         Of a version that was registered before services were recorded every view counts as consumed: what its
         service does not select marks nothing.
         """
-        known = self.platform.features.registered({}).services.get(service)
+        known = self.platform.features.registered({}).services.get(service) if objectives else None
         asked = {view: of for view, of in objectives.items() if known is None or view in known.selects}
         return (
             Marking(self.platform.features.ages(self.rows(), service, tuple(asked)), asked) if asked else None
