@@ -25,6 +25,7 @@ _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 _SCHEMES = {"postgres", "postgresql", "postgresql+psycopg"}
 _SECONDS_TO_CONNECT = 5
 _ROWS_AT_ONCE = 65_536
+_NO_QUERY = (psycopg.errors.SyntaxError, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
 _NAME_BYTES = 63
 _UTC = pa.timestamp("us", "UTC")
 #: What a table's columns are there, and what they come back as.
@@ -182,6 +183,12 @@ def tables_at(url: str) -> Iterator[Tables]:
         ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise _gone(public, "working", error) from error
+    except _NO_QUERY as error:
+        raise BadInput(
+            "sql-failed",
+            f"got a query that does not run in PostgreSQL ({_first_line(error)}), expected one that does",
+            "mend it; build the features first, if it is a column of theirs that is not there",
+        ) from error
     except psycopg.DataError as error:
         raise BadInput(
             "source-values",
