@@ -233,13 +233,16 @@ def _split(url: str) -> tuple[str, str]:
     refused = BadInput(
         "offline-address",
         "got an address of PostgreSQL that cannot be read, expected one like postgresql://user@host:5432/database",
-        "mend TIDEGATE_OFFLINE_URL, or `url` in features/feature_store.yaml",
+        "mend TIDEGATE_OFFLINE_URL, or `url` in features/feature_store.yaml; a password with / # ? or @ in it is "
+        "written percent-encoded",
     )
     try:
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         schema = query.pop("schema", "tidegate")
-        if parts.scheme not in _SCHEMES or not schema:
+        # Where libpq and we part the address otherwise, a piece of a password could pass for a host, and be told.
+        strange = "@" in parts.path + parts.query + parts.fragment or parts.netloc.count("@") > 1
+        if parts.scheme not in _SCHEMES or not schema or strange or parts.fragment or parts.port == 0:
             raise refused
         rest = urlencode(query, quote_via=quote)  # libpq takes a plus for what it is
         address = urlunsplit(parts._replace(scheme="postgresql", query=rest))
