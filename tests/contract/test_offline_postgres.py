@@ -295,6 +295,11 @@ SECRET = "tide-and-gate"
         (f"postgresql://root:{SECRET}@[::1/x", BadInput, "offline-address", "cannot be read"),
         (f"postgresql://root:{SECRET}@h/x?colour={SECRET}", BadInput, "offline-address", "cannot be read"),
         (f"postgresql://root:{SECRET}@h/x?schema=", BadInput, "offline-address", "cannot be read"),
+        (f"postgresql://root:a@{SECRET}@h/x", BadInput, "offline-address", "cannot be read"),
+        (f"postgresql://root:a/{SECRET}@h/x", BadInput, "offline-address", "cannot be read"),
+        (f"postgresql://root:a#{SECRET}@h/x", BadInput, "offline-address", "cannot be read"),
+        (f"postgresql://root:a?{SECRET}@h/x", BadInput, "offline-address", "cannot be read"),
+        (f"postgresql://root:%zz{SECRET}@h/x", BadInput, "offline-address", "cannot be read"),
         ("", BadInput, "offline-address", "cannot be read"),
         ("${TIDEGATE_NO_SUCH_URL}", BadInput, "no-variable", "TIDEGATE_NO_SUCH_URL"),
     ],
@@ -384,6 +389,19 @@ def test_a_joined_column_that_cannot_be_read_is_named(server, tmp_path):
     with pytest.raises(BadInput) as refused:
         shop.store.get_historical_features(entity_df=query, features=["sales:sales_number"]).to_arrow()
     assert (refused.value.code, "spot as point" in refused.value.sentence) == ("source-types", True)
+
+
+@pytest.mark.parametrize(
+    ("query", "named"), [("SELEC 1", "syntax error"), ("SELECT colour FROM (SELECT 1) AS x", "colour")]
+)
+def test_a_query_that_postgresql_does_not_run_is_one_sentence(server, tmp_path, query, named):
+    shop = TestPostgres.made.__func__(type("At", (), {"server": server}), tmp_path)
+    job = shop.store.get_historical_features(entity_df=query, features=["sales:sales_number"])
+    with pytest.raises(BadInput) as refused:
+        job.to_arrow()
+    assert refused.value.code == "sql-failed"
+    assert named in refused.value.sentence
+    assert "\n" not in refused.value.sentence
 
 
 def test_keys_that_read_alike_one_after_the_other_stay_apart(server, tmp_path):

@@ -14,7 +14,7 @@ from tidegate.application import follow as use_case
 from tidegate.application import train as training
 from tidegate.application.follow import follow, outstanding
 from tidegate.application.lower import lower
-from tidegate.application.ports import Frame
+from tidegate.application.ports import Frame, Marks
 from tidegate.application.promote import climb
 from tidegate.application.resolve import resolve
 from tidegate.application.review import ReviewOutcome, decide_review
@@ -48,6 +48,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     frame = Frame("tg1:rows", tmp_path / "rows.parquet", 1000)
     store = SimpleNamespace(
         training_frame=lambda *_, **__: frame,
+        marks=lambda *_: Marks(),
         verify=lambda _: None,
         reread=lambda digest: digest,
         registered=lambda _: Definitions(),

@@ -33,7 +33,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     world.entities = SimpleNamespace(frame=lambda *_: frame)
     store = SimpleNamespace(
         training_frame=lambda *_, **__: frame,
-        marks=lambda *_: Marks(),
+        marks=lambda service, rows: Marks({"service": service, "rows": str(rows)}),
         verify=lambda _: None,
         registered=lambda _: Definitions(),
     )
@@ -67,6 +67,22 @@ def test_a_tier_that_is_none_is_bad_input(world: FakePlatform) -> None:
     with pytest.raises(BadInput) as refused:
         trained(world)
     assert refused.value.code == "bad-tier"
+
+
+def test_the_registry_is_told_what_a_version_learned_from(world: FakePlatform) -> None:
+    told: list[tuple[object, ...]] = []
+    world.registry = SimpleNamespace(
+        register=lambda *given: (
+            told.append(given[3:]) or SimpleNamespace(number=2, run_id="r", uri="models:/m/2")
+        )
+    )
+    other, _ = world._trained({})
+    world.trainer = SimpleNamespace(train=lambda *_: other)
+    trained(world)
+    ((facts, marks),) = told
+    assert {"training_set", "entities", "commit"} == set(facts)
+    assert (facts["training_set"], facts["entities"]) == ("tg1:rows", "tg1:rows")
+    assert marks.tags == {"service": world.models.spec(MODEL).service, "rows": "1"}
 
 
 def test_a_number_the_ledger_gave_to_another_version_is_never_answered_with_that_one(

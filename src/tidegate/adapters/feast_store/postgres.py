@@ -25,6 +25,7 @@ _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 _SCHEMES = {"postgres", "postgresql", "postgresql+psycopg"}
 _SECONDS_TO_CONNECT = 5
 _ROWS_AT_ONCE = 65_536
+_NO_QUERY = (psycopg.errors.SyntaxError, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
 _NAME_BYTES = 63
 _UTC = pa.timestamp("us", "UTC")
 #: What a table's columns are there, and what they come back as.
@@ -182,6 +183,12 @@ def tables_at(url: str) -> Iterator[Tables]:
         ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise _gone(public, "working", error) from error
+    except _NO_QUERY as error:
+        raise BadInput(
+            "sql-failed",
+            f"got a query that does not run in PostgreSQL ({_first_line(error)}), expected one that does",
+            "mend it; build the features first, if it is a column of theirs that is not there",
+        ) from error
     except psycopg.DataError as error:
         raise BadInput(
             "source-values",
@@ -226,13 +233,16 @@ def _split(url: str) -> tuple[str, str]:
     refused = BadInput(
         "offline-address",
         "got an address of PostgreSQL that cannot be read, expected one like postgresql://user@host:5432/database",
-        "mend TIDEGATE_OFFLINE_URL, or `url` in features/feature_store.yaml",
+        "mend TIDEGATE_OFFLINE_URL, or `url` in features/feature_store.yaml; a password with / # ? or @ in it is "
+        "written percent-encoded",
     )
     try:
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         schema = query.pop("schema", "tidegate")
-        if parts.scheme not in _SCHEMES or not schema:
+        # Where libpq and we part the address otherwise, a piece of a password could pass for a host, and be told.
+        strange = "@" in parts.path + parts.query + parts.fragment or parts.netloc.count("@") > 1
+        if parts.scheme not in _SCHEMES or not schema or strange or parts.fragment or parts.port == 0:
             raise refused
         rest = urlencode(query, quote_via=quote)  # libpq takes a plus for what it is
         address = urlunsplit(parts._replace(scheme="postgresql", query=rest))
