@@ -37,6 +37,7 @@ VIEWS: dict[str, tuple[tuple[str, ...], timedelta | None]] = {
 PARTS = ("n", "a", "b")
 FEATURES = [f"{view}_{part}" for view in VIEWS for part in PARTS]
 OURS = "tidegate"
+UNKNOWN = (float("nan"), float("nan"))
 
 
 def measure(out: Console, count: int) -> None:
@@ -51,7 +52,9 @@ def measure(out: Console, count: int) -> None:
         f"[bold]training set, {count:,} rows[/bold]: three views of as many rows each, Parquet in, Parquet out; "
         f"{LIMIT_MIB} MiB and {LIMIT_SECONDS} s a child"
     )
-    out.print(f"  {'':22}{'rows':>12}{'seconds':>10}{'peak MiB':>10}{'/ ours':>8}  rows as ours")
+    out.print(
+        f"  {'':22}{'rows':>12}{'seconds':>10}{'/ ours':>8}{'CPU':>9}{'/ ours':>8}{'peak MiB':>10}  rows as ours"
+    )
     with tempfile.TemporaryDirectory() as folder:
         sizes = Sizes(Path(folder))
         right: list[tuple[str, float]] = []
@@ -60,11 +63,12 @@ def measure(out: Console, count: int) -> None:
                 ran = sizes.run(name, size)
                 ours = ran if name == OURS else sizes.run(OURS, size)
                 if not ran.failed:
-                    ratio = ran.seconds / ours.seconds if not ours.failed else float("nan")
-                    said = "" if name == OURS or ours.failed else sizes.compared(name, size)
-                    out.print(
-                        f"  {name:22}{size:>12,}{ran.seconds:>10.2f}{ran.peak:>10.0f}{ratio:>8.1f}  {said}"
+                    ratio, busy = (
+                        (ran.seconds / ours.seconds, ran.cpu / ours.cpu) if not ours.failed else UNKNOWN
                     )
+                    said = "" if name == OURS or ours.failed else sizes.compared(name, size)
+                    took = f"{ran.seconds:>10.2f}{ratio:>8.1f}{ran.cpu:>9.2f}{busy:>8.1f}{ran.peak:>10.0f}"
+                    out.print(f"  {name:22}{size:>12,}{took}  {said}")
                     if size == count and said == "identical" and contender.by_hand:
                         right.append((name, ratio))
                     break
@@ -78,9 +82,10 @@ def measure(out: Console, count: int) -> None:
 
 @dataclass(frozen=True)
 class Ran:
-    """A child that ended: its seconds without imports, its peak in MiB, and why it could not run."""
+    """A child that ended: its seconds and CPU without imports, its peak in MiB, and why it could not run."""
 
     seconds: float = 0.0
+    cpu: float = 0.0
     peak: float = 0.0
     failed: str = ""
 
@@ -134,7 +139,8 @@ def child(name: str, folder: Path, size: int) -> Ran:
         errors.seek(0)
         if process.returncode and not failed:
             failed = (errors.read().strip().splitlines() or [f"ended with {process.returncode}"])[-1][:100]
-        return Ran(0.0 if failed else float(said.read().splitlines()[-1]), peak, failed)
+        seconds, cpu = (0.0, 0.0) if failed else json.loads(said.read().splitlines()[-1])
+        return Ran(seconds, cpu, peak, failed)
 
 
 def resident(pid: int) -> float:
@@ -371,9 +377,10 @@ CONTENDERS = {
 
 if __name__ == "__main__":
     act = CONTENDERS[sys.argv[1]].prepare(Path(sys.argv[2]), int(sys.argv[3]))
-    taken = []
+    taken, used = [], []
     for _ in range(REPEATS if int(sys.argv[3]) <= SMALL else 1):
-        began = time.perf_counter()
+        began, before = time.perf_counter(), time.process_time()
         act()
         taken.append(time.perf_counter() - began)
-    print(json.dumps(statistics.median(taken)))
+        used.append(time.process_time() - before)
+    print(json.dumps([statistics.median(taken), statistics.median(used)]))

@@ -110,6 +110,43 @@ def test_on_disk_as_in_memory_the_same_rows_make_the_same_batch_and_the_same_qua
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_a_large_drop_is_kept_aside_on_disk_and_what_is_wrong_in_it_is_named_by_its_line(
+    tmp_path: Path, on_disk: None
+) -> None:
+    batches = ArrowBatches(tmp_path / "home")
+    table = read(batches, write_drop(tmp_path))
+    assert isinstance(table, Stored)
+    assert table.num_rows == len(LINES)
+    assert table.column_names == [column.name for column in TIDES.columns]
+    many = [f"ABC,2013-01-01T00:{minute:02}:00Z,1,1,calm" for minute in range(50)]
+    for line, said in (
+        (
+            "ABC,2013-01-01T01:00:00Z,high,1,",
+            "got 'high' in `level` on line 52 of tides.csv, expected type number",
+        ),
+        ("ABC,2013-01-01T01:00:00Z,inf,1,", "got no finite number in `level` on line 52 of tides.csv"),
+        ("ABC,2013-01-01T01:00:00Z,1,1", "got 4 fields on line 52 of tides.csv, expected 5"),
+    ):
+        with pytest.raises(BadInput) as caught:
+            read(batches, write_drop(tmp_path, [*many, line, many[0]]))
+        assert caught.value.sentence.startswith(said)
+
+
+def test_a_disk_without_room_for_a_large_drop_is_said_and_leaves_nothing(
+    tmp_path: Path, on_disk: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    drop, batches = write_drop(tmp_path), ArrowBatches(tmp_path / "home")
+    named = batches.drop_digest(drop)
+    monkeypatch.setattr(pieces.tempfile, "TemporaryFile", full)
+    with pytest.raises(DependencyFailed) as caught:
+        batches.read(drop, TIDES, named)
+    assert caught.value.code == "disk-full"
+    assert not (tmp_path / "home").exists()
+
+
 def test_a_batch_is_parquet_in_the_order_of_the_key_with_times_in_utc(tmp_path: Path) -> None:
     batches = ArrowBatches(tmp_path / "home")
     table = read(batches, write_drop(tmp_path))

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -132,7 +133,7 @@ def _swept(
     types: Sequence[Mapping[str, str]],
     span: tuple[datetime, datetime],
 ) -> pa.Table:
-    """Read what was known of each view, and sweep it; all views at once, for a core has several turns."""
+    """Read what was known of each view, and sweep it: a view for each core at once, so that no more are held."""
 
     def known(view: History, of: Mapping[str, str]) -> pa.Table:
         cast = ", ".join(f"{quoted(key)}::{_SWEPT[of[key]]} AS {quoted(key)}" for key in view.keys)
@@ -142,10 +143,11 @@ def _swept(
             cursor.execute("SET TimeZone = 'UTC'")
             return cursor.sql(query).to_arrow_table()
 
-    with ThreadPoolExecutor(len(views) + 1) as workers:
-        rows = workers.map(known, views, types)
-        asked = database.sql(f"SELECT {', '.join(map(quoted, columns))} FROM asked").to_arrow_table()
-        return swept(asked, at, views, list(rows), workers)
+    ((cores,),) = database.execute("SELECT current_setting('threads')").fetchall()
+    asked = database.sql(f"SELECT {', '.join(map(quoted, columns))} FROM asked").to_arrow_table()
+    reads = [partial(known, view, of) for view, of in zip(views, types, strict=True)]
+    with ThreadPoolExecutor(min(len(views), cores) or 1) as workers:
+        return swept(asked, at, views, reads, workers)
 
 
 def _asked(database: duckdb.DuckDBPyConnection, entity_df: Any) -> tuple[Mapping[str, str], str]:

@@ -11,7 +11,7 @@ event so far is the answer from there on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -33,14 +33,18 @@ _NEVER = -_ROOM
 
 
 def swept(
-    asked: pa.Table, at: str, histories: Sequence[History], rows: Sequence[pa.Table], workers: Executor
+    asked: pa.Table,
+    at: str,
+    histories: Sequence[History],
+    rows: Sequence[Callable[[], pa.Table]],
+    workers: Executor,
 ) -> pa.Table:
     """Return ``asked`` with the features of every history joined on, row by row.
 
-    ``at`` is the column of moments. ``rows`` has each history's own: keys without nulls that the entity rows' can be
-    cast to, times in the unit of ``at``, which is microseconds.
+    ``at`` is the column of moments. ``rows`` reads each history's own: keys without nulls that the entity rows' can be
+    cast to, times in the unit of ``at``, which is microseconds. What is read is gone when its history is joined.
     """
-    found = workers.map(lambda history, of: _joined(asked, at, history, of), histories, rows)
+    found = workers.map(lambda history, read: _joined(asked, at, history, read()), histories, rows)
     columns = {name: asked.column(name) for name in asked.column_names}
     for joined in found:
         columns |= joined
