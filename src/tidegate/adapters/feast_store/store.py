@@ -15,7 +15,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -263,10 +263,10 @@ class FeastStore:
                     written[name] = found.num_rows
             return written
 
-    def materialize(self, until: datetime, pushes: Pushes | None = None) -> Materialized:
+    def materialize(self, until: datetime, pushes: Callable[[], Pushes] = Pushes) -> Materialized:
         """Bring every view to what was known at ``until``, each in one step; what is there already stays.
 
-        What was known then of ``pushes``, those that still stand, is part of it.
+        ``pushes`` says which still stand: what was pushed is part of it.
 
         Killed at any point and run again, it comes to the same: a view's window lies beside its rows, and changes
         with them.
@@ -281,8 +281,8 @@ class FeastStore:
             serving, rows, written = self._serving(store), {}, []
             known = {view.name: store.get_feature_view(view.name) for view in views}
             there = serving.windows([serving.served(known[view.name], view) for view in views])
-            pushes = pushes or Pushes()
-            fed = pushing.fed(self._repo, known.values(), pushes)
+            beside = pushes()  # asked here: whoever pushes meanwhile waits for a turn
+            fed = pushing.fed(self._repo, known.values(), beside)
             for view in views:
                 before, standing = there.get(view.name), fed.get(view.name, ())
                 if before and before.until > moment:
@@ -293,7 +293,7 @@ class FeastStore:
                     rows[view.name] = before.rows
                     continue
                 found = tables.known_at(self._source(view), view, moment)
-                since = [pushing.known(self._repo, view, push, pushes, moment) for push in standing]
+                since = [pushing.known(self._repo, view, push, beside, moment) for push in standing]
                 found = tables.latest(tables.together(view, [*since[::-1], found]), view) if since else found
                 window = OnlineWindow(moment, self._noted("built")[view.name], found.num_rows, pushed)
                 if serving.bring(known[view.name], view, found, window):
