@@ -398,10 +398,12 @@ def test_what_is_pushed_is_in_the_window_and_the_next_window_takes_its_place(bui
     assert built.push(pushed(tmp_path, FIRST)) == {}
     assert built.push(pushed(tmp_path, FIRST, SECOND)) == {"shop_sales": 1}
     assert sales(built) == [8, None, 6]
-    brought = built.materialize(shops.at(43), pushed(tmp_path, SECOND))  # the drop of the first has come
+    brought = built.materialize(
+        shops.at(43), lambda: pushed(tmp_path, SECOND)
+    )  # the drop of the first has come
     assert (brought.rows["shop_sales"], sales(built, 43)) == (2, [8, None, None])
     assert built.windows()["shop_sales"].pushed == 8
-    assert built.materialize(shops.at(43), pushed(tmp_path, SECOND)).written == ()
+    assert built.materialize(shops.at(43), lambda: pushed(tmp_path, SECOND)).written == ()
 
 
 def test_parity_holds_over_what_was_pushed_and_sees_a_value_that_was_not(built, tmp_path):
@@ -491,7 +493,7 @@ def test_files_that_were_edited_and_not_applied_do_not_read_what_is_pushed(built
     assert sales(built) == [20, None, None]
     built.build({"sales": [tmp_path / "batches" / "a.parquet"]}, shops.DECLARED)
     built.apply()
-    built.materialize(shops.at(41), pushed(tmp_path, FIRST))
+    built.materialize(shops.at(41), lambda: pushed(tmp_path, FIRST))
     assert sales(built) == [10, None, 12]
 
 
@@ -506,6 +508,23 @@ def test_a_query_that_needs_more_than_the_pushed_rows_is_refused(built, tmp_path
         built.derived(one, Pushes(declared=shops.DECLARED), [tmp_path / "batches" / "a.parquet"])
     assert refused.value.code == "push-needs-history"
     assert refused.value.sentence.startswith("got 1 of 2 rows of shop_sales otherwise")
+
+
+def test_who_pushes_while_a_window_is_made_waits_and_is_in_it_afterwards(built, tmp_path, place):
+    built.materialize(shops.at(40))
+    other, done = ours(tmp_path, place), []
+    pushing = threading.Thread(target=lambda: done.append(other.push(pushed(tmp_path, FIRST, SECOND))))
+
+    def standing():
+        pushing.start()
+        pushing.join(0.5)
+        assert done == []
+        return pushed(tmp_path, FIRST)
+
+    built.materialize(shops.at(43), standing)
+    pushing.join()
+    assert done == [{"shop_sales": 1}]
+    assert (sales(built, 43), built.windows()["shop_sales"].pushed) == ([8, None, 6], 8)
 
 
 # ── reads never stop ──────────────────────────────────────────────────────────────────────────────

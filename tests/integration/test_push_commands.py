@@ -119,6 +119,15 @@ def test_a_stream_pushes_by_standard_input_and_in_columns(shell: Shell) -> None:
     for words in ((), ("-",)):
         done = piped(shell, json.dumps(row(hour=5 + len(words))) + "\n", *words)
         assert (done.returncode, "1 rows pushed, 1 accepted" in done.stdout) == (0, True), done.stderr
+    lines = [json.dumps(row(hour=6, level=level)) + "\n" for level in (1.5, 2.5, 99, 3.5)]
+    streamed = piped(shell, "".join((*lines, "\n", lines[0], '{"station": 1')), "--each", "1", "--json")
+    assert streamed.returncode == 2  # what cannot be read ends a stream, what a gate holds back does not
+    told = [json.loads(line) for line in streamed.stdout.splitlines()[:5]]
+    assert [each["accepted"] for each in told] == [1, 1, 0, 1, 1]
+    assert (told[4]["event"], told[4]["fresh"]) == (told[0]["event"], False)
+    assert "got line 1 of stdin from row 6, which is no JSON object" in streamed.stdout
+    over = piped(shell, "".join(lines), "--each", "1")
+    assert (over.returncode, "held back a push of tides whole" in over.stderr) == (1, True)
     rows = [{**row(hour=7), "at": None}]
     table = pa.Table.from_pylist(rows, pa.schema([
         ("station", pa.string()), ("at", pa.timestamp("us", "UTC")), ("level", pa.float64()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -284,7 +284,7 @@ def test_one_who_was_killed_between_the_store_and_the_record_is_made_good_by_the
     with monkeypatch.context() as killing:
         bring = shop.features.materialize
 
-        def killed(until: datetime, pushes: Pushes) -> None:
+        def killed(until: datetime, pushes: Callable[[], Pushes]) -> None:
             bring(until, pushes)
             raise KeyboardInterrupt
 

@@ -133,7 +133,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
         or not_online(known, platform.features.windows())
     ):
         platform.features.verify({name: frame.digest for name, frame in built.items()})
-        brought = platform.features.materialize(moment, standing(platform, platform.ledger.state()))
+        brought = platform.features.materialize(moment, lambda: standing(platform, platform.ledger.state()))
         written = brought.written
         with platform.ledger.transaction() as tx:
             if changed or any(row.online_until != at for row in tx.select(FeatureViewRow)):

@@ -16,7 +16,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -312,10 +312,10 @@ class FeastStore:
                     written[name] = found.num_rows
             return written
 
-    def materialize(self, until: datetime, pushes: Pushes | None = None) -> Materialized:
+    def materialize(self, until: datetime, pushes: Callable[[], Pushes] = Pushes) -> Materialized:
         """Bring every view to what was known at ``until``, each in one step; what is there already stays.
 
-        What was known then of ``pushes``, those that still stand, is part of it.
+        ``pushes`` says which still stand: what was pushed is part of it.
 
         Killed at any point and run again, it comes to the same: a view's window lies beside its rows, and changes
         with them.
@@ -331,12 +331,12 @@ class FeastStore:
             newest: dict[str, datetime | None] = {}
             known = {view.name: store.get_feature_view(view.name) for view in views}
             there = serving.windows([serving.served(known[view.name], view) for view in views])
-            pushes = pushes or Pushes()
-            fed = pushing.fed(self._repo, known.values(), pushes)
+            beside = pushes()  # asked here: whoever pushes meanwhile waits for a turn
+            fed = pushing.fed(self._repo, known.values(), beside)
             for view in views:
                 before, standing = there.get(view.name), fed.get(view.name, ())
                 now, rows_built = max(moment, before.until) if before else moment, self._source(view)
-                since = [pushing.known(self._repo, view, push, pushes, moment) for push in standing]
+                since = [pushing.known(self._repo, view, push, beside, moment) for push in standing]
                 newest[view.name] = tables.newest(tables.together(view, [rows_built, *since]), view, now)
                 if before and before.until > moment:
                     rows[view.name] = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -163,12 +163,12 @@ class Features(Protocol):
         """
         ...
 
-    def materialize(self, until: datetime, pushes: Pushes | None = None) -> Materialized:
+    def materialize(self, until: datetime, pushes: Callable[[], Pushes] = Pushes) -> Materialized:
         """Bring the online store to what was known at ``until``, each view in one step.
 
-        ``pushes`` are those that still stand: what was pushed is part of the window, whatever its moment. A view that
-        is online as known later stays as it is. The same window again, of the same source and the same moment, is
-        recognised: nothing is written.
+        ``pushes`` says which still stand, and is asked when no other can push: what was pushed is part of the window,
+        whatever its moment. A view that is online as known later stays as it is. The same window again, of the same
+        source and the same moment, is recognised: nothing is written.
 
         Raises:
             DependencyFailed: a source was altered, or the online store cannot be written; what was online stays.

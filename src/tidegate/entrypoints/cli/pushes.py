@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tidegate.application import push as use_case
-from tidegate.domain.errors import DependencyFailed, Refused
+from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.state import PushRow
 from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, platform, printable, say, table
 
 _STDIN = Path("-")
+#: A piece of what is copied; and what is more than any push may have, so that what never ends is not copied whole.
+_CHUNK, _LONGEST = 2**20, 2**30 + 1
 
 
 def push(
@@ -28,47 +31,88 @@ def push(
             help="Rows as JSON lines, Parquet or Arrow; - or nothing: standard input.", allow_dash=True
         ),
     ] = _STDIN,
+    each: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="LINES",
+            help="Push each so many lines, as soon as they are there, as a push of its own.",
+        ),
+    ] = None,
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
     """Put rows through their dataset's gate and serve the good ones at once. The same bytes twice change nothing.
 
     Rows are judged one by one: what the contract promises of a whole period waits for its drop, which has the last word
-    on what was pushed.
+    on what was pushed. With --each a stream goes on over pushes that the gate holds back, and ends at one that cannot
+    be read; --json then prints a line for each push.
     """
     here = platform()
     who = acting(here, as_user)
-    with _landed(file) as landed:
+    held = None
+    for landed in _landed(file, each):
         done = use_case.push(here, who, dataset, landed)
-    after(here)
-
-    say(_shown(done), as_json, lambda: _told(done))
-    if not done.row.parts:
+        after(here)
+        if each and as_json:
+            sys.stdout.write(json.dumps(_shown(done), ensure_ascii=False, default=str) + "\n")
+        else:
+            say(_shown(done), as_json, partial(_told, done))
+        sys.stdout.flush()
+        held = held if done.row.parts else done.row
+    if held:
+        which, why = "a" if each else "this", held.report["stops"][0]["sentence"]
         raise Refused(
             "push-held-back",
-            f"the gate held back this push of {dataset} whole: {done.row.report['stops'][0]['sentence']}",
+            f"the gate held back {which} push of {dataset} whole: {why}",
             f"tidegate quarantine {dataset} --pushed",
         )
 
 
-@contextmanager
-def _landed(file: Path) -> Iterator[Path]:
-    """Yield the file, or standard input as one: what is pushed is named by its bytes before any of it is read."""
-    if file != _STDIN:
+def _landed(file: Path, each: int | None) -> Iterator[Path]:
+    """Yield each push as a file: it is named by its bytes before any of it is read.
+
+    Raises:
+        BadInput: there is no such file. DependencyFailed: there is no room for a copy.
+    """
+    if file != _STDIN and each is None:
         yield file
         return
+    try:
+        source = sys.stdin.buffer if file == _STDIN else file.open("rb")
+    except OSError as error:
+        raise BadInput(
+            "no-drop", f"got no readable file {file} ({error.strerror}), expected rows", "check the path"
+        ) from error
+    name = "stdin" if file == _STDIN else file.name
     with tempfile.TemporaryDirectory(prefix="tidegate-push-") as folder:
-        landed = Path(folder, "stdin")
-        try:
-            with landed.open("wb") as copy:
-                shutil.copyfileobj(sys.stdin.buffer, copy)
-        except OSError as error:
-            raise DependencyFailed(
-                "unwritable",
-                f"got no room for a temporary copy of standard input ({error.strerror}), expected some to read it from",
-                "free some space where temporary files go, or set TMPDIR, and push it again",
-            ) from error
-        yield landed
+        if each is None:
+            yield _copied(Path(folder, name), iter(partial(source.read, _CHUNK), b""))
+            return
+        lines = (line for line in iter(partial(source.readline, _LONGEST), b"") if line.strip())
+        first = 1
+        while some := list(islice(lines, each)):
+            yield _copied(Path(folder, f"{name} from row {first}"), some)
+            first += len(some)
+
+
+def _copied(path: Path, parts: Iterable[bytes]) -> Path:
+    """Write what came to a file, up to more than any push may have."""
+    left = _LONGEST
+    try:
+        with path.open("wb") as copy:
+            for part in parts:
+                copy.write(part)
+                left -= len(part)
+                if left < 0:
+                    break  # it is refused for its size
+    except OSError as error:
+        raise DependencyFailed(
+            "unwritable",
+            f"got no room for a temporary copy of {path.name} ({error.strerror}), expected some to read it from",
+            "free some space where temporary files go, or set TMPDIR, and push it again",
+        ) from error
+    return path
 
 
 def _told(done: use_case.Outcome) -> None:

@@ -652,7 +652,7 @@ class FeaturesContract:
         both = pushes(tmp_path, *((event, 41, [("north", 41, 41, event, 0.5)]) for event in (7, 8)))
         built.push(both)
         assert self.online(built, 41)[0] == 8
-        built.materialize(at(50), both)
+        built.materialize(at(50), lambda: both)
         assert self.online(built, 50)[0] == 8
         assert {pair.known for pair in built.paired("shop_sales", 1, both) if pair.feature == "sold"} == {8}
 
@@ -663,7 +663,7 @@ class FeaturesContract:
         pushed = pushes(tmp_path, (7, 41, [("north", 41, 44, 5, 0.4)]))
         built.push(pushed)
         assert (self.online(built, 41)[0], built.windows()["shop_sales"].pushed) == (20, 7)
-        built.materialize(at(44), pushed)
+        built.materialize(at(44), lambda: pushed)
         assert self.online(built, 44)[0] == 5
 
     def test_a_later_window_holds_what_still_stands_and_drops_the_rest(
@@ -672,21 +672,21 @@ class FeaturesContract:
         built.materialize(at(40))
         one, other = (7, 41, [("north", 41, 41, 5, 0.4)]), (8, 42, [("west", 41, 41, 6, 0.6)])
         built.push(pushes(tmp_path, one, other))
-        assert built.materialize(at(50), pushes(tmp_path, one, other)).rows["shop_sales"] == 3
+        assert built.materialize(at(50), lambda: pushes(tmp_path, one, other)).rows["shop_sales"] == 3
         assert self.online(built, 50) == [5, None, 6]
         # The drop of the first one came, and has no row of hour 41.
-        built.materialize(at(51), pushes(tmp_path, other))
+        built.materialize(at(51), lambda: pushes(tmp_path, other))
         assert (self.online(built, 51), built.windows()["shop_sales"].pushed) == ([21, None, 6], 8)
 
     def test_the_same_window_with_the_same_pushes_writes_nothing(
         self, built: Features, tmp_path: Path
     ) -> None:
         pushed = pushes(tmp_path, (7, 41, [("north", 41, 41, 5, 0.4)]))
-        built.materialize(at(40), pushed)
+        built.materialize(at(40), lambda: pushed)
         assert self.online(built, 41)[0] == 5
         assert built.push(pushed) == {}
         before = built.windows()
-        assert built.materialize(at(40), pushed).written == ()
+        assert built.materialize(at(40), lambda: pushed).written == ()
         assert built.windows() == before
 
     def test_a_view_that_is_not_online_is_not_pushed_to(self, built: Features, tmp_path: Path) -> None:

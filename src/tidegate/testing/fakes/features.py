@@ -216,9 +216,9 @@ class FakeFeatures:
                 written[name] = len(rows)
         return written
 
-    def materialize(self, until: datetime, pushes: Pushes | None = None) -> Materialized:
+    def materialize(self, until: datetime, pushes: Callable[[], Pushes] = Pushes) -> Materialized:
         """Move each view to ``until``, never back; count its keys with a value."""
-        pushes = pushes or Pushes()
+        beside = pushes()
         if until.tzinfo is None:
             raise BadInput("naive-time", f"got {until} without a zone, expected UTC", "")
         counts, written, newest = {}, [], dict[str, datetime | None]()
@@ -230,8 +230,8 @@ class FakeFeatures:
             if there and there.until > until:
                 counts[name] = 0
                 continue
-            fed = self._fed(name, pushes) if view.stream else []
-            since = [row for push in fed for row in self._rows_of(name, push, pushes, max(push.at, until))]
+            fed = self._fed(name, beside) if view.stream else []
+            since = [row for push in fed for row in self._rows_of(name, push, beside, max(push.at, until))]
             keys = {tuple(row[key] for key in view.keys) for row in (*rows, *since)}
             named = [dict(zip(view.keys, key, strict=True)) for key in keys]
             known = (self._latest(rows, name, key, until) or self._last(since, name, key) for key in named)
