@@ -52,17 +52,26 @@ from feast.types import Float64, String
 
 HOME = Path(os.environ["TIDEGATE_HOME"])
 keeper = Entity(name="keeper", join_keys=["keeper"], value_type=ValueType.STRING)
-source = FileSource(
-    name="keepers_file", path=str(HOME / "features" / "keepers.parquet"),
-    timestamp_field="event_timestamp", created_timestamp_column="created_timestamp",
-)
-keepers = FeatureView(
-    name="keepers", entities=[keeper], ttl=None, source=source,
-    schema=[Field(name="level", dtype=Float64), Field(name="said", dtype=String)],
-)
+station = Entity(name="station", join_keys=["station"], value_type=ValueType.STRING)
+
+
+def view(name, entity, *fields):
+    source = FileSource(
+        name=f"{name}_file", path=str(HOME / "features" / f"{name}.parquet"),
+        timestamp_field="event_timestamp", created_timestamp_column="created_timestamp",
+    )
+    return FeatureView(name=name, entities=[entity], ttl=None, source=source, schema=list(fields))
+
+
+keepers = view("keepers", keeper, Field(name="level", dtype=Float64), Field(name="said", dtype=String))
+heard = view("heard", station, Field(name="remarks", dtype=String))
 watch = FeatureService(name="watch", features=[keepers])
 """
 SQL = 'SELECT keeper, "at" AS event_timestamp, "at" AS created_timestamp, level, remark AS said FROM tides\n'
+#: What nobody can tell apart by person: all that was said at a station so far.
+HEARD = """SELECT station, "at" AS event_timestamp, "at" AS created_timestamp,
+    string_agg(remark, '; ') OVER (PARTITION BY station ORDER BY "at") AS remarks FROM tides
+"""
 STORE = """\
 project: harbour
 provider: local
@@ -89,6 +98,7 @@ def harbour(tmp_path):
     (project / "features" / "definitions.py").write_text(DEFINITIONS)
     (project / "features" / "feature_store.yaml").write_text(STORE)
     (project / "features" / "sources" / "keepers.sql").write_text(SQL)
+    (project / "features" / "sources" / "heard.sql").write_text(HEARD)
     shell = Shell(tmp_path / "home", project)
     shell.json("ingest", "tides", str(drop(tmp_path)), "--as", "svc-ingest", **NOW)
     return shell

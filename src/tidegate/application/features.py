@@ -119,7 +119,18 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
             if changed or any(row.online_until != at for row in tx.select(FeatureViewRow)):
                 payload = {"until": at, "rows": dict(sorted(brought.rows.items()))}
                 tx.append(draft(acting, EventType.FEATURES_MATERIALIZED, "features", payload))
+    _forget_builds(platform, written)
     return Brought(platform.ledger.state().select(FeatureViewRow), written)
+
+
+def _forget_builds(platform: Platform, written: Sequence[str]) -> None:
+    """Once rows were erased from batches, keep of each view what is on record alone: older builds may count them."""
+    state = platform.ledger.state()
+    if state.select(ErasedFileRow, kind="batch"):
+        for row in state.select(FeatureViewRow):
+            platform.copies.discard(platform.copies.beside("source", row.view, row.source))
+        if written:
+            platform.features.wipe()
 
 
 def not_online(views: Sequence[FeatureViewRow], windows: Mapping[str, OnlineWindow]) -> list[str]:
