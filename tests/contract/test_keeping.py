@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import redis
 
 from tidegate.adapters.arrow_batches import ArrowBatches
 from tidegate.adapters.feast_store import FeastStore
@@ -194,18 +195,32 @@ def online(folder: Path) -> bytes:
 
 
 class TestFeastOnRedis(TestFeastOnSqlite):
+    address = ""
+
     @pytest.fixture
     def subject(self, tmp_path: Path, redis_address: str) -> Features:
-        store = shops.redis(redis_address)
+        self.address, store = redis_address, shops.redis(redis_address)
         return FeastStore(shops.write_repository(tmp_path / "features", online=store), tmp_path / "home")
 
     def test_nothing_of_what_was_forgotten_is_left_in_the_files(
         self, subject: Features, built: Mapping[str, Frame], tmp_path: Path
     ) -> None:
-        """Redis has no file of ours: what it holds is shown by what it serves."""
+        """Redis has no file of ours: every field and value of every hash is looked at."""
         assert built
+        address = self.address
+        assert b"south" in in_redis(address)
         subject.forget(Whose("whoever", ("south",), anywhere=True), self.keys())
+        assert b"south" not in in_redis(address)
+        assert b"north" in in_redis(address)
         assert subject.windows()["shop_sales"].rows == 1
+
+
+def in_redis(address: str) -> bytes:
+    """Return every field and value of the hashes below an address."""
+    url, _, prefix = address.partition("?prefix=")
+    with redis.Redis.from_url(url) as client:
+        hashes = [key for key in client.scan_iter(f"{prefix}:*") if client.type(key) == b"hash"]
+        return b"".join(part for key in hashes for pair in client.hgetall(key).items() for part in pair)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])

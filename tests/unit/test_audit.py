@@ -127,6 +127,8 @@ def test_faults_of_the_ledger_come_with_those_of_the_anchor(platform, files):
 
 def test_an_event_that_cannot_be_read_ends_the_count_and_not_the_search(platform, files):
     class Damaged:
+        state = platform.ledger.state
+
         def verify(self):
             return ("event 4: its body cannot be read",)
 

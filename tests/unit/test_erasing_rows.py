@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from tidegate.application.erase_rows import erase_subject, let_go, over
 from tidegate.application.erased import finish, left_of, unfinished, unread
+from tidegate.application.features import materialize
 from tidegate.application.ingest import ingest
 from tidegate.application.lawfulness import judged, unlawful
 from tidegate.application.replay import replay
@@ -25,10 +27,11 @@ from tidegate.domain.events import Event, EventType
 from tidegate.domain.fold import StateView, fingerprint
 from tidegate.domain.fold import replay as refold
 from tidegate.domain.keeping import Term, Without
-from tidegate.domain.state import BatchRow, ErasedSubjectRow
+from tidegate.domain.state import BatchRow, ErasedSubjectRow, FeatureViewRow
 from tidegate.testing.fakes.batches import FakeBatches
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
+from tidegate.testing.fakes.features import FakeFeatures, FakeView
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock
 
@@ -358,6 +361,27 @@ def test_what_was_made_of_batches_that_lost_rows_meanwhile_is_refused_and_remove
     assert world.copies.left(made) == ()
     (row,) = in_force(world.ledger.state())
     unread(world, world.ledger.state(), [row.batch], made)
+
+
+def test_once_views_are_built_again_no_older_build_is_kept(world: FakePlatform) -> None:
+    def rows(batches: Mapping[str, Sequence[Path]], _: object) -> list[dict[str, Any]]:
+        told = [json.loads(line) for path in batches["trips"] for line in path.read_bytes().splitlines()]
+        times = {"event_timestamp": NOW, "created_timestamp": NOW}
+        return [{"line": 1, "count": len(told), **times}]
+
+    world.__dict__["features"] = FakeFeatures(
+        world.frames, {"lines": FakeView(("line",), ("count",), None, rows)}, {}
+    )
+    materialize(world, world.acting("s-5"), NOW)
+    (before,) = world.ledger.state().select(FeatureViewRow)
+    world.copies.files["source", "lines", before.source] = [{"line": 1, "count": 2}]  # type: ignore[attr-defined]
+    erased(world)
+    (untold,) = world.ledger.state().select(FeatureViewRow)
+    assert untold.source == before.source, "nothing in it says whom it is about"
+    materialize(world, world.acting("s-5"))
+    (after,) = world.ledger.state().select(FeatureViewRow)
+    assert after.source != before.source
+    assert world.copies.files == {}  # type: ignore[attr-defined]
 
 
 # ── time is over ──────────────────────────────────────────────────────────────────────────────────

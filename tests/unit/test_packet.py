@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
+from tidegate.adapters.shared.sql import write_frame
 from tidegate.application.packet import SECTIONS, Gathered, differences, gather, packet_digest
 from tidegate.application.predating import measured_at
 from tidegate.application.promote import climb, preview, request, void_approvals
@@ -223,6 +225,55 @@ def test_evidence_is_what_checks_concluded_with_subject_tool_and_time(world: Fak
 
 
 # ── the training set's file ───────────────────────────────────────────────────────────────────────
+
+
+def erased_from(world: FakePlatform, rows: int) -> Path:
+    """Erase rows of the training set, as the record and the file say; return what is left."""
+    before = training_set(world)
+    left = write_frame(pq.read_table(before, partitioning=None).slice(rows), before.parent)
+    before.unlink()
+    file = {
+        "kind": "frame",
+        "place": "",
+        "digest": world_digest(world),
+        "successor": left.digest,
+        "rows": rows,
+    }
+    about = {
+        "cause": "subject",
+        "subject": "hash:1",
+        "dataset": "trips",
+        "periods": [],
+        "keeps": {},
+        "rows": 0,
+    }
+    told = {"files": [file], "touches": {"training_sets": [], "versions": []}}
+    world.write(EventType.ROWS_ERASED, {**about, **told}, "p-1", "dataset/trips")
+    return left.path
+
+
+def test_a_training_set_that_rows_were_erased_from_is_whole_and_says_how_many(world: FakePlatform) -> None:
+    before = packet(world)
+    erased_from(world, 3)
+    facts = packet(world)
+    assert facts["data"]["training_set"] == facts["data"]["registered"] == before["data"]["registered"]
+    assert facts["data"]["erased"]["rows"] == 3
+    (seen,) = [each for each in facts["evidence"] if each["kind"] == "training_set"]
+    assert (seen["verdict"], seen["sentence"]) == (
+        "passed",
+        "it holds the rows that it was registered with, but for 3 that were erased since",
+    )
+    (risk,) = [each for each in facts["open_risks"]["found"] if each["kind"] == "erased"]
+    assert risk["sentence"] == "3 of the rows it learned from were erased since; it was not trained again"
+    assert differences(before, facts) == ("the training set",)
+
+
+def test_what_is_left_of_a_training_set_and_was_altered_is_evidence_against_it(world: FakePlatform) -> None:
+    found = altered(erased_from(world, 3), "trip", 9)
+    facts = packet(world)
+    assert facts["data"]["training_set"] == found
+    (seen,) = [each for each in facts["evidence"] if each["kind"] == "training_set"]
+    assert seen["verdict"] == "failed"
 
 
 def test_an_altered_training_set_voids_an_approval_by_name(world: FakePlatform) -> None:

@@ -79,6 +79,14 @@ class ParquetCopies:
             files.append(file)
         return tuple(files)
 
+    def beside(self, kind: str, place: str, digest: str) -> tuple[Without, ...]:
+        """Return every other file of a kind in the same folder."""
+        return tuple(
+            Without(found, where, name, "", 0)
+            for found, where, name, _ in self._all()
+            if (found, where) == (kind, place) and name != digest
+        )
+
     def left(self, files: Sequence[Without]) -> tuple[Without, ...]:
         """Return the files that are there."""
         ours = (each for each in files if each.kind in _FOLDERS)
@@ -115,7 +123,8 @@ def _theirs(rows: pa.Table, whose: Whose | None, keys: pa.Table) -> pa.Array | p
     if whose is not None:
         texts = pa.array(whose.texts, pa.string())
         for field in rows.schema:
-            text = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
             if field.name == whose.column or (whose.anywhere and text):
                 said = pc.is_in(rows.column(field.name).cast(pa.string()), value_set=texts)
                 found = pc.or_(found, said)

@@ -59,8 +59,8 @@ def erase_subject(
     """
     text = reason_text(reason)
     contract = platform.contracts.load(dataset)
-    whose = platform.batches.whose(contract, name)
     permit(platform, acting, Permission.ERASE, f"dataset/{dataset}")
+    whose = platform.batches.whose(contract, name)
     about = {"cause": "subject", "subject": platform.batches.mark(whose)}
     return _erased(platform, acting, contract, whose, None, about, text, dry_run=dry_run)
 

@@ -144,7 +144,18 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
                 tx.append(draft(acting, EventType.FEATURES_MATERIALIZED, "features", payload))
     seal(platform, acting)
     bring(platform)  # what was pushed meanwhile, or waited for a view to be online
+    _forget_builds(platform, written)
     return Brought(platform.ledger.state().select(FeatureViewRow), written)
+
+
+def _forget_builds(platform: Platform, written: Sequence[str]) -> None:
+    """Once rows were erased from batches, keep of each view what is on record alone: older builds may count them."""
+    state = platform.ledger.state()
+    if state.select(ErasedFileRow, kind="batch"):
+        for row in state.select(FeatureViewRow):
+            platform.copies.discard(platform.copies.beside("source", row.view, row.source))
+        if written:
+            platform.features.wipe()
 
 
 def not_online(views: Sequence[FeatureViewRow], windows: Mapping[str, OnlineWindow]) -> list[str]:

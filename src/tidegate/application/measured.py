@@ -60,14 +60,16 @@ def judged_on(platform: Platform, version: VersionRow) -> Frame:
 def as_kept(platform: Platform, version: VersionRow) -> dict[str, Any]:
     """Read what a version learned from once more, in full, and return the digest that it has now.
 
-    Where it cannot be read there is no digest: nothing was measured, and the sentence says why.
+    Where rows were erased from it, and exactly those, it counts as what it was. Where it cannot be read there is no
+    digest: nothing was measured, and the sentence says why.
     """
     left, gone = left_of(platform.ledger.state(), "frame", version.training_set)
-    erased = {"erased": {"rows": gone, "left": left}} if gone else {}
     try:
-        return {"training_set": platform.features.reread(left), **erased}
+        found = platform.features.reread(left)
     except TidegateError as error:
         return {"training_set": None, "unread": error.sentence}
+    whole = version.training_set if found == left else found
+    return {"training_set": whole, **({"erased": {"rows": gone, "left": left}} if gone else {})}
 
 
 def evidence(
@@ -87,8 +89,7 @@ def _training_set(data: Mapping[str, Any]) -> Iterator[Evidence]:
     found, registered = data["training_set"], data["registered"]
     if found is None:
         return
-    erased = data.get("erased", {"rows": 0, "left": registered})
-    same = found == erased["left"]
+    same, erased = found == registered, data.get("erased", {"rows": 0})
     sentence = "it holds the rows that it was registered with" if same else f"it holds other rows: {found}"
     if same and erased["rows"]:
         sentence += f", but for {erased['rows']} that were erased since"

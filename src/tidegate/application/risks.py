@@ -37,14 +37,14 @@ def _found(packet: Mapping[str, Any], batches: Collection[BatchRow]) -> Iterator
 def _data(data: Mapping[str, Any], features: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "unread" in data:
         yield "training_set", f"what it learned from cannot be read any more: {data['unread']}"
-    elif (gone := data.get("erased")) and gone["left"] == data["training_set"]:
+    elif data["training_set"] != data["registered"]:
+        found, expected = data["training_set"], data["registered"]
+        yield "training_set", f"what it learned from is not what it was: got {found}, expected {expected}"
+    if gone := data.get("erased"):
         yield (
             "erased",
             f"{gone['rows']} of the rows it learned from were erased since; it was not trained again",
         )
-    elif data["training_set"] != data["registered"]:
-        found, expected = data["training_set"], data["registered"]
-        yield "training_set", f"what it learned from is not what it was: got {found}, expected {expected}"
     if data["restated"]:
         yield "restated", f"{data['restated']} of the batches it learned from were restated since"
     if features["redefined"]:

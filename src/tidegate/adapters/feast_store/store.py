@@ -434,9 +434,13 @@ class FeastStore:
             serving = self._serving(store)
             served = [serving.served(view, part) for view, part in views]
             count = serving.forget(served, whose, cast("pa.Table", keys))
-            if count:
-                serving.wipe()
+            serving.wipe()  # also of what a window that was replaced had left
             return count
+
+    def wipe(self) -> None:
+        """Write the online store's file anew, where it is one of ours."""
+        with self._alone(), tool_errors("wiping what is online no more"):
+            self._serving(self._store()).wipe()
 
     def replaced(self, sources: Mapping[str, tuple[str, str]]) -> None:
         """Put what was left of views' sources in their place, and bring it online for the moment that was there.

@@ -261,6 +261,14 @@ class Features(Protocol):
         """
         ...
 
+    def wipe(self) -> None:
+        """Leave nothing in the online store's own files of what is online no more.
+
+        Raises:
+            DependencyFailed: it does not answer, or others read it all the time.
+        """
+        ...
+
     def replaced(self, sources: Mapping[str, tuple[str, str]]) -> None:
         """Put what was left of views' sources in their place, and online: by view the digest before, and the one after.
 

@@ -57,6 +57,10 @@ class Copies(Protocol):
         """
         ...
 
+    def beside(self, kind: str, place: str, digest: str) -> tuple[Without, ...]:
+        """Return every other file of a kind that lies where this one does."""
+        ...
+
     def left(self, files: Sequence[Without]) -> tuple[Without, ...]:
         """Return the files that are still there, or there again."""
         ...

@@ -201,6 +201,16 @@ class CopiesContract:
         assert subject.left((replace(tried, digest=tried.successor),)) == ()
         assert subject.thinned(whose, self.keys(), nobodys) == (tried,)
 
+    def test_what_lies_beside_a_file_is_every_other_one_of_its_place(
+        self, subject: Copies, plant: Plant
+    ) -> None:
+        old, new, elsewhere = (
+            plant("source", place, [{"trip": trip}])
+            for place, trip in (("keepers", "1"), ("keepers", "2"), ("stations", "1"))
+        )
+        assert [each.digest for each in subject.beside("source", "keepers", new)] == [old]
+        assert subject.beside("source", "stations", elsewhere) == ()
+
     def test_what_batches_hold_is_none_of_its_files(self, subject: Copies) -> None:
         batch = Without("batch", "tides", f"tg1:{ARTIFACT}", f"tg1:{ARTIFACT}", 1)
         assert subject.left((batch,)) == ()

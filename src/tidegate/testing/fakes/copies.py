@@ -52,6 +52,13 @@ class FakeCopies:
                 files.append(Without(kind, place, name, successor, len(rows) - len(left)))
         return tuple(files)
 
+    def beside(self, kind: str, place: str, digest: str) -> tuple[Without, ...]:
+        return tuple(
+            Without(kind, place, name, "", 0)
+            for found, where, name in self.files
+            if (found, where) == (kind, place) and name != digest
+        )
+
     def left(self, files: Sequence[Without]) -> tuple[Without, ...]:
         return tuple(each for each in files if (each.kind, each.place, each.digest) in self.files)
 

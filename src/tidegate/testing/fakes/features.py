@@ -386,6 +386,9 @@ class FakeFeatures:
             ]
         return before - sum(map(len, self._online.values()))
 
+    def wipe(self) -> None:
+        """Do nothing: what is forgotten here is gone."""
+
     def replaced(self, sources: Mapping[str, tuple[str, str]]) -> None:
         """Read what was left of a source, and have it online."""
         for view, (before, after) in sources.items():
