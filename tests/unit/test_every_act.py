@@ -51,7 +51,7 @@ from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Evidence, Verdict
-from tidegate.domain.feature_change import Definitions, ServiceDefinition
+from tidegate.domain.feature_change import Definitions, ServiceDefinition, ViewDefinition
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Certification, Deadline, Policy, Stage, Tier
 from tidegate.domain.schedule import Outcome
@@ -102,7 +102,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
         build=lambda *_: {"stops": frame},
         apply=lambda _: {"stops": "sha256:d"},
         defined=Definitions,
-        registered=lambda _: Definitions(),
+        registered=lambda recorded: Definitions({n: ViewDefinition(n, d) for n, d in recorded.items()}),
         materialize=lambda _: Materialized({"stops": 1}, ("stops",)),
         windows=dict,
     )

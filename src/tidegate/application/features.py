@@ -92,7 +92,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
             "leave `until` away to bring everything online that is known",
         )
     moment = until or now
-    known, online = platform.ledger.state().select(FeatureViewRow), platform.features.windows()
+    known, online = registered_views(platform, platform.ledger.state()), platform.features.windows()
     if known and all(row.online_until and utc_time(row.online_until) >= moment for row in known):
         whole = _intact(platform) and not not_online(known, online)
         if whole and not (until is None and _behind(platform.ledger.state(), known)):
@@ -112,7 +112,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     changed = _record_built(platform, acting, views, batches)
     at = utc_text(moment)
     written: tuple[str, ...] = ()
-    known = platform.ledger.state().select(FeatureViewRow)
+    known = registered_views(platform, platform.ledger.state())
     if (
         changed
         or any(row.online_until != at for row in known)
@@ -122,10 +122,17 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
         brought = platform.features.materialize(moment)
         written = brought.written
         with platform.ledger.transaction() as tx:
-            if changed or any(row.online_until != at for row in tx.select(FeatureViewRow)):
+            if changed or any(row.online_until != at for row in registered_views(platform, tx)):
                 payload = {"until": at, "rows": dict(sorted(brought.rows.items()))}
                 tx.append(draft(acting, EventType.FEATURES_MATERIALIZED, "features", payload))
-    return Brought(platform.ledger.state().select(FeatureViewRow), written)
+    return Brought(registered_views(platform, platform.ledger.state()), written)
+
+
+def registered_views(platform: Platform, state: StateReader) -> tuple[FeatureViewRow, ...]:
+    """Return the views as they were last built, without those that are defined no more: nothing brings them online."""
+    rows = state.select(FeatureViewRow)
+    there = platform.features.registered({row.view: row.definition for row in rows}).views
+    return tuple(row for row in rows if row.view in there)
 
 
 def not_online(views: Sequence[FeatureViewRow], windows: Mapping[str, OnlineWindow]) -> list[str]:
