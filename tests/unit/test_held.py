@@ -507,3 +507,11 @@ def test_a_view_that_is_gone_is_waited_for_by_nobody(world: FakePlatform) -> Non
     assert {view: each.verdict for view, each in parity(world, world.acting("s-5")).items()} == {
         "stops": Verdict.PASSED
     }
+
+
+def test_an_edit_is_applied_though_the_clock_stands_still(world: FakePlatform) -> None:
+    before = defined(world, "weather")
+    edit(world, weather=replace(WEATHER, ttl=DAY))
+    features.materialize(world, world.acting("s-5"))
+    assert defined(world, "weather") != before
+    assert plan(world) == {}

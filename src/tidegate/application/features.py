@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tidegate.application.held import refuse_held
+from tidegate.application.held import plan, refuse_held
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import OnlineWindow, StateReader
 from tidegate.application.recording import draft, permit
@@ -95,7 +95,8 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     known, online = registered_views(platform, platform.ledger.state()), platform.features.windows()
     if known and all(row.online_until and utc_time(row.online_until) >= moment for row in known):
         whole = _intact(platform) and not not_online(known, online)
-        if whole and not (until is None and _behind(platform.ledger.state(), known)):
+        behind = until is None and _behind(platform.ledger.state(), known)
+        if whole and not behind and not plan(platform, platform.ledger.state()).edits:
             return Brought(known)  # an older moment never replaces what is online
         # Altered, lost, or swapped by a build that was killed before it was recorded: build what is recorded again.
         moment = max(utc_time(row.online_until) for row in known)
