@@ -240,14 +240,13 @@ class FeastStore:
                 if before and before.until > moment:
                     rows[view.name] = 0
                     continue
-                if before and (before.until, before.source) == (moment, self._noted("built").get(view.name)):
-                    rows[view.name] = before.rows
-                    continue
                 found = tables.known_at(self._source(view), view, moment)
                 window = OnlineWindow(moment, self._noted("built")[view.name], found.num_rows)
+                rows[view.name] = found.num_rows
+                if before == window:  # with another ttl there are more rows, or fewer, of the same source
+                    continue
                 if serving.bring(known[view.name], view, found, window):
                     written.append(view.name)
-                rows[view.name] = found.num_rows
             return Materialized(rows, tuple(written))
 
     def windows(self) -> Mapping[str, OnlineWindow]:
