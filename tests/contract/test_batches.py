@@ -225,6 +225,32 @@ def test_a_treated_column_is_not_quoted_whatever_its_classification(tmp_path: Pa
     assert caught.value.sentence.startswith("got a value in `reading` on line 2")
 
 
+def test_another_masking_key_than_before_is_refused_until_somebody_says_that_it_is_meant(
+    tmp_path: Path,
+) -> None:
+    came = tuple(
+        replace(column, treatment=Treatment(Mask.HASH) if column.name == "note" else None)
+        for column in TIDES.columns
+    )
+    contract, drop, home = (
+        replace(TIDES, columns=kept(came), delivered=came),
+        write_drop(tmp_path),
+        tmp_path / "home",
+    )
+    digest = ArrowBatches(home).drop_digest(drop)
+    before = ArrowBatches(home).read(drop, contract, digest).table
+    assert ArrowBatches(home).read(drop, contract, digest).table == before
+    (home / "keys" / "masking.key").unlink()  # a home restored without its keys
+    for other in (None, "ab" * 32):
+        with pytest.raises(DependencyFailed) as failed:
+            ArrowBatches(home, masking_key=other).read(drop, contract, digest)
+        assert failed.value.code == "another-key"
+        assert "batches/masked-with" in failed.value.hint
+        assert not (home / "keys" / "masking.key").exists(), "that is where the right one will be put"
+    (home / "batches" / "masked-with").unlink()
+    assert ArrowBatches(home).read(drop, contract, digest).table != before
+
+
 def test_a_drop_without_a_header_does_not_have_its_first_row_repeated(tmp_path: Path) -> None:
     (tmp_path / "tides.csv").write_text("Wilhelmine,2013-01-01T00:00:00Z,1,1,0170-9981273\n")
     with pytest.raises(BadInput) as caught:

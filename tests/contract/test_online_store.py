@@ -231,6 +231,19 @@ def test_a_ttl_longer_than_all_time_never_ends(tmp_path):
     assert judged(store.paired("shop_sales", 9), TOLERANCES).verdict is Verdict.PASSED
 
 
+def test_another_ttl_brings_another_window_of_the_same_source_and_moment(built, tmp_path, place):
+    built.materialize(shops.at(100))
+    assert [row["sold"] for row in built.online("demand", KEYS, shops.at(100))] == [None, None, None]
+    text = shops.DEFINITIONS.replace("timedelta(days=2)", "timedelta(days=3)")
+    (tmp_path / "features" / "definitions.py").write_text(text)
+    longer = FeastStore(tmp_path / "features", tmp_path / "home")
+    longer.apply()
+    assert longer.materialize(shops.at(100)).written == ("shop_sales",)
+    assert [row["sold"] for row in longer.online("demand", KEYS, shops.at(100))] == [99, None, None]
+    assert judged(longer.paired("shop_sales", 9), TOLERANCES).verdict is Verdict.PASSED
+    assert longer.materialize(shops.at(100)).written == ()
+
+
 @pytest.mark.parametrize(
     ("key", "said"),
     [

@@ -115,7 +115,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
         defined=lambda: Definitions(
             {"stops": ViewDefinition("stops", "sha256:d")}, permissions=(open_to_all(["stops"]),)
         ),
-        registered=lambda _: Definitions(),
+        registered=lambda recorded: Definitions({n: ViewDefinition(n, d) for n, d in recorded.items()}),
         materialize=lambda *_: Materialized({"stops": 1}, ("stops",)),
         windows=dict,
         streams=lambda: {"stops": frozenset({"loads"})},

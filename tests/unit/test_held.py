@@ -13,11 +13,13 @@ import pytest
 from tidegate.application import features, held, train
 from tidegate.application.lineage import of_feature, of_version
 from tidegate.application.lower import lower
+from tidegate.application.parity import parity
 from tidegate.application.promote import climb
 from tidegate.application.resolve import Say, resolve
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
+from tidegate.domain.evidence import Verdict
 from tidegate.domain.feature_change import Change
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Stage
@@ -493,3 +495,23 @@ def test_a_view_that_a_version_holds_is_not_new_where_nothing_says_that_it_was_r
     edit(world, stops=V2)
     with pytest.raises(Refused, match="another meaning of the view stops"):
         materialize(world)
+
+
+def test_a_view_that_is_gone_is_waited_for_by_nobody(world: FakePlatform) -> None:
+    store(world).edit({"stops": STOPS}, {"tram_delay": ("stops",)})
+    brought: Any = materialize(world)
+    assert [row.view for row in brought.views] == ["stops"]
+    count = len(list(world.ledger.events()))
+    assert features.materialize(world, world.acting("s-5")).written == ()
+    assert len(list(world.ledger.events())) == count, "nothing differs, and nothing is written"
+    assert {view: each.verdict for view, each in parity(world, world.acting("s-5")).items()} == {
+        "stops": Verdict.PASSED
+    }
+
+
+def test_an_edit_is_applied_though_the_clock_stands_still(world: FakePlatform) -> None:
+    before = defined(world, "weather")
+    edit(world, weather=replace(WEATHER, ttl=DAY))
+    features.materialize(world, world.acting("s-5"))
+    assert defined(world, "weather") != before
+    assert plan(world) == {}

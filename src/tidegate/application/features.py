@@ -10,7 +10,7 @@ from typing import Any
 
 from tidegate.application.access import declare
 from tidegate.application.erased import unread
-from tidegate.application.held import refuse_held
+from tidegate.application.held import plan, refuse_held
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import OnlineWindow, StateReader
 from tidegate.application.ports.features import Declared
@@ -100,10 +100,11 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
             "leave `until` away to bring everything online that is known",
         )
     moment = until or now
-    known, online = platform.ledger.state().select(FeatureViewRow), platform.features.windows()
+    known, online = registered_views(platform, platform.ledger.state()), platform.features.windows()
     if known and all(row.online_until and utc_time(row.online_until) >= moment for row in known):
         whole = _intact(platform) and not not_online(known, online)
-        if whole and not (until is None and _behind(platform.ledger.state(), known)):
+        behind = until is None and _behind(platform.ledger.state(), known)
+        if whole and not behind and not plan(platform, platform.ledger.state()).edits:
             bring(platform)
             return Brought(known)  # an older moment never replaces what is online
         # Altered, lost, or swapped by a build that was killed before it was recorded: build what is recorded again.
@@ -126,7 +127,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     changed = _record_built(platform, acting, views, batches)
     at = utc_text(moment)
     written: tuple[str, ...] = ()
-    known = platform.ledger.state().select(FeatureViewRow)
+    known = registered_views(platform, platform.ledger.state())
     if (
         changed
         or any(row.online_until != at for row in known)
@@ -136,7 +137,7 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
         brought = platform.features.materialize(moment, lambda: standing(platform, platform.ledger.state()))
         written = brought.written
         with platform.ledger.transaction() as tx:
-            if changed or any(row.online_until != at for row in tx.select(FeatureViewRow)):
+            if changed or any(row.online_until != at for row in registered_views(platform, tx)):
                 rows = dict(sorted(brought.rows.items()))
                 times = {name: brought.newest.get(name) for name in rows}
                 newest = {name: utc_text(of) if of else "" for name, of in times.items()}
@@ -145,7 +146,14 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     seal(platform, acting)
     bring(platform)  # what was pushed meanwhile, or waited for a view to be online
     _forget_builds(platform, written)
-    return Brought(platform.ledger.state().select(FeatureViewRow), written)
+    return Brought(registered_views(platform, platform.ledger.state()), written)
+
+
+def registered_views(platform: Platform, state: StateReader) -> tuple[FeatureViewRow, ...]:
+    """Return the views as they were last built, without those that are defined no more: nothing brings them online."""
+    rows = state.select(FeatureViewRow)
+    there = platform.features.registered({row.view: row.definition for row in rows}).views
+    return tuple(row for row in rows if row.view in there)
 
 
 def _forget_builds(platform: Platform, written: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from tidegate.application.access import admit
-from tidegate.application.features import not_online
+from tidegate.application.features import not_online, registered_views
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Pushes
 from tidegate.application.pushes import standing
@@ -38,7 +38,7 @@ def parity(
     allowed = tolerances(given or {})
     if not 0 < sample <= MOST:
         raise BadInput("bad-sample", f"got a sample of {sample} keys, expected from 1 to {MOST}", "")
-    rows = [row for row in platform.ledger.state().select(FeatureViewRow) if row.online_until]
+    rows = [row for row in registered_views(platform, platform.ledger.state()) if row.online_until]
     if not rows:
         raise Refused(
             "nothing-online",

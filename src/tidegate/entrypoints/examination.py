@@ -9,14 +9,14 @@ from importlib import metadata
 
 from tidegate.adapters.shared.files import partials, sweep
 from tidegate.application.erased import unfinished
-from tidegate.application.features import not_online, trusted
+from tidegate.application.features import not_online, registered_views, trusted
 from tidegate.application.outbox import standings
 from tidegate.application.projection import SINK
 from tidegate.application.reconcile import reconcile
 from tidegate.application.runs import ran_ahead, schedule_status
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.errors import TidegateError
-from tidegate.domain.state import BatchRow, FeatureViewRow, PolicyRow, VersionRow
+from tidegate.domain.state import BatchRow, PolicyRow, VersionRow
 
 TOOLS = ("prefect", "great-expectations", "feast", "mlflow", "evidently")
 
@@ -121,7 +121,7 @@ def _batches(here: Tidegate) -> Look:
 
 
 def _features(here: Tidegate) -> Look:
-    rows = here.ledger.state().select(FeatureViewRow)
+    rows = registered_views(here, here.ledger.state())
     trusted(here, here.ledger.state())
     yield True, f"{len(rows)} views have the sources they were built with", ""
     if any(row.online_until for row in rows):

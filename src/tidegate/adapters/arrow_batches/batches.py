@@ -2,6 +2,7 @@
 
     HOME/batches/DATASET/<64 hex>.parquet      an accepted batch, named by its ``tg1:`` digest; also the
                                                contract's columns without a row, where one was asked for
+    HOME/batches/masked-with                   the fingerprint of the key that classified columns were masked with
     HOME/quarantine/DATASET/<64 hex>.jsonl     the rows one gate run held back, named by their root
 
 A batch's digest is taken over its values in the order of the contract's key (`tidegate.adapters.shared.arrow`
@@ -71,7 +72,7 @@ class ArrowBatches:
         classified columns are masked with is ``masking_key``, or made on first use and kept in ``home/keys``.
         """
         self._home, self._nulls, self._max_bytes = home, tuple(nulls), max_bytes
-        self._key = MaskingKey(home / "keys" / "masking.key", masking_key)
+        self._key = MaskingKey(home / "keys" / "masking.key", masking_key, home / "batches" / "masked-with")
 
     def drop_digest(self, drop: Path) -> str:
         """Return ``sha256:<hex>`` of the drop's raw bytes.

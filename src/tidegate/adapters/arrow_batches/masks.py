@@ -22,13 +22,19 @@ _BYTES = 32
 
 
 class MaskingKey:
-    """The key of hashes and tokens: 64 hex digits in a file of mode 0600, made on first use, or given as text."""
+    """The key of hashes and tokens: 64 hex digits in a file of mode 0600, made on first use, or given as text.
 
-    def __init__(self, file: Path, given: str | None = None) -> None:
-        self._file, self._given = file, given
+    ``mark`` is a file beside what was masked, which says by a fingerprint with which key that was: hashes of another
+    one would join with none of it, and nobody would notice.
+    """
+
+    def __init__(self, file: Path, given: str | None = None, mark: Path | None = None) -> None:
+        self._file, self._given, self._mark = file, given, mark
 
     @cached_property
     def _key(self) -> bytes:
+        if self._mark is not None and self._mark.exists() and not self._given and not self._file.exists():
+            raise self._another(self._mark)  # and no new one is made, where a backup will be put
         text = self._given or read_or_make(self._file, "masking", _made).decode(errors="replace")
         try:
             key = bytes.fromhex(text.strip())
@@ -41,7 +47,20 @@ class MaskingKey:
                 "masked with",
                 f"restore {self._file.name} from its backup, or set TIDEGATE_MASKING_KEY",
             )
+        if self._mark is not None:
+            own = keyed_hash(key, "fingerprint").encode()
+            if read_or_make(self._mark, "masking", lambda: own) != own:
+                raise self._another(self._mark)
         return key
+
+    def _another(self, mark: Path) -> DependencyFailed:
+        return DependencyFailed(
+            "another-key",
+            "got another masking key than earlier batches were masked with, expected that one: no hash or token "
+            "would be equal to theirs",
+            f"restore {self._file.name} from its backup, or set TIDEGATE_MASKING_KEY; if another key is meant from now "
+            f"on, remove {mark.parent.name}/{mark.name}",
+        )
 
     def hashed(self, value: object) -> str:
         """Return a value's keyed hash."""

@@ -341,16 +341,15 @@ class FeastStore:
                 if before and before.until > moment:
                     rows[view.name] = 0
                     continue
-                source, pushed = self._noted("built").get(view.name), standing[-1].sequence if standing else 0
-                if before and (before.until, before.source) == (moment, source) and before.pushed >= pushed:
-                    rows[view.name] = before.rows
-                    continue
+                pushed = standing[-1].sequence if standing else 0
                 found = tables.known_at(rows_built, view, moment)
                 found = tables.latest(tables.together(view, [*since[::-1], found]), view) if since else found
                 window = OnlineWindow(moment, self._noted("built")[view.name], found.num_rows, pushed)
+                rows[view.name] = found.num_rows
+                if before == window:  # with another ttl there are more rows, or fewer, of the same source
+                    continue
                 if serving.bring(known[view.name], view, found, window):
                     written.append(view.name)
-                rows[view.name] = found.num_rows
             return Materialized(rows, tuple(written), newest)
 
     def windows(self) -> Mapping[str, OnlineWindow]:
