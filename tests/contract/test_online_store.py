@@ -17,11 +17,13 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import redis
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
@@ -521,6 +523,18 @@ def test_a_query_that_needs_more_than_the_pushed_rows_is_refused(built, tmp_path
         built.derived(one, Pushes(declared=shops.DECLARED), [tmp_path / "batches" / "a.parquet"])
     assert refused.value.code == "push-needs-history"
     assert refused.value.sentence.startswith("got 1 of 2 rows of shop_sales otherwise")
+
+
+def test_a_query_may_name_a_column_that_was_promised_after_a_push(built, tmp_path):
+    sql = tmp_path / "features" / "sources" / "shop_sales.sql"
+    sql.write_text(sql.read_text().rstrip() + " WHERE region IS NULL\n")
+    (one,) = pushed(tmp_path, FIRST).rows
+    with pytest.raises(BadInput, match="region"):
+        built.derived(one, Pushes(declared=shops.DECLARED), [])
+    wider = pq.read_schema(one.files[0]).append(pa.field("region", pa.string()))
+    shape = write_parquet(wider.empty_table(), tmp_path / "shape.parquet")
+    one = replace(one, files=(shape, *one.files))
+    assert built.derived(one, Pushes(declared=shops.DECLARED), []) == {"shop_sales": 2}
 
 
 def test_who_pushes_while_a_window_is_made_waits_and_is_in_it_afterwards(built, tmp_path, place):

@@ -274,6 +274,21 @@ def test_a_drop_says_what_it_makes_of_what_was_pushed(world: FakePlatform) -> No
     )
 
 
+def test_a_column_that_was_promised_since_is_there_for_what_was_pushed_before(
+    world: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = pushed(world, row())
+    wider = replace(LEVELS, columns=(*LEVELS.columns, Column("salt", "number")))
+    world.contracts = FakeContracts(wider)
+    given: list[Any] = []
+    monkeypatch.setattr(world.features, "paired", lambda *told: given.append(told[-1]) or [])
+    parity(world, world.acting("s-5"))
+    (stands,) = given[0].rows
+    shape, part = stands.files
+    assert shape == world.batches.empty(wider)
+    assert part == world.batches.path("levels", done.row.parts["2013-02-01"]["batch"])
+
+
 def test_a_push_of_two_days_ends_day_by_day(world: FakePlatform) -> None:
     """The drop of one of them leaves the rows of the other where they are."""
     pushed(

@@ -30,11 +30,16 @@ def standing(platform: Platform, state: StateReader) -> Pushes:
     rows = _standing(state)
     if not rows:
         return Pushes()
+    # Without a row, but with every column: a push came before some of them were promised, and a query may name them.
+    shape = {
+        name: platform.batches.empty(platform.contracts.load(name))
+        for name in {row.dataset for row, _ in rows}
+    }
     pushed = tuple(
         Pushed(
             row.sequence,
             row.dataset,
-            tuple(platform.batches.path(row.dataset, part) for part in parts),
+            (shape[row.dataset], *(platform.batches.path(row.dataset, part) for part in parts)),
             utc_time(row.occurred_at),
         )
         for row, parts in rows
