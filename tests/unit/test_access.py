@@ -30,6 +30,7 @@ from tidegate.testing.cases import MODEL
 from tidegate.testing.contracts import features as shops
 from tidegate.testing.fakes.features import FakeFeatures, FakeView, open_to_all
 from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.fakes.small import FixedClock
 
 VIEWS = ("rain", "tide", "wind")
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
@@ -146,6 +147,7 @@ class Rows:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     """Return a world with one view, which is declared open to nobody but the feature service."""
     world = FakePlatform(tmp_path)
+    world.clock = world.ledger._clock = FixedClock(NOW)
     view = FakeView(("shop",), ("sold", "rate"), None, shops.sales_rows)
     store = FakeFeatures(tmp_path / "home", {"shop_sales": view}, {"shop": ("shop_sales",)}, BUILDS)
     monkeypatch.setitem(world.__dict__, "features", store)

@@ -151,7 +151,7 @@ def test_an_older_payload_is_lifted_step_by_step_and_its_bytes_stay(monkeypatch)
             {"views": {"day": {"rows": 7, "objective": {}}}},
         ),
         (EventType.FEATURES_MATERIALIZED, 1, {"until": "u", "rows": {"day": 7}}, {"newest": {"day": ""}}),
-        (EventType.DECISIONS_SCORED, 3, {"rows": 7, "of": 7}, {"freshness": {}}),
+        (EventType.DECISIONS_SCORED, 3, {"rows": 7, "of": 7}, {"freshness": {}, "read": {}}),
         (
             EventType.PROMOTION_APPLIED,
             2,

@@ -16,6 +16,7 @@ from tidegate.domain.state import FeatureViewRow
 from tidegate.testing.contracts import features as shops
 from tidegate.testing.fakes.features import FakeFeatures, FakeView
 from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.fakes.small import FixedClock
 
 MONTH = "2024-01"
 
@@ -24,6 +25,7 @@ MONTH = "2024-01"
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     """Return a world in which one view is built, open to every role that works with features."""
     world = FakePlatform(tmp_path)
+    world.clock = world.ledger._clock = FixedClock(datetime(2024, 3, 1, tzinfo=UTC))
     view = FakeView(("shop",), ("sold", "rate"), None, shops.sales_rows)
     monkeypatch.setitem(world.__dict__, "features", FakeFeatures(tmp_path / "home", {"shop_sales": view}, {}))
     bring(world, monkeypatch, tmp_path, shops.SALES)
