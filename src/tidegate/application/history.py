@@ -7,7 +7,7 @@ from typing import Any
 
 from tidegate.application.timeline import printable, sentence
 from tidegate.domain.events import Event, EventType
-from tidegate.domain.fold import View
+from tidegate.domain.folding import View
 from tidegate.domain.state import (
     ApprovalRow,
     DelegationRow,

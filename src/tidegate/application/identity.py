@@ -22,7 +22,7 @@ from tidegate.domain.actors import (
 )
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Draft, EventType
-from tidegate.domain.fold import View
+from tidegate.domain.folding import View
 from tidegate.domain.lifecycle import Reason
 from tidegate.domain.state import ActorRow, CredentialRow
 from tidegate.domain.texts import barred

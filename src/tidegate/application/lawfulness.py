@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from tidegate.application import (
+    lawful_data,
     lawful_deciding,
     lawful_erasing,
     lawful_people,
@@ -23,6 +24,7 @@ from tidegate.application import (
     lawful_reading,
     lawful_watching,
 )
+from tidegate.application.lawful_data import breaches as of_data
 from tidegate.application.lawful_deciding import breaches as deciding
 from tidegate.application.lawful_erasing import breaches as erasing
 from tidegate.application.lawful_owing import Debts, owed_after
@@ -129,6 +131,7 @@ JUDGED = frozenset(
         *_MADE,
         *lawful_promoting.JUDGES,
         *lawful_watching.JUDGES,
+        *lawful_data.JUDGES,
         *lawful_deciding.JUDGES,
         *lawful_policy.JUDGES,
         *lawful_erasing.JUDGES,
@@ -233,6 +236,7 @@ class _Judge:
             ground = Ground(self._view, self._policy(), self._parser, self._expressions)
             yield from promoting(ground, event)
             yield from watching(self._view, event, ground.in_force)
+            yield from of_data(self._view, event)
             yield from of_people(self._view, event)
             yield from reading(self._view, event)
             yield from deciding(self._view, event, ground.in_force)

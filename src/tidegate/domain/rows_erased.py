@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from tidegate.domain.events import Event
+from tidegate.domain.folding import View
 from tidegate.domain.keeping import Without
 from tidegate.domain.state import (
     BatchRow,
@@ -16,10 +17,6 @@ from tidegate.domain.state import (
     ScoringRow,
     TrainingSetRow,
 )
-
-if TYPE_CHECKING:
-    from tidegate.domain.events import Event
-    from tidegate.domain.fold import View
 
 #: The file of a segment of decisions is called by its root.
 _DECISIONS = "{}.parquet"

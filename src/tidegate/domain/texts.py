@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from tidegate.domain.canonical import utc_time
-from tidegate.domain.fold import View
+from tidegate.domain.folding import View
 from tidegate.domain.state import ActorRow, CredentialRow, ErasureRow, TextRow
 
 #: Per class of record, the days that its texts are kept at least. A reason counts from when it was written; a

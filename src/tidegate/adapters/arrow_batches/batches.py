@@ -15,45 +15,39 @@ contract say, leaves the earlier file as it is.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
 from functools import partial
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, cast
 
+from tidegate.adapters.arrow_batches.accepted import Accepted
 from tidegate.adapters.arrow_batches.delimited import arrow_type, read_csv
 from tidegate.adapters.arrow_batches.drop import open_regular, opened, room_for
+from tidegate.adapters.arrow_batches.held_back import HeldBack, as_json, lines_of
 from tidegate.adapters.arrow_batches.masks import MaskingKey, masked, masked_again
 from tidegate.adapters.arrow_batches.mending import read_mended, restored
-from tidegate.adapters.arrow_batches.ordering import write_in_order
 from tidegate.adapters.arrow_batches.profiling import profiled
 from tidegate.adapters.arrow_batches.pushed import read_pushed
 from tidegate.adapters.arrow_batches.rebuilding import rebuilt
 from tidegate.adapters.arrow_batches.thinning import lines_left, spared, theirs, whose
-from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
-from tidegate.adapters.shared.files import hex_of, told
-from tidegate.adapters.shared.files import partial as partial_file
+from tidegate.adapters.shared.arrow import table_digest
+from tidegate.adapters.shared.files import told
 from tidegate.adapters.shared.keyed import keyed
 from tidegate.adapters.shared.pieces import Stored, gathered, pieces
 from tidegate.application.ports import Contents, Kept, Mended, Segment, Table, Thinned, Whose
-from tidegate.domain.canonical import canonical, utc_text
+from tidegate.domain.canonical import canonical
 from tidegate.domain.contract import Contract, GateReport
-from tidegate.domain.errors import BadInput, DependencyFailed
+from tidegate.domain.errors import BadInput
 from tidegate.domain.keeping import Without
 from tidegate.domain.merkle import merkle_root
 from tidegate.domain.push import period_of_row
 from tidegate.domain.suggestion import Profile
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
-_EXACT = 2**53  # above this a JSON number is no longer exact, so the integer becomes a text
-_AT_ONCE = 4096  # rows that are Python objects at a time, while they are written or read
+_AT_ONCE = 4096  # rows that are Python objects at a time, while they are compared
 
 
 class ArrowBatches:
@@ -71,7 +65,8 @@ class ArrowBatches:
         ``nulls`` are the unquoted spellings of null in a CSV; ``max_bytes`` bounds a drop once unpacked. What
         classified columns are masked with is ``masking_key``, or made on first use and kept in ``home/keys``.
         """
-        self._home, self._nulls, self._max_bytes = home, tuple(nulls), max_bytes
+        self._nulls, self._max_bytes = tuple(nulls), max_bytes
+        self._accepted, self._held_back = Accepted(home / "batches"), HeldBack(home / "quarantine")
         self._key = MaskingKey(home / "keys" / "masking.key", masking_key, home / "batches" / "masked-with")
 
     def drop_digest(self, drop: Path) -> str:
@@ -127,9 +122,10 @@ class ArrowBatches:
         """Look each pushed key up in a batch; of one that was pushed again, the row that was pushed last."""
         rows: dict[tuple[object, ...], dict[str, object]] = {}
         for part in pushed:
-            for row in self._read(contract.dataset, part)[1].to_pylist():
+            for row in self._accepted.read(contract.dataset, part).to_pylist():
                 rows[tuple(row[name] for name in contract.key)] = row
-        table, found = self._read(contract.dataset, batch)[1], dict[tuple[object, ...], dict[str, object]]()
+        table = self._accepted.read(contract.dataset, batch)
+        found: dict[tuple[object, ...], dict[str, object]] = {}
         for some in table.to_batches(_AT_ONCE):
             keys = zip(*(some.column(name).to_pylist() for name in contract.key), strict=True)
             places = [place for place, key in enumerate(keys) if key in rows]
@@ -178,17 +174,17 @@ class ArrowBatches:
             *(column.name for column in contract.columns if column.name not in contract.key),
         ]
         if isinstance(table, Stored):
-            return self._keep_large(contract.dataset, table, keep, order)
+            return self._accepted.keep_large(contract.dataset, table, keep, order)
         rows = cast("pa.Table", table).filter(pa.array(keep)).replace_schema_metadata(None)
         rows = rows.sort_by([(name, "ascending") for name in order]).combine_chunks()
-        return self._keep(contract.dataset, rows)
+        return self._accepted.keep(contract.dataset, rows)
 
     def empty(self, contract: Contract) -> Path:
         """Return a Parquet file with the contract's columns and types and no row."""
         import pyarrow as pa
 
         schema = pa.schema([(column.name, arrow_type(column.type)) for column in contract.columns])
-        return self._keep(contract.dataset, schema.empty_table())[1]
+        return self._accepted.keep(contract.dataset, schema.empty_table())[1]
 
     def quarantine(
         self,
@@ -202,7 +198,7 @@ class ArrowBatches:
         """
         size = table.nbytes if isinstance(table, Stored) else cast("pa.Table", table).nbytes
         about = len(report.reasons) * size // max(table.num_rows, 1)  # what the rows take in memory
-        root, path = self._hold(contract.dataset, _lines(table, report.reasons), about)
+        root, path = self._held_back.keep(contract.dataset, lines_of(table, report.reasons), about)
         return Segment(root, path, len(report.reasons))
 
     def quarantined(self, dataset: str, root: str) -> tuple[Mapping[str, object], ...]:
@@ -216,25 +212,7 @@ class ArrowBatches:
 
     def held(self, dataset: str, root: str) -> Iterator[Mapping[str, object]]:
         """Yield what `quarantined` returns row by row, after the whole file was read against its root."""
-        path = self._quarantine_path(dataset, root)
-        try:
-            with path.open("rb") as file:
-                found = merkle_root(line.removesuffix(b"\n") for line in file)
-        except OSError as error:
-            raise DependencyFailed(
-                "quarantine-gone",
-                f"got no readable file {path.name} ({error.strerror}), expected the rows of {dataset} held "
-                f"back as {root}",
-                "restore the file from a backup",
-            ) from error
-        if found != root:
-            raise DependencyFailed(
-                "quarantine-altered",
-                f"got held-back rows of {dataset} with the root {found}, expected {root}",
-                f"somebody wrote to {path.name}: restore it from a backup",
-            )
-        with path.open("rb") as file:
-            yield from map(json.loads, file)
+        return self._held_back.rows(dataset, root)
 
     def values(self, dataset: str, batches: Sequence[str], column: str) -> tuple[str, ...]:
         """Return the distinct values of a column over accepted batches, as text, sorted; nulls are left out.
@@ -244,7 +222,7 @@ class ArrowBatches:
         """
         found: set[str] = set()
         for batch in batches:
-            rows = self._read(dataset, batch)[1]
+            rows = self._accepted.read(dataset, batch)
             if column not in rows.column_names:
                 raise BadInput(
                     "missing-column",
@@ -264,7 +242,7 @@ class ArrowBatches:
         Raises:
             DependencyFailed: a file is gone or was altered.
         """
-        kept = self._read(contract.dataset, batch)[1] if batch else None
+        kept = self._accepted.read(contract.dataset, batch) if batch else None
         return cast(Table, rebuilt(contract, kept, list(self.held(contract.dataset, root))))
 
     def profile(self, dataset: str, batch: str) -> tuple[Profile, ...]:
@@ -273,7 +251,7 @@ class ArrowBatches:
         Raises:
             DependencyFailed: the file is gone or no longer has this digest.
         """
-        return profiled(self._read(dataset, batch)[1])
+        return profiled(self._accepted.read(dataset, batch))
 
     def path(self, dataset: str, batch: str) -> Path:
         """Return the Parquet file of an accepted batch, after reading it back and comparing its digest.
@@ -281,10 +259,7 @@ class ArrowBatches:
         Raises:
             DependencyFailed: the file is gone or no longer has this digest.
         """
-        path = self._there(dataset, batch)
-        if not self._holds(path, batch):
-            raise _altered(path, batch)
-        return path
+        return self._accepted.file(dataset, batch)
 
     # ── letting rows go ───────────────────────────────────────────────────────────────────────────
 
@@ -327,19 +302,19 @@ class ArrowBatches:
 
         dataset, files = contract.dataset, []
         gone = [pa.table({name: pa.array([], pa.string()) for name in contract.key})]
-        for digest in self._named("batches", dataset, PREFIX, only):
-            rows = self._read(dataset, digest)[1]
+        for digest in _among(self._accepted.digests(dataset), only):
+            rows = self._accepted.read(dataset, digest)
             if count := pc.sum(their := theirs(rows, whose)).as_py():
                 others = rows.filter(pc.invert(their)).combine_chunks()
-                left = self._keep(dataset, others)[0] if write else table_digest(others)
+                left = self._accepted.keep(dataset, others)[0] if write else table_digest(others)
                 files.append(Without("batch", dataset, digest, left, count))
                 if set(contract.key) <= set(rows.column_names):
                     gone.append(keyed(rows.filter(their), contract.key))
-        for root in self._named("quarantine", dataset, "sha256:", only):
-            path, before = self._quarantine_path(dataset, root), sum(1 for _ in self.held(dataset, root))
+        for root in _among(self._held_back.roots(dataset), only):
+            path, before = self._held_back.place(dataset, root), sum(1 for _ in self.held(dataset, root))
             if count := before - sum(1 for _ in lines_left(path, whose)):
-                lines = lines_left(path, whose)
-                left = self._hold(dataset, lines, path.stat().st_size)[0] if write else merkle_root(lines)
+                lines, about = lines_left(path, whose), path.stat().st_size
+                left = self._held_back.keep(dataset, lines, about)[0] if write else merkle_root(lines)
                 files.append(Without("quarantine", dataset, root, left, count))
         return Thinned(tuple(files), cast(Table, pa.concat_tables(gone)))
 
@@ -357,91 +332,8 @@ class ArrowBatches:
 
     def _path(self, file: Without) -> Path | None:
         if file.kind == "batch":
-            return self._batch_path(file.place, file.digest)
-        return self._quarantine_path(file.place, file.digest) if file.kind == "quarantine" else None
-
-    def _named(self, folder: str, dataset: str, prefix: str, only: Collection[str] | None) -> list[str]:
-        """Return the digests that the files of a folder are called by."""
-        paths = sorted((self._home / folder / dataset).glob("[0-9a-f]*.*"))
-        names = [prefix + path.stem for path in paths]
-        return names if only is None else [name for name in names if name in only]
-
-    # ── inside ────────────────────────────────────────────────────────────────────────────────────
-
-    def _hold(self, dataset: str, lines: Iterable[bytes], about: int) -> tuple[str, Path]:
-        """Write held-back rows as a file that is called by their root."""
-        folder = self._home / "quarantine" / dataset
-        with told(folder / "rows.jsonl", about), partial_file(folder / "rows.jsonl") as part:
-            with part.open("wb") as file:
-                root = merkle_root(_written(file, lines))
-                file.flush()
-                os.fsync(file.fileno())
-            part.chmod(0o644)
-            return root, part.replace(self._quarantine_path(dataset, root))
-
-    def _keep(self, dataset: str, rows: pa.Table) -> tuple[str, Path]:
-        digest = table_digest(rows)
-        path = self._batch_path(dataset, digest)
-        if not self._holds(path, digest):
-            write_parquet(rows, path)
-        return digest, path
-
-    def _keep_large(
-        self, dataset: str, rows: Stored, keep: np.ndarray, order: Sequence[str]
-    ) -> tuple[str, Path]:
-        """Keep rows that are never in memory whole."""
-        place = self._home / "batches" / dataset / "rows.parquet"
-        with told(place, rows.nbytes), partial_file(place) as part:
-            write_in_order(rows, keep, order, part)
-            digest = table_digest(Stored(part))
-            path = self._batch_path(dataset, digest)
-            if not self._holds(path, digest):
-                part.chmod(0o644)
-                part.replace(path)
-        return digest, path
-
-    def _read(self, dataset: str, batch: str) -> tuple[Path, pa.Table]:
-        """Return a batch's file and its rows, after comparing their digest."""
-        path = self._there(dataset, batch)
-        if (rows := self._sound(path, batch)) is None:
-            raise _altered(path, batch)
-        return path, rows
-
-    def _there(self, dataset: str, batch: str) -> Path:
-        path = self._batch_path(dataset, batch)
-        if not path.is_file():
-            raise DependencyFailed(
-                "batch-gone",
-                f"got no file for the batch {batch}, expected {path.name}",
-                "restore it from a backup",
-            )
-        return path
-
-    def _holds(self, path: Path, digest: str) -> bool:
-        """Say whether a file holds the batch of this digest; a broken file does not."""
-        import pyarrow as pa
-
-        try:
-            return path.is_file() and table_digest(Stored(path)) == digest
-        except (OSError, pa.ArrowException, BadInput):
-            return False
-
-    def _sound(self, path: Path, digest: str) -> pa.Table | None:
-        """Return the rows of a file that holds the batch of this digest; a broken file is simply not sound."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            rows = pq.read_table(path, partitioning=None)
-            return rows if table_digest(rows) == digest else None
-        except (OSError, pa.ArrowException, BadInput):
-            return None
-
-    def _batch_path(self, dataset: str, digest: str) -> Path:
-        return self._home / "batches" / dataset / f"{hex_of(digest, PREFIX)}.parquet"
-
-    def _quarantine_path(self, dataset: str, root: str) -> Path:
-        return self._home / "quarantine" / dataset / f"{hex_of(root, 'sha256:')}.jsonl"
+            return self._accepted.place(file.place, file.digest)
+        return self._held_back.place(file.place, file.digest) if file.kind == "quarantine" else None
 
 
 def _places(places: Sequence[int]) -> pa.Array:
@@ -451,51 +343,11 @@ def _places(places: Sequence[int]) -> pa.Array:
     return pa.array(places, pa.int64())
 
 
-def _lines(table: Table, reasons: Mapping[int, tuple[str, ...]]) -> Iterator[bytes]:
-    import numpy as np
-
-    positions = np.fromiter(reasons, dtype=np.int64, count=len(reasons))
-    positions.sort()
-    first = 0
-    for piece in pieces(table, table.column_names) if len(positions) else ():
-        here = positions[slice(*np.searchsorted(positions, (first, first + len(piece))))]
-        for start in range(0, len(here), _AT_ONCE):
-            some = here[start : start + _AT_ONCE]
-            for position, values in zip(some.tolist(), piece.take(some - first).to_pylist(), strict=True):
-                plain = {name: _plain(value) for name, value in values.items()}
-                yield canonical({"row": position, "reasons": list(reasons[position]), "values": plain})
-        first += len(piece)
-
-
-def _written(file: BinaryIO, lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Write each line on its way."""
-    for line in lines:
-        file.write(line + b"\n")
-        yield line
-
-
-def _altered(path: Path, batch: str) -> DependencyFailed:
-    return DependencyFailed(
-        "batch-altered",
-        f"got {path.name} with other content, expected the batch {batch}",
-        "restore it from a backup",
-    )
+def _among(names: Sequence[str], only: Collection[str] | None) -> list[str]:
+    return [name for name in names if only is None or name in only]
 
 
 def _text(value: object) -> str:
     """Return a value as text: a text as it is, all else as JSON writes it, without quotes."""
-    plain = _plain(value)
+    plain = as_json(value)
     return plain if isinstance(plain, str) else canonical(plain).decode()
-
-
-def _plain(value: object) -> object:
-    """Return a value as canonical JSON can carry it."""
-    if isinstance(value, datetime):
-        return utc_text(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, int) and abs(value) > _EXACT:
-        return str(value)
-    if isinstance(value, float) and not isfinite(value):
-        return None
-    return value
