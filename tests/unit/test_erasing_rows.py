@@ -491,7 +491,7 @@ def test_an_erasure_as_it_should_be_is_lawful(world: FakePlatform) -> None:
     [
         ({"subject": ""}, "E1", "nothing keeps them from coming back"),
         ({"cause": "whim"}, "E1", "for no cause that there is"),
-        ({"files": [a_file()]}, "E2", "is of no drop of trips on record"),
+        ({"files": [a_file()]}, "E2", "is of no drop or push of trips on record"),
         ({"files": [a_file(place="waves")]}, "E2", "is of waves, and rows of trips are erased"),
         ({"files": [a_file(rows=0)], "rows": 0}, "E2", "loses no row"),
         ({"rows": 9}, "E2", "9 rows of trips are erased, of files that lose 1"),

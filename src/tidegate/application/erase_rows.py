@@ -11,21 +11,23 @@ record alone says what is to be removed. A drop that comes later is read without
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.application.erased import finish, left_of, marks
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import ModelSpec, StateReader, Thinned, Whose
+from tidegate.application.pushes import bring
 from tidegate.application.recording import draft, permit, reason_text
 from tidegate.application.revisions import period_window, touched_by
 from tidegate.domain.actors import Permission
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import DependencyFailed
-from tidegate.domain.events import EventType
+from tidegate.domain.events import Event, EventType
 from tidegate.domain.keeping import Term, Without, counted
-from tidegate.domain.state import BatchRow, FeatureViewRow, ScoringRow, TrainingSetRow
+from tidegate.domain.push import held_period
+from tidegate.domain.state import BatchRow, FeatureViewRow, PushRow, ScoringRow, TrainingSetRow
 
 #: How often what came meanwhile is searched too, before somebody is asked to wait for whoever writes.
 _TRIES = 5
@@ -86,11 +88,23 @@ def over(platform: Platform, state: StateReader) -> tuple[Over, ...]:
         keeps = platform.contracts.load(dataset).keeps
         if keeps is None:
             continue
-        rows = [row for row in state.select(BatchRow, dataset=dataset) if row.accepted + row.quarantined]
-        old = [row for row in rows if keeps.after(period_window(row.period)[1]) <= now]
-        periods = tuple(sorted({row.period for row in old}))
-        found.append(Over(dataset, keeps, periods, sum(row.accepted + row.quarantined for row in old)))
+        old = [
+            (period, rows)
+            for period, rows in _there(state, dataset)
+            if rows and keeps.after(period_window(period)[1]) <= now
+        ]
+        periods = tuple(sorted({period for period, _ in old}))
+        found.append(Over(dataset, keeps, periods, sum(rows for _, rows in old)))
     return tuple(found)
+
+
+def _there(state: StateReader, dataset: str) -> Iterator[tuple[str, int]]:
+    """Yield periods with their rows that are there, held back or not, of every drop and push."""
+    for row in state.select(BatchRow, dataset=dataset):
+        yield row.period, row.accepted + row.quarantined
+    for push in state.select(PushRow, dataset=dataset):
+        yield from ((each, part["rows"]) for each, part in push.parts.items())
+        yield held_period(push.report, push.occurred_at), push.quarantined
 
 
 def let_go(platform: Platform, acting: Acting) -> tuple[Over, ...]:
@@ -159,6 +173,7 @@ def _erased(
         finish(platform)
         if contract.subject:  # whoever was bringing values online meanwhile had read the sources before
             online += platform.features.forget(whose, thinned.keys)
+        bring(platform)  # what else was pushed: a view whose source lost rows is online from that alone
         return Erased(dataset, counted(files), files, online, touched, sequence)
     raise DependencyFailed(
         "rows-come-meanwhile",
@@ -192,21 +207,26 @@ def _only(
     """Return the batches and roots of some periods, also of earlier gate runs; None: all that lies there."""
     if periods is None:
         return None
-    gated = (EventType.BATCH_ACCEPTED, EventType.BATCH_REFUSED)
-    runs = [
-        event.payload
-        for event in platform.ledger.events(stream=f"dataset/{dataset}")
-        if event.type in gated and event.payload["period"] in periods
-    ]
-    batches = {left_of(state, "batch", run["batch"], dataset)[0] for run in runs}
-    return frozenset(
-        {*batches, *(left_of(state, "quarantine", run["quarantine_root"], dataset)[0] for run in runs)}
-    )
+    events = platform.ledger.events(stream=f"dataset/{dataset}")
+    files = {file for event in events for period, file in _written(event) if period in periods}
+    return frozenset(left_of(state, kind, digest, dataset)[0] for kind, digest in files)
+
+
+def _written(event: Event) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield the files of rows that a gate run wrote, each with the period that it is kept by."""
+    said = event.payload
+    if event.type in {EventType.BATCH_ACCEPTED, EventType.BATCH_REFUSED}:
+        yield said["period"], ("batch", said["batch"])
+        yield said["period"], ("quarantine", said["quarantine_root"])
+    elif event.type in {EventType.PUSH_ACCEPTED, EventType.PUSH_REFUSED}:
+        yield from ((each, ("batch", part["batch"])) for each, part in said["parts"].items())
+        yield held_period(said["report"], event.occurred_at), ("quarantine", said["quarantine_root"])
 
 
 def _on_record(state: StateReader, files: Collection[Without]) -> list[Without]:
-    """Return the files; a batch that no drop on record has was left by who was killed, and nothing of it is kept."""
+    """Return the files; a batch of no drop or push on record was left by who was killed, and nothing of it is kept."""
     known = {(row.dataset, row.batch) for row in state.select(BatchRow)}
+    known |= {(row.dataset, part["batch"]) for row in state.select(PushRow) for part in row.parts.values()}
     return [
         replace(each, successor="")
         if each.kind == "batch" and (each.place, each.digest) not in known
@@ -216,8 +236,9 @@ def _on_record(state: StateReader, files: Collection[Without]) -> list[Without]:
 
 
 def _basis(state: StateReader, dataset: str) -> tuple[object, ...]:
-    """Return what the search rests on: the dataset's batches, and what was built, trained and scored."""
+    """Return what the search rests on: the dataset's batches and pushes, and what was built, trained and scored."""
     return (
+        tuple((row.drop, row.sequence) for row in state.select(PushRow, dataset=dataset)),
         tuple((row.drop, row.sequence) for row in state.select(BatchRow, dataset=dataset)),
         tuple((row.view, row.source) for row in state.select(FeatureViewRow)),
         tuple(row.digest for row in state.select(TrainingSetRow)),
@@ -226,11 +247,13 @@ def _basis(state: StateReader, dataset: str) -> tuple[object, ...]:
 
 
 def _periods(state: StateReader, dataset: str, named: Collection[tuple[str, str]]) -> list[str]:
-    rows = state.select(BatchRow, dataset=dataset)
-    return sorted(
-        {
-            row.period
-            for row in rows
-            if ("batch", row.batch) in named or ("quarantine", row.quarantine_root) in named
-        }
-    )
+    found = {
+        row.period
+        for row in state.select(BatchRow, dataset=dataset)
+        if ("batch", row.batch) in named or ("quarantine", row.quarantine_root) in named
+    }
+    for push in state.select(PushRow, dataset=dataset):
+        found |= {each for each, part in push.parts.items() if ("batch", part["batch"]) in named}
+        if ("quarantine", push.quarantine_root) in named:
+            found.add(held_period(push.report, push.occurred_at))
+    return sorted(found)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from tidegate.application.platform import Platform
 from tidegate.application.ports import StateReader
-from tidegate.domain.errors import DependencyFailed
+from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.keeping import Without
-from tidegate.domain.state import ErasedFileRow, ErasedSubjectRow, FeatureViewRow
+from tidegate.domain.state import BatchRow, ErasedFileRow, ErasedSubjectRow, FeatureViewRow, PushRow
 
 
 def left_of(state: StateReader, kind: str, digest: str, place: str = "") -> tuple[str, int]:
@@ -30,6 +30,32 @@ def files(state: StateReader) -> tuple[Without, ...]:
 def marks(state: StateReader, dataset: str) -> frozenset[str]:
     """Return whose rows never come back to a dataset, by the marks of their subjects."""
     return frozenset(row.subject for row in state.select(ErasedSubjectRow, dataset=dataset))
+
+
+def unwrite(platform: Platform, state: StateReader, dataset: str, made: Collection[tuple[str, str]]) -> None:
+    """Remove files that were written, by kind and digest, but for what is on record of a drop or a push."""
+    rows = state.select(BatchRow, dataset=dataset)
+    known = {name for row in rows for name in (row.batch, row.quarantine_root)}
+    for each in state.select(PushRow, dataset=dataset):
+        known |= {each.quarantine_root, *(part["batch"] for part in each.parts.values())}
+    written = [Without(kind, dataset, name, "", 0) for kind, name in made if name]
+    platform.batches.discard([each for each in written if each.digest not in known])
+
+
+def come_back(
+    platform: Platform, state: StateReader, dataset: str, period: str, made: Collection[tuple[str, str]]
+) -> BadInput | None:
+    """Return why these very rows are not taken: they were erased as a whole. Nothing of them is left."""
+    found = (state.get(ErasedFileRow, kind, dataset, name) for kind, name in made if name)
+    if not (gone := [row for row in found if row is not None]):
+        return None
+    unwrite(platform, state, dataset, made)
+    return BadInput(
+        "erased-rows",
+        f"got {dataset} {period} with the very rows that event {gone[0].sequence} erased, expected others",
+        "nothing was taken from it; what was erased does not come back",
+        period=period,
+    )
 
 
 def unread(platform: Platform, state: StateReader, batches: Iterable[str], made: Iterable[Without]) -> None:

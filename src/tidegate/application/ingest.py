@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tidegate.application.erased import marks
+from tidegate.application.erased import come_back, marks, unwrite
 from tidegate.application.evolving import left_out, named, unbroken
 from tidegate.application.gating import kept, measured, waiving
 from tidegate.application.platform import Acting, Platform
@@ -40,8 +40,7 @@ from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
-from tidegate.domain.keeping import Without
-from tidegate.domain.state import ActorRow, BatchRow, ErasedFileRow, PushRow, WaiverRow
+from tidegate.domain.state import ActorRow, BatchRow, PushRow, WaiverRow
 from tidegate.domain.waiver import Moment, Waivers, waivers_for
 
 __all__ = [
@@ -53,6 +52,7 @@ __all__ = [
     "period_window",
     "revision_of",
     "stands",
+    "time_over",
     "turn_away",
     "waived_now",
 ]
@@ -114,7 +114,8 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
         more = {"notes": [*notes, *left_out(contents)], **waiving(report, waived, whose), **told}
         payload["report"] = {**payload["report"], **more}
         if not again and (before is None or not stands(before, contract, against, waived)):
-            fault = _come_back(platform, tx, payload) or taken(tx, dataset, period, revision, drop)
+            fault = come_back(platform, tx, dataset, period, _written(payload))
+            fault = fault or taken(tx, dataset, period, revision, drop)
             payload |= succession(tx, dataset, period, revision, payload["batch"])
             if fault is not None:
                 turn_away(tx, acting, about, fault)
@@ -137,38 +138,12 @@ def _unless(fault: BadInput | None) -> None:
 
 def _anew(platform: Platform, acting: Acting, drop: Path, payload: Mapping[str, Any]) -> BatchRow:
     """Ingest a drop again, and leave nothing of what was written for an outcome that nobody recorded."""
-    _unwrite(platform, platform.ledger.state(), payload)
+    unwrite(platform, platform.ledger.state(), payload["dataset"], _written(payload))
     return ingest(platform, acting, payload["dataset"], drop)
 
 
-def _unwrite(platform: Platform, state: StateReader, payload: Mapping[str, Any]) -> None:
-    """Remove what was written of a drop, but for what another one that is on record has too."""
-    rows = state.select(BatchRow, dataset=payload["dataset"])
-    known = {name for row in rows for name in (row.batch, row.quarantine_root)}
-    for each in state.select(PushRow, dataset=payload["dataset"]):
-        known |= {each.quarantine_root, *(part["batch"] for part in each.parts.values())}
-    made = [Without(kind, payload["dataset"], name, "", 0) for kind, name in _written(payload)]
-    platform.batches.discard([each for each in made if each.digest not in known])
-
-
 def _written(payload: Mapping[str, Any]) -> list[tuple[str, str]]:
-    files = (("batch", payload["batch"]), ("quarantine", payload["quarantine_root"]))
-    return [(kind, name) for kind, name in files if name]
-
-
-def _come_back(platform: Platform, state: StateReader, payload: Mapping[str, Any]) -> BadInput | None:
-    """Return why these very rows are not taken: they were erased as a whole. Nothing of them is left."""
-    dataset, period = payload["dataset"], payload["period"]
-    found = (state.get(ErasedFileRow, kind, dataset, name) for kind, name in _written(payload))
-    if not (gone := [row for row in found if row is not None]):
-        return None
-    _unwrite(platform, state, payload)
-    return BadInput(
-        "erased-rows",
-        f"got {dataset} {period} with the very rows that event {gone[0].sequence} erased, expected others",
-        "nothing was taken from it; what was erased does not come back",
-        period=period,
-    )
+    return [("batch", payload["batch"]), ("quarantine", payload["quarantine_root"])]
 
 
 def time_over(platform: Platform, contract: Contract, period: str) -> BadInput | None:

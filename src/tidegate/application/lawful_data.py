@@ -50,7 +50,7 @@ def _pushed(view: StateView, event: Event) -> Breaches:
     if (
         not said["parts"]
         or rows != said["accepted"]
-        or said["accepted"] + said["quarantined"] != said["read"]
+        or said["accepted"] + said["quarantined"] + said["report"].get("erased", 0) != said["read"]
     ):
         yield "G7", f"{about} was accepted with {rows} rows in its parts, of {said['read']} that were read"
     there = {row.period for row in in_force(view, said["dataset"])}

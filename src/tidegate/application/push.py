@@ -5,6 +5,8 @@ the two, or did not reach the online store, is completed by the next push or mat
 included. An online window says which push it holds last, so nothing is written twice.
 
 What is pushed stands until the drop of its period is accepted; from then on the drop is the truth (see `pushes`).
+
+Rows of subjects who were erased are left out before the gate, and counted, as of a drop (E1).
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.application.access import admit
+from tidegate.application.erased import come_back, marks, unwrite
 from tidegate.application.evolving import left_out, named, unbroken
 from tidegate.application.gating import report_facts, waiving
-from tidegate.application.ingest import brought_for, stands, turn_away, waived_now
+from tidegate.application.ingest import brought_for, stands, time_over, turn_away, waived_now
 from tidegate.application.platform import Acting, Platform
-from tidegate.application.ports import Contents, StateReader, Table
+from tidegate.application.ports import StateReader, Table
 from tidegate.application.pushes import beside, bring, feeding, history, pushed_of
 from tidegate.application.recording import draft, permit
 from tidegate.application.references import Listing, listing_facts, listings, values
@@ -29,7 +32,7 @@ from tidegate.domain.actors import Permission
 from tidegate.domain.contract import Contract, GateReport
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
-from tidegate.domain.push import for_push, judge_push, size_fault
+from tidegate.domain.push import for_push, judge_push, nobody_left, size_fault
 from tidegate.domain.state import PushRow
 from tidegate.domain.waiver import Waivers
 
@@ -100,61 +103,111 @@ def _recorded(platform: Platform, acting: Acting, contract: Contract, file: Path
     against = listing_facts(found)
     if known is not None and stands(known, contract, against, _waived(platform, state, known, whose)):
         return known, False
-    about, there = {"dataset": dataset, "drop": name, "period": ""}, _delivered(state, dataset)
+    about = {"dataset": dataset, "drop": name, "period": ""}
     try:
-        notes = unbroken(platform, state, contract)
-        contents = platform.batches.pushed(file, contract, name)
-        if fault := size_fault(contract, contents.table.num_rows, file.name):
-            raise fault
-        periods = platform.batches.periods(contract, contents.table)
-        waived = waived_now(platform, state, dataset, _one(periods), whose)
-        report = _judged(platform, contract, found, contents.table, (periods, there), waived)
-        parts = _parts(platform, contract, contents, periods, report)
-        if parts:
-            files = tuple(platform.batches.path(dataset, part["batch"]) for part in parts.values())
-            tried = pushed_of(dataset, files, platform.clock.now())
-            platform.features.derived(
-                tried, beside(platform, state, {dataset}), history(platform, state, dataset)
-            )
+        gated = _gated(platform, state, contract, found, file, name, whose)
     except BadInput as error:
         with platform.ledger.transaction() as tx:
-            turn_away(tx, acting, about, error)
+            turn_away(tx, acting, about | {"period": str(error.data.get("period", ""))}, error)
         raise named(platform, state, contract, error) from error.__cause__
-    segment = platform.batches.quarantine(contract, contents.table, report)
-    facts = report_facts(contract, report, platform.gate.tool, against)
+    payload, fresh, fault = gated.payload, False, None
+    kind = EventType.PUSH_ACCEPTED if payload["parts"] else EventType.PUSH_REFUSED
+    with platform.ledger.transaction() as tx:
+        before = tx.get(PushRow, dataset, name)
+        # Meanwhile the same bytes, a period's drop, a waiver's end or an erasure may have come: then it is gated again.
+        counting = waived_now(platform, tx, dataset, payload["report"]["period"], brought_for(before, acting))
+        again = bool(payload["report"]["waived"]) and gated.waived.in_force != counting.in_force
+        again = again or (_delivered(tx, dataset), marks(tx, dataset)) != (gated.delivered, gated.away)
+        final = before is not None and stands(before, contract, against, counting)
+        if not again and not final and _other(before, payload):
+            fault = come_back(platform, tx, dataset, ", ".join(payload["parts"]), gated.made)
+            if fault is not None:
+                turn_away(tx, acting, about, fault)
+            else:
+                tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
+                fresh = True
+        row = tx.get(PushRow, dataset, name)
+    if again:
+        try:
+            return _recorded(platform, acting, contract, file)
+        finally:  # only now: what both come to stays, what nobody recorded goes
+            unwrite(platform, platform.ledger.state(), dataset, gated.made)
+    if fault is not None:
+        raise fault
+    assert row is not None  # the fold of the event just appended
+    return row, fresh
+
+
+@dataclass(frozen=True)
+class _Gated:
+    """What a gate made of pushed rows, not recorded yet; the files it wrote, by kind and name; and what it rests on."""
+
+    payload: Mapping[str, Any]
+    made: tuple[tuple[str, str], ...]
+    waived: Waivers
+    delivered: frozenset[str]
+    away: frozenset[str]
+
+
+def _gated(
+    platform: Platform,
+    state: StateReader,
+    contract: Contract,
+    found: tuple[Listing, ...],
+    file: Path,
+    name: str,
+    whose: tuple[str, ...],
+) -> _Gated:
+    """Read pushed rows, leave out whose subject was erased, judge the others, and write them.
+
+    Raises:
+        BadInput: they cannot be read as promised, a period's time is over, or a view needs more than them.
+    """
+    dataset, notes = contract.dataset, unbroken(platform, state, contract)
+    there, away = _delivered(state, dataset), marks(state, dataset)
+    contents = platform.batches.pushed(file, contract, name)
+    if fault := size_fault(contract, contents.table.num_rows, file.name):
+        raise fault
+    for period in sorted({*platform.batches.periods(contract, contents.table)} - {""}):
+        if late := time_over(platform, contract, period):
+            raise late
+    table = platform.batches.spared(contract, contents.table, away)
+    erased, periods = contents.table.num_rows - table.num_rows, platform.batches.periods(contract, table)
+    waived = waived_now(platform, state, dataset, _one(periods), whose)
+    if table.num_rows:
+        report = _judged(platform, contract, found, table, (periods, there), waived)
+    else:
+        report = nobody_left(erased)
+    parts = _parts(platform, contract, table, periods, report)
+    if parts:
+        files = tuple(platform.batches.path(dataset, part["batch"]) for part in parts.values())
+        tried = pushed_of(dataset, files, platform.clock.now())
+        platform.features.derived(
+            tried, beside(platform, state, {dataset}), history(platform, state, dataset)
+        )
+    root = platform.batches.quarantine(contract, table, report).root
     left = [check.id for check in contract.checks if not check.row_level]
-    more = {"notes": [*notes, *left_out(contents)], "not_asked": left, "period": _one(periods)}
-    more |= waiving(report, waived, whose)
     payload = {
         "dataset": dataset,
         "drop": name,
         "parts": parts,
         "verdict": str(report.verdict),
-        "read": report.read,
+        "read": report.read + erased,
         "accepted": report.accepted,
         "quarantined": report.quarantined,
-        "quarantine_root": segment.root,
+        "quarantine_root": root,
         "contract": contract.digest,
-        "report": {**facts, **more},
+        "report": {
+            **report_facts(contract, report, platform.gate.tool, listing_facts(found)),
+            "notes": [*notes, *left_out(contents)],
+            "not_asked": left,
+            "period": _one(periods),
+            **waiving(report, waived, whose),
+            **({"erased": erased} if erased else {}),
+        },
     }
-    kind = EventType.PUSH_ACCEPTED if parts else EventType.PUSH_REFUSED
-    fresh = False
-    with platform.ledger.transaction() as tx:
-        before = tx.get(PushRow, dataset, name)
-        # Meanwhile the same bytes, the period's drop, or a waiver's end may have come: then it is looked at again.
-        whose = brought_for(before, acting)
-        counting = waived_now(platform, tx, dataset, _one(periods), whose)
-        again = bool(report.waived) and waived.in_force != counting.in_force
-        again = again or _delivered(tx, dataset) != there
-        final = before is not None and stands(before, contract, against, counting)
-        if not again and not final and _other(before, payload):
-            tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
-            fresh = True
-        row = tx.get(PushRow, dataset, name)
-    if again:
-        return _recorded(platform, acting, contract, file)
-    assert row is not None  # the fold of the event just appended
-    return row, fresh
+    made = (("quarantine", root), *(("batch", part["batch"]) for part in parts.values()))
+    return _Gated(payload, made, waived, there, away)
 
 
 def _other(row: PushRow | None, payload: Mapping[str, Any]) -> bool:
@@ -177,7 +230,7 @@ def _judged(
 
 
 def _parts(
-    platform: Platform, contract: Contract, contents: Contents, periods: tuple[str, ...], report: GateReport
+    platform: Platform, contract: Contract, table: Table, periods: tuple[str, ...], report: GateReport
 ) -> dict[str, dict[str, Any]]:
     """Keep the good rows of each period as a batch of its own: a period's drop ends that one alone."""
     if report.stops:
@@ -190,7 +243,7 @@ def _parts(
             for place, each in enumerate(periods)
             if place in report.reasons or each != period
         }
-        batch, _ = platform.batches.accept(contract, contents.table, held)
+        batch, _ = platform.batches.accept(contract, table, held)
         parts[period] = {"batch": batch, "rows": good.count(period)}
     return parts
 

@@ -34,7 +34,8 @@ def _batch(view: View, event: Event) -> list[Row]:
 
 
 def _push(view: View, event: Event) -> list[Row]:
-    return [row_of(PushRow, event, occurred_at=event.occurred_at), *_used(view, event)]
+    left_out = event.payload["report"].get("erased", 0)
+    return [row_of(PushRow, event, erased=left_out, occurred_at=event.occurred_at), *_used(view, event)]
 
 
 def _used(view: View, event: Event) -> list[Row]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, datetime, timedelta
 
 #: The units that a term is stated in.
 UNITS = ("day", "year")
@@ -27,10 +27,14 @@ class Term:
 
     def after(self, moment: datetime) -> datetime:
         """Return when a term ends that begins at ``moment``; a year after 29 February is the first of March."""
-        if self.unit == "day":
-            return moment + timedelta(days=self.value)
         try:
-            return moment.replace(year=moment.year + self.value)
+            if self.unit == "day":
+                return moment + timedelta(days=self.value)
+            if (year := moment.year + self.value) > MAXYEAR:
+                raise OverflowError
+            return moment.replace(year=year)
+        except OverflowError:  # it never ends
+            return datetime.max.replace(tzinfo=moment.tzinfo)
         except ValueError:
             return moment.replace(year=moment.year + self.value, month=3, day=1)
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import MAXYEAR, UTC, date, datetime
+from typing import Any
 
 from tidegate.domain.contract import CheckResult, Contract, GateReport, Stop, judge
 from tidegate.domain.errors import BadInput
@@ -23,6 +24,7 @@ from tidegate.domain.waiver import NONE, Waivers
 #: Why a row is set aside that no check found bad.
 NO_PERIOD, DELIVERED = "push:no-period", "push:delivered"
 _DATE_PARTS = 3
+_DAY = len("2013-01-31")
 
 
 def for_push(contract: Contract) -> Contract:
@@ -35,12 +37,13 @@ def period_of_row(values: Sequence[object]) -> str:
     """Return the period that a row's period columns name, empty where they name none.
 
     They are a year, with a month, with a day, as whole numbers; or one date or moment, which counts by its day in UTC.
+    A period of the calendar's last year names none: no moment comes after it.
     """
     if len(values) == 1 and isinstance(values[0], date):
-        when = values[0]
-        return (when.astimezone(UTC) if isinstance(when, datetime) else when).strftime("%Y-%m-%d")
+        when = values[0].astimezone(UTC) if isinstance(values[0], datetime) else values[0]
+        return when.isoformat()[:_DAY] if when.year < MAXYEAR else ""
     parts = [value for value in values if isinstance(value, int)]
-    if len(parts) != len(values) or not 0 < len(parts) <= _DATE_PARTS:
+    if len(parts) != len(values) or not 0 < len(parts) <= _DATE_PARTS or parts[0] == MAXYEAR:
         return ""
     try:
         date(*parts, *[1] * (_DATE_PARTS - len(parts)))
@@ -52,6 +55,17 @@ def period_of_row(values: Sequence[object]) -> str:
 def delivered(period: str, periods: Collection[str]) -> bool:
     """Say whether a drop of these periods is about this one: of it, of what it is a part of, or of a part of it."""
     return any(f"{each}-".startswith(f"{period}-") or f"{period}-".startswith(f"{each}-") for each in periods)
+
+
+def held_period(report: Mapping[str, Any], occurred_at: str) -> str:
+    """Return the period that a push's held-back rows are kept by: what all its rows name, or the day it came on."""
+    return str(report.get("period") or occurred_at[:_DAY])
+
+
+def nobody_left(rows: int) -> GateReport:
+    """Return what is said of a push of which only rows of subjects came who were erased."""
+    told = f"none of its {rows} rows may go on: whoever they are about was erased"
+    return GateReport(Verdict.FAILED, 0, {}, (), (Stop("G7", "nothing-left", told),))
 
 
 def judge_push(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from tidegate.domain.events import Event
 from tidegate.domain.folding import View
@@ -13,6 +14,7 @@ from tidegate.domain.state import (
     ErasedFileRow,
     ErasedSubjectRow,
     FeatureViewRow,
+    PushRow,
     Row,
     ScoringRow,
     TrainingSetRow,
@@ -36,6 +38,11 @@ def rows_erased(view: View, event: Event) -> list[Row]:
         *gone,
         *whose,
         *(_batch(row, batches, held) for row in view.select(BatchRow, dataset=said["dataset"])),
+        *(
+            _push(row, batches, held)
+            for row in view.select(PushRow, dataset=said["dataset"])
+            if row.quarantine_root in held or any(part["batch"] in batches for part in row.parts.values())
+        ),
         *(replace(row, batches=_named(row.batches, batches)) for row in view.select(TrainingSetRow)),
         *(_view(row, batches, sources) for row in view.select(FeatureViewRow)),
         *(_scoring(row, decisions[row.root]) for row in view.select(ScoringRow) if row.root in decisions),
@@ -55,6 +62,25 @@ def _batch(row: BatchRow, batches: Mapping[str, Without], held: Mapping[str, Wit
         quarantined=row.quarantined - fewer[1],
         erased=row.erased + sum(fewer),
     )
+
+
+def _push(row: PushRow, batches: Mapping[str, Without], held: Mapping[str, Without]) -> PushRow:
+    parts = {period: _part(part, batches) for period, part in row.parts.items()}
+    accepted, back = sum(part["rows"] for part in parts.values()), held.get(row.quarantine_root)
+    quarantined = row.quarantined - (back.rows if back else 0)
+    return replace(
+        row,
+        parts=parts,
+        quarantine_root=_now(row.quarantine_root, held),
+        accepted=accepted,
+        quarantined=quarantined,
+        erased=row.read - accepted - quarantined,
+    )
+
+
+def _part(part: Mapping[str, Any], batches: Mapping[str, Without]) -> Mapping[str, Any]:
+    kept = batches.get(part["batch"])
+    return {"batch": kept.successor, "rows": part["rows"] - kept.rows} if kept else part
 
 
 def _view(

@@ -153,7 +153,8 @@ class PushRow(Row):
     """What a gate made of one push.
 
     ``parts`` holds by period the accepted rows as a batch, and how many; none where the gate held everything back. A
-    part stands until its period's drop is accepted: no row says so, for the batches do.
+    part stands until its period's drop is accepted: no row says so, for the batches do. ``erased`` counts the rows that
+    are in no part and not held back any more, or never were because their subject was erased before they came.
     """
 
     TABLE: ClassVar[str] = "pushes"
@@ -167,6 +168,7 @@ class PushRow(Row):
     read: int
     accepted: int
     quarantined: int
+    erased: int
     quarantine_root: str
     contract: str
     report: Mapping[str, Any]

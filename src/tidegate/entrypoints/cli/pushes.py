@@ -122,6 +122,7 @@ def _told(done: use_case.Outcome) -> None:
     of = f"{row.dataset} {', '.join(sorted(row.parts))}".rstrip()
     out.print(
         f"{of}: {row.verdict}; {row.read} rows pushed, {row.accepted} accepted, {row.quarantined} quarantined"
+        + (f", {row.erased} erased" if row.erased else "")
     )
     for note in row.report.get("notes", ()):
         out.print(f"  note: {printable(note)}", markup=False)
@@ -154,6 +155,7 @@ def _row(row: PushRow) -> dict[str, Any]:
         "read": row.read,
         "accepted": row.accepted,
         "quarantined": row.quarantined,
+        "erased": row.erased,
         "event": row.sequence,
         "report": dict(row.report),
     }

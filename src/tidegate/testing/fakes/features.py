@@ -375,16 +375,18 @@ class FakeFeatures:
     def forget(self, whose: Whose | None, keys: Table) -> int:
         """Look at every part of every key and every feature that is online."""
         gone = [dict(row) for row in cast(Any, keys).to_pylist()]
-        before = sum(map(len, self._online.values()))
-        for name, rows in self._online.items():
-            told = {*self._views[name].keys, *self._views[name].features}
-            self._online[name] = [
-                row
-                for row in rows
-                if not any(_says(part, row[part], whose) for part in told)
-                and {part: str(row[part]) for part in keys.column_names if part in told} not in gone
-            ]
-        return before - sum(map(len, self._online.values()))
+        count = 0
+        for held in (self._online, self._pushed):
+            for name, rows in held.items():
+                told = {*self._views[name].keys, *self._views[name].features}
+                held[name] = [
+                    row
+                    for row in rows
+                    if not any(_says(part, row[part], whose) for part in told)
+                    and {part: str(row[part]) for part in keys.column_names if part in told} not in gone
+                ]
+                count += len(rows) - len(held[name])
+        return count
 
     def wipe(self) -> None:
         """Do nothing: what is forgotten here is gone."""

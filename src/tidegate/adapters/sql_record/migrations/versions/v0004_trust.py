@@ -63,6 +63,7 @@ MADE = {
             "read",
             "accepted",
             "quarantined",
+            "erased",
             "quarantine_root",
             "contract",
             "report",
@@ -77,7 +78,9 @@ MADE = {
 }
 _TYPES = {
     "ended": sa.Boolean,
-    **dict.fromkeys(("most", "uses", "rows", "records", "read", "accepted", "quarantined"), sa.BigInteger),
+    **dict.fromkeys(
+        ("most", "uses", "rows", "records", "read", "accepted", "quarantined", "erased"), sa.BigInteger
+    ),
 }
 
 
