@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +24,6 @@ from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock
 
-Lists = Mapping[str, Sequence[str]]
 NOW = datetime(2013, 2, 1, 6, tzinfo=UTC)
 STOPS = Check(
     "T01", "expect_column_values_to_be_between", Severity.CRITICAL, OnRow.QUARANTINE, True, "load is 0 to 1"
