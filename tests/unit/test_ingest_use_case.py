@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tidegate.application.ingest import ingest
-from tidegate.application.ports import Table
 from tidegate.application.promote import climb
 from tidegate.application.revisions import in_force
 from tidegate.domain.contract import Check, CheckResult, Column, Contract, OnRow, Severity
@@ -25,7 +24,6 @@ from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock
 
-Lists = Mapping[str, Sequence[str]]
 NOW = datetime(2013, 2, 1, 6, tzinfo=UTC)
 STOPS = Check(
     "T01", "expect_column_values_to_be_between", Severity.CRITICAL, OnRow.QUARANTINE, True, "load is 0 to 1"
@@ -128,8 +126,8 @@ def test_a_late_drop_is_stopped_by_the_clock_of_the_platform(world: FakePlatform
 
 def test_a_check_the_gate_left_out_stops_the_batch(world: FakePlatform) -> None:
     class Forgetful(FakeDataGate):
-        def run(self, contract: Contract, table: Table, references: Lists) -> tuple[CheckResult, ...]:
-            return super().run(contract, table, references)[1:]
+        def run(self, *given: Any) -> tuple[CheckResult, ...]:
+            return super().run(*given)[1:]
 
     other = replace(STOPS, id="T02")
     world.contracts = FakeContracts(replace(CONTRACT, checks=(STOPS, other)))
@@ -212,9 +210,9 @@ def test_two_ingests_of_one_drop_at_once_write_one_event(world: FakePlatform) ->
     both, rows = threading.Barrier(2), []
 
     class Meeting(FakeDataGate):
-        def run(self, contract: Contract, table: Table, references: Lists) -> tuple[CheckResult, ...]:
+        def run(self, *given: Any) -> tuple[CheckResult, ...]:
             both.wait(5)  # neither has written when both have looked
-            return super().run(contract, table, references)
+            return super().run(*given)
 
     world.gate = Meeting({"T01": EachValue("load", lambda load: 0 <= load <= 1)})
     threads = [threading.Thread(target=lambda: rows.append(feed(world, path))) for _ in range(2)]
@@ -387,9 +385,9 @@ def test_of_two_drops_for_one_period_at_once_the_second_is_turned_away(world: Fa
     both, outcomes = threading.Barrier(2), []
 
     class Meeting(FakeDataGate):
-        def run(self, contract: Contract, table: Table, references: Lists) -> tuple[CheckResult, ...]:
+        def run(self, *given: Any) -> tuple[CheckResult, ...]:
             both.wait(5)  # neither has written when both have looked
-            return super().run(contract, table, references)
+            return super().run(*given)
 
     def act(path: Path) -> None:
         try:

@@ -44,10 +44,14 @@ class Numbers(FakeDataGate):
     """A gate whose lists hold numbers: what crosses the port are texts."""
 
     def run(
-        self, contract: Contract, table: Table, references: Mapping[str, Sequence[str]]
+        self,
+        contract: Contract,
+        table: Table,
+        references: Mapping[str, Sequence[str]],
+        suite: Path | None = None,
     ) -> tuple[CheckResult, ...]:
         known = {name: [int(value) for value in values] for name, values in references.items()}
-        return super().run(contract, table, known)  # type: ignore[arg-type]
+        return super().run(contract, table, known, suite)  # type: ignore[arg-type]
 
 
 @pytest.fixture

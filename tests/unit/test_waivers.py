@@ -13,7 +13,6 @@ import pytest
 
 from tidegate.application.ingest import decided, ingest
 from tidegate.application.lawfulness import unlawful
-from tidegate.application.ports import Table
 from tidegate.application.risks import open_risks
 from tidegate.application.status import status
 from tidegate.application.timeline import sentence
@@ -201,10 +200,8 @@ def test_a_check_that_points_outside_the_drop_did_not_measure_it_and_is_not_waiv
 
 def test_a_check_that_was_not_run_is_not_waived(world: FakePlatform) -> None:
     class Forgetful(FakeDataGate):
-        def run(
-            self, contract: Contract, table: Table, references: Mapping[str, Sequence[str]]
-        ) -> tuple[CheckResult, ...]:
-            return super().run(contract, table, references)[1:]
+        def run(self, *given: Any) -> tuple[CheckResult, ...]:
+            return super().run(*given)[1:]
 
     world.gate = Forgetful(RULES)
     give(world, "T01")
@@ -298,13 +295,11 @@ def test_two_drops_at_once_do_not_use_one_waiver_more_often_than_it_is_good_for(
     class Meeting(FakeDataGate):
         met = 0
 
-        def run(
-            self, contract: Contract, table: Table, references: Mapping[str, Sequence[str]]
-        ) -> tuple[CheckResult, ...]:
+        def run(self, *given: Any) -> tuple[CheckResult, ...]:
             if Meeting.met < 2:
                 Meeting.met += 1
                 both.wait(5)  # neither has written when both have looked
-            return super().run(contract, table, references)
+            return super().run(*given)
 
     world.gate = Meeting(RULES)
     give(world, "T02")

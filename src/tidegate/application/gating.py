@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from tidegate.application.platform import Platform
 from tidegate.application.ports import Table
 from tidegate.application.references import Listing, listing_facts, values
-from tidegate.domain.contract import NOTHING, Contract, GateReport, judge
+from tidegate.application.revisions import period_window
+from tidegate.domain.contract import NOTHING, CheckResult, Contract, GateReport, judge, of_its_period
 from tidegate.domain.evolution import promised
 from tidegate.domain.waiver import Waivers
 
@@ -20,22 +21,37 @@ def measured(
     contract: Contract,
     found: tuple[Listing, ...],
     table: Table,
-    end: datetime,
+    period: str,
     waivers: Waivers,
     *,
     first: bool,
     left: Mapping[int, tuple[str, ...]] = NOTHING,
 ) -> GateReport:
-    """Run the suite on a table and judge it; ``end`` is when its period closed.
+    """Run the suite on the table of a period, see that its rows are of that period, and judge it.
 
     ``waivers`` say what somebody lets through (G6). Freshness is promised of a period's ``first`` delivery: what
     restates or mends it is late by its nature. ``left`` are rows that stay set aside, whatever is found of them.
     """
-    results = platform.gate.run(
-        contract, table, {each.reference.name: values(platform, each) for each in found}
+    results = asked(
+        platform, contract, table, period, {each.reference.name: values(platform, each) for each in found}
     )
     promised = contract if first else replace(contract, max_age=None)
+    end = period_window(period)[1]
     return judge(promised, table.num_rows, results, end, platform.clock.now(), waivers, left)
+
+
+def asked(
+    platform: Platform,
+    contract: Contract,
+    table: Table,
+    period: str,
+    lists: Mapping[str, Sequence[str]],
+    suite: Path | None = None,
+) -> tuple[CheckResult, ...]:
+    """Return what the checks of a drop found, with that of its period where rows stray from it."""
+    strays = platform.batches.strays(contract, table, period)
+    results = platform.gate.run(contract, table, lists, suite)
+    return (*results, *of_its_period(period, table.num_rows, strays))
 
 
 def kept(

@@ -83,7 +83,7 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
     about = {"dataset": dataset, "drop": name, "period": ""}
     try:
         about["period"] = period = period_of(drop)
-        end, revision = period_window(period)[1], revision_of(drop)
+        _, revision = period_window(period), revision_of(drop)  # there is no month 13
         _unless(time_over(platform, contract, period) or taken(state, dataset, period, revision, drop))
         notes = unbroken(platform, state, contract)
         contents = platform.batches.read(drop, contract, name)
@@ -94,7 +94,7 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
     table = platform.batches.spared(contract, contents.table, away := marks(state, dataset))
     first = standing(state, dataset, period) is None
     waived = waived_now(platform, state, dataset, period, whose)
-    report = measured(platform, contract, found, table, end, waived, first=first)
+    report = measured(platform, contract, found, table, period, waived, first=first)
     payload = {
         **about,
         **kept(platform, contract, found, table, report, contents.table.num_rows - table.num_rows),

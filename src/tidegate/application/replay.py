@@ -52,7 +52,7 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
     about = {"dataset": dataset, "drop": name, "period": ""}
     try:
         mended = platform.batches.mended(file, contract, name)
-        end = period_window(mended.period)[1]
+        _ = period_window(mended.period)
         about["period"] = mended.period  # only now: a cell of the file is not written into the record unread
         base = _base(state, dataset, mended)
         whose = _whose(known, base, acting)
@@ -63,7 +63,7 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
         table = platform.batches.restored(contract, base.batch, base.quarantine_root, mended)
         mended_now = frozenset(mended.rows)
         left = {row: reasons for row, reasons in held.items() if row not in mended_now}
-        report = measured(platform, contract, found, table, end, waived, first=False, left=left)
+        report = measured(platform, contract, found, table, mended.period, waived, first=False, left=left)
         if not report.stops and not mended_now - report.reasons.keys():
             raise _none_passes(mended, report)
     except BadInput as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tidegate.application.gating import asked
 from tidegate.application.platform import Platform
 from tidegate.application.references import listings, values
 from tidegate.application.revisions import period_window
@@ -84,7 +85,7 @@ def _tried(
         table = platform.batches.whole(contract, row.batch, row.quarantine_root)
     except DependencyFailed as failed:
         return Tried(row, None, failed.sentence)
-    results = platform.gate.run(contract, table, lists, suite)
+    results = asked(platform, contract, table, row.period, lists, suite)
     # As when it came: what restates a period is late by its nature.
     restates = any(each.batch and each.period == row.period and each.sequence < row.sequence for each in rows)
     promised = replace(contract, max_age=None) if restates else contract

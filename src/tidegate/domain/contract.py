@@ -9,6 +9,9 @@ happens to the rows that fail it. A batch stops when
     G4  a critical check evaluated no row at all (inconclusive), or a check of the contract was not run
     G5  the drop breaks the contract's volume or freshness
 
+A row that names another period than its drop, or none, is set aside (the check `period`): it would count again with the
+drop of its own.
+
 What somebody has waived (G6, see `waiver`) neither stops a batch nor sets a row aside, and is told as a use of it;
 what could not be measured is not waived. A waiver that counts no more is named by what stops again without it.
 
@@ -147,6 +150,16 @@ class Stop:
     about: str = ""
 
 
+_PERIOD = Check(
+    "period",
+    "the drop's period",
+    Severity.CRITICAL,
+    OnRow.QUARANTINE,
+    True,
+    "Each row is of its drop's period",
+)
+
+
 @dataclass(frozen=True)
 class GateReport:
     """The judgement of one batch. ``reasons`` maps a held-back row's position to all checks it failed.
@@ -171,6 +184,14 @@ class GateReport:
     def accepted(self) -> int:
         """Count the rows that go on."""
         return self.read - len(self.reasons)
+
+
+def of_its_period(period: str, rows: int, strays: Sequence[int]) -> tuple[CheckResult, ...]:
+    """Return the check `period` of a drop, where rows of it name another period than it does; else nothing."""
+    if not strays:
+        return ()
+    told = f"{len(strays)} of {rows} rows name another period than {period}, or none"
+    return (CheckResult(_PERIOD, Verdict.FAILED, rows, tuple(strays), sentence=told, executor="tidegate"),)
 
 
 def judge(

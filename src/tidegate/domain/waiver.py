@@ -22,6 +22,8 @@ from tidegate.domain.state import WaiverRow
 
 #: What a contract limits beside its checks, by the code of the stop.
 LIMITS = ("volume", "freshness", "quarantine-share")
+#: What no check of a suite may be called: the limits, and what is asked of the rows of every drop.
+TAKEN = (*LIMITS, "period")
 #: What is needed for longer, or more often, is a change of the contract.
 MOST_DAYS = 31
 MOST_USES = 31

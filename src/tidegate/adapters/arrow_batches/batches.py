@@ -30,6 +30,7 @@ from tidegate.adapters.arrow_batches.mending import read_mended, restored
 from tidegate.adapters.arrow_batches.profiling import profiled
 from tidegate.adapters.arrow_batches.pushed import read_pushed
 from tidegate.adapters.arrow_batches.rebuilding import rebuilt
+from tidegate.adapters.arrow_batches.straying import strays
 from tidegate.adapters.arrow_batches.thinning import lines_left, spared, theirs, whose
 from tidegate.adapters.shared.arrow import table_digest
 from tidegate.adapters.shared.files import told
@@ -117,6 +118,10 @@ class ArrowBatches:
         """Return the period that each row's period columns name, empty where they name none."""
         columns = [cast("pa.Table", table).column(name).to_pylist() for name in contract.period_columns]
         return tuple(map(period_of_row, zip(*columns, strict=True)))
+
+    def strays(self, contract: Contract, table: Table, period: str) -> tuple[int, ...]:
+        """Return the positions of rows whose period columns name another period than this one, or none."""
+        return strays(contract, table, period)
 
     def compared(self, contract: Contract, batch: str, pushed: Sequence[str]) -> Kept:
         """Look each pushed key up in a batch; of one that was pushed again, the row that was pushed last."""

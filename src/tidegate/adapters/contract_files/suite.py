@@ -13,7 +13,7 @@ from tidegate.adapters.shared.parameters import parameter_of, parameters_in
 from tidegate.adapters.shared.yaml_reader import Node, Reader
 from tidegate.domain.contract import Check, OnRow, Reference, Severity
 from tidegate.domain.errors import BadInput
-from tidegate.domain.waiver import LIMITS
+from tidegate.domain.waiver import TAKEN
 
 NOT_NULL = "expect_column_values_to_not_be_null"
 
@@ -135,7 +135,7 @@ class SuiteFile:
         rule = meta["rule"].text("an id such as F01", most=40)
         if any(check.id == rule for check in self.checks):
             meta["rule"].fault(f"the rule {rule!r} a second time", "an id of its own for every check")
-        if rule in LIMITS:
+        if rule in TAKEN:
             meta["rule"].fault(
                 f"the rule {rule!r}", "another id: a waiver of that name is one of the contract's limit"
             )

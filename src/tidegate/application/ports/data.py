@@ -178,6 +178,13 @@ class Batches(Protocol):
         """Return the period that each row names in the contract's period columns; empty where it names none."""
         ...
 
+    def strays(self, contract: Contract, table: Table, period: str) -> tuple[int, ...]:
+        """Return the positions of rows whose period columns name another period than this one, or none.
+
+        Columns that are coarser than the period tell what they can; where there are none, no row strays.
+        """
+        ...
+
     def compared(self, contract: Contract, batch: str, pushed: Sequence[str]) -> Kept:
         """Look the rows of these pushed batches, in their order, up in the batch of their period, by key.
 

@@ -141,6 +141,42 @@ class BatchesContract:
         table = self.pushed(subject, write_push(tmp_path, *rows)).table
         assert subject.periods(PUSHED, table) == ("2013-01-01", "2013-01-02", "")
 
+    @pytest.mark.parametrize(
+        ("period", "expected"),
+        [("2013-01-01", (1, 2, 3)), ("2013-01", (2, 3)), ("2013", (3,)), ("2014", (0, 1, 2, 3))],
+    )
+    def test_rows_that_name_another_period_than_their_drop_stray(
+        self, subject: Batches, tmp_path: Path, period: str, expected: tuple[int, ...]
+    ) -> None:
+        rows = (
+            a_row(),
+            a_row(at="2013-01-01T23:30:00-02:00"),
+            a_row(at="2013-02-01T00:00:00Z"),
+            a_row(at=None),
+        )
+        table = self.pushed(subject, write_push(tmp_path, *rows)).table
+        assert subject.strays(PUSHED, table, period) == expected
+        assert subject.strays(replace(PUSHED, period_columns=()), table, period) == ()
+
+    @pytest.mark.parametrize(
+        ("columns", "period", "expected"),
+        [
+            (("reading",), "0001", (1, 2)),
+            (("reading",), "0001-02", (1, 2)),  # the column is coarser than the drop
+        ],
+    )
+    def test_a_period_may_be_told_by_whole_numbers(
+        self,
+        subject: Batches,
+        tmp_path: Path,
+        columns: tuple[str, ...],
+        period: str,
+        expected: tuple[int, ...],
+    ) -> None:
+        rows = a_row(), a_row(reading=2), a_row(reading=None)
+        table = self.pushed(subject, write_push(tmp_path, *rows)).table
+        assert subject.strays(replace(PUSHED, period_columns=columns), table, period) == expected
+
     def test_pushed_rows_are_looked_up_in_a_batch_by_key_and_the_last_one_counts(
         self, subject: Batches, tmp_path: Path
     ) -> None:

@@ -22,7 +22,7 @@ from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.keeping import Without
 from tidegate.domain.masking import HASHED, TOKEN, Mask, generalised, keyed_hash, plain
 from tidegate.domain.merkle import merkle_root
-from tidegate.domain.push import period_of_row, size_fault
+from tidegate.domain.push import delivered, period_of_row, size_fault
 from tidegate.domain.suggestion import MOST_VALUES, Profile
 
 
@@ -115,6 +115,10 @@ class FakeBatches:
     def periods(self, contract: Contract, table: Table) -> tuple[str, ...]:
         rows = cast(RowTable, table).rows
         return tuple(period_of_row([row[name] for name in contract.period_columns]) for row in rows)
+
+    def strays(self, contract: Contract, table: Table, period: str) -> tuple[int, ...]:
+        named = self.periods(contract, table) if contract.period_columns else ()
+        return tuple(place for place, each in enumerate(named) if not each or not delivered(each, (period,)))
 
     def compared(self, contract: Contract, batch: str, pushed: Sequence[str]) -> Kept:
         def rows(name: str) -> dict[str, Mapping[str, Any]]:
