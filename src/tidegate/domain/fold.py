@@ -2,7 +2,8 @@
 
 ``changes(view, event)`` returns the rows an event writes, in order, given the state before it. The SQL
 adapter writes them in the event's own transaction; replay writes them to memory or to a fresh database.
-State that no fold yields cannot exist.
+State that no fold yields cannot exist. What events of data and of models do stands in `fold_data` and `fold_models`,
+what erased rows leave in `rows_erased`.
 """
 
 from __future__ import annotations

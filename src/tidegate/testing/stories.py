@@ -8,7 +8,8 @@
     ()
 
 A story appends through the ledger's own drafts what the use cases would append, and decides nothing. Each
-step returns the story, so that a longer one extends a shorter one; `whole_story` has every type of event.
+step returns the story, so that a longer one extends a shorter one; `whole_story` has every type of event. The
+chapters on data and on versions are in `data_story` and `model_story`.
 """
 
 from __future__ import annotations
