@@ -70,8 +70,8 @@ local there = redis.call('GET', KEYS[3])
 if there then
   local window = cjson.decode(there)
   local whole = redis.call('HLEN', KEYS[2]) == window.rows
-  local same = window['until'] == ARGV[1] and window.source == ARGV[4] and (window.pushed or 0) == tonumber(ARGV[5])
-    and window.rows == tonumber(ARGV[2])
+  local same = window['until'] == ARGV[1] and window.source == ARGV[4] and window.rows == tonumber(ARGV[2])
+    and (window.pushed or 0) == tonumber(ARGV[5])
   if window['until'] > ARGV[1] or (same and whole) then
     redis.call('UNLINK', KEYS[1])
     return 'there'

@@ -4,8 +4,8 @@
       type: tidegate.adapters.feast_store.online_sqlite.NewestSqliteOnlineStore
       path: data/online.db
 
-A key is one row of its view's table. The file keeps a write-ahead log: who reads sees what was there when it began,
-whatever is written meanwhile, and what a killed writer had begun never was.
+A view is two tables, a row a key: its window, and what Feast wrote beside it. The file keeps a write-ahead log: who
+reads sees what was there when it began, whatever is written meanwhile, and what a killed writer had begun never was.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class NewestSqliteOnlineStore(NewestOnlineStore):
         """Keep each row, unless the one that is there is later."""
         with self._writing(config) as database:
             _make(database, name)
-            _keep(database, name, rows, brought=False)
+            _keep(database, _beside(name), rows)
 
     def replace(self, config: Any, name: str, rows: Sequence[Row], window: OnlineWindow) -> bool:
         """Put a window in the place of the one before, in one transaction."""
@@ -61,8 +61,8 @@ class NewestSqliteOnlineStore(NewestOnlineStore):
             there = _window(database, name)
             if there and (there == window or there.until > window.until):
                 return False
-            database.execute(f"DELETE FROM {_quoted(name)} WHERE brought")
-            _keep(database, name, rows, brought=True)
+            database.execute(f"DELETE FROM {_quoted(name)}")
+            _keep(database, _quoted(name), rows)
             database.execute(
                 f"INSERT OR REPLACE INTO {_WINDOWS} (view, until, source, rows, pushed) VALUES (?, ?, ?, ?, ?)",
                 (name, ticks(window.until), window.source, window.rows, window.pushed),
@@ -75,7 +75,8 @@ class NewestSqliteOnlineStore(NewestOnlineStore):
             there = _window(database, name)
             if there is None or there.pushed >= pushed:
                 return False
-            _keep(database, name, rows, brought=True)
+            _make(database, name)
+            _keep(database, _quoted(name), rows)
             database.execute(f"UPDATE {_WINDOWS} SET pushed = ? WHERE view = ?", (pushed, name))
         return True
 
@@ -96,27 +97,29 @@ class NewestSqliteOnlineStore(NewestOnlineStore):
         with self._writing(config) as database:
             _make_windows(database)
             for name in names:
-                database.execute(f"DROP TABLE IF EXISTS {_quoted(name)}")
+                for table in (_quoted(name), _beside(name)):
+                    database.execute(f"DROP TABLE IF EXISTS {table}")
                 database.execute(f"DELETE FROM {_WINDOWS} WHERE view = ?", (name,))
 
     def rows(self, config: Any, name: str) -> Iterator[tuple[bytes, bytes]]:
-        """Yield every key of a view with its body."""
-        try:
-            yield from (
-                self._connection(config).execute(f"SELECT entity_key, body FROM {_quoted(name)}").fetchall()
-            )
-        except sqlite3.OperationalError as error:
-            _nothing(error, None)
+        """Yield every key of a view with its body, of both tables."""
+        for table in (_quoted(name), _beside(name)):
+            try:
+                yield from (
+                    self._connection(config).execute(f"SELECT entity_key, body FROM {table}").fetchall()
+                )
+            except sqlite3.OperationalError as error:
+                _nothing(error, None)
 
     def remove(self, config: Any, name: str, keys: Sequence[bytes]) -> None:
-        """Remove these keys in one transaction, and write zeros where they were."""
+        """Remove these keys from both tables in one transaction, and write zeros where they were."""
         self._connection(config).execute("PRAGMA secure_delete = ON")
         with self._writing(config) as database:
             _make(database, name)
             gone = 0
             for key in keys:
-                deleted = f"DELETE FROM {_quoted(name)} WHERE entity_key = ? RETURNING brought"
-                gone += sum(brought for (brought,) in database.execute(deleted, (key,)).fetchall())
+                gone += database.execute(f"DELETE FROM {_quoted(name)} WHERE entity_key = ?", (key,)).rowcount
+                database.execute(f"DELETE FROM {_beside(name)} WHERE entity_key = ?", (key,))
             database.execute(f"UPDATE {_WINDOWS} SET rows = rows - ? WHERE view = ?", (gone, name))
 
     def wipe(self, config: Any) -> None:
@@ -169,11 +172,23 @@ def _log_ahead(database: sqlite3.Connection, path: Path) -> None:
 
 
 def _make(database: sqlite3.Connection, name: str) -> None:
-    database.execute(
-        f"CREATE TABLE IF NOT EXISTS {_quoted(name)} (entity_key BLOB PRIMARY KEY, event INTEGER NOT NULL, "
-        "created INTEGER NOT NULL, brought INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID"
-    )
+    for table in (_quoted(name), _beside(name)):
+        database.execute(
+            f"CREATE TABLE IF NOT EXISTS {table} (entity_key BLOB PRIMARY KEY, event INTEGER NOT NULL, "
+            "created INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID"
+        )
+    _part(database, name)
     _make_windows(database)
+
+
+def _part(database: sqlite3.Connection, name: str) -> None:
+    """Take what Feast wrote out of the window, in a file that was made when both were one table."""
+    table = _quoted(name)
+    if "brought" in {row[1] for row in database.execute(f"PRAGMA table_info({table})")}:
+        beside = f"SELECT entity_key, event, created, body FROM {table} WHERE NOT brought"
+        database.execute(f"INSERT OR REPLACE INTO {_beside(name)} {beside}")
+        database.execute(f"DELETE FROM {table} WHERE NOT brought")
+        database.execute(f"ALTER TABLE {table} DROP COLUMN brought")
 
 
 def _make_windows(database: sqlite3.Connection) -> None:
@@ -198,13 +213,12 @@ def _count_pushes(database: sqlite3.Connection) -> None:
             raise
 
 
-def _keep(database: sqlite3.Connection, name: str, rows: Sequence[Row], brought: bool) -> None:
-    table = _quoted(name)
+def _keep(database: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
     database.executemany(
-        f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?) ON CONFLICT (entity_key) DO UPDATE SET event = excluded.event, "
-        "created = excluded.created, brought = excluded.brought, body = excluded.body "
+        f"INSERT INTO {table} VALUES (?, ?, ?, ?) ON CONFLICT (entity_key) DO UPDATE SET event = excluded.event, "
+        "created = excluded.created, body = excluded.body "
         f"WHERE (excluded.event, excluded.created) >= ({table}.event, {table}.created)",
-        ((row.key, row.event, row.created, brought, row.body) for row in rows),
+        ((row.key, row.event, row.created, row.body) for row in rows),
     )
 
 
@@ -223,16 +237,28 @@ def _windows(database: sqlite3.Connection) -> dict[str, OnlineWindow]:
 def _found(
     database: sqlite3.Connection, name: str, keys: Sequence[bytes]
 ) -> Sequence[tuple[int, bytes] | None]:
-    rows: dict[bytes, tuple[int, bytes]] = {}
+    """Return of each key the later of both tables' rows; of one moment, what Feast wrote."""
+    rows: dict[bytes, tuple[int, int, bytes]] = {}
+    for table in (_quoted(name), _beside(name)):
+        for key, event, created, body in _rows(database, table, keys):
+            if key not in rows or (event, created) >= rows[key][:2]:
+                rows[key] = (event, created, body)
+    return [(found[0], found[2]) if (found := rows.get(key)) else None for key in keys]
+
+
+def _rows(database: sqlite3.Connection, table: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = []
     try:
+        if not database.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():
+            return found  # as beside most windows
         for start in range(0, len(keys), _KEYS_PER_QUERY):
             some = keys[start : start + _KEYS_PER_QUERY]
             marks = ",".join("?" * len(some))
-            query = f"SELECT entity_key, event, body FROM {_quoted(name)} WHERE entity_key IN ({marks})"
-            rows |= {key: (event, body) for key, event, body in database.execute(query, some)}
+            query = f"SELECT entity_key, event, created, body FROM {table} WHERE entity_key IN ({marks})"
+            found += database.execute(query, some).fetchall()
     except sqlite3.OperationalError as error:
-        return _nothing(error, [None] * len(keys))
-    return [rows.get(key) for key in keys]
+        return _nothing(error, found)
+    return found
 
 
 def _nothing(error: sqlite3.OperationalError, answer: T) -> T:
@@ -243,3 +269,7 @@ def _nothing(error: sqlite3.OperationalError, answer: T) -> T:
 
 def _quoted(name: str) -> str:
     return '"newest_' + name.replace('"', '""') + '"'
+
+
+def _beside(name: str) -> str:
+    return '"beside_' + name.replace('"', '""') + '"'
