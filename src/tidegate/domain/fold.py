@@ -26,6 +26,7 @@ from tidegate.domain.state import (
     CanaryRow,
     CredentialRow,
     DelegationRow,
+    DriftRow,
     ErasureRow,
     FeatureViewRow,
     IncidentRow,
@@ -255,6 +256,10 @@ def _features_read(_: View, event: Event) -> list[Row]:
 
 def _features_measured(_: View, event: Event) -> list[Row]:
     return [_row(StatisticsRow, event)]
+
+
+def _features_judged(_: View, event: Event) -> list[Row]:
+    return [_row(DriftRow, event)]
 
 
 def _features_compared(_: View, event: Event) -> list[Row]:
@@ -490,6 +495,7 @@ _HANDLERS: Mapping[EventType, Callable[[View, Event], Iterable[Row]]] = {
     EventType.FEATURES_COMPARED: _features_compared,
     EventType.FEATURES_READ: _features_read,
     EventType.FEATURES_MEASURED: _features_measured,
+    EventType.FEATURES_JUDGED: _features_judged,
     EventType.MODEL_REGISTERED: _model_registered,
     EventType.TRAINING_SET_BUILT: _training_set_built,
     EventType.VERSION_REGISTERED: _version_registered,

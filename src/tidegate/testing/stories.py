@@ -21,6 +21,7 @@ from tidegate.application.revisions import touched_by
 from tidegate.domain.actors import token_digest
 from tidegate.domain.canonical import digest, sha256
 from tidegate.domain.events import Draft, Event, EventType
+from tidegate.domain.feature_drift import Limits, Shift, as_dict, drift, overall
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import (
     BatchRow,
@@ -30,6 +31,7 @@ from tidegate.domain.state import (
     ProposalRow,
     PushRow,
     ReviewRow,
+    StatisticsRow,
     VersionRow,
     WaiverRow,
 )
@@ -230,6 +232,20 @@ class Story:
         of = {"view": "station_day", "definition": named("def station_day"), "source": named("station_day")}
         payload = {**of, **window, "figures": figures}
         return self._append(EventType.FEATURES_MEASURED, "features", "s-5", payload)
+
+    def judged(self) -> Self:
+        """The drift of a view's features is judged, after both periods are measured."""
+        figures = {"level": {"kind": "numeric", "row_count": 90, "null_count": 1, "mean": 3.0, "stddev": 1.0}}
+        of = {"view": "station_day", "definition": named("def station_day"), "source": named("station_day")}
+        window = {"window": "2020-01", "first": "2020-01-01T00:00:00Z", "until": "2020-02-01T00:00:00Z"}
+        self._append(EventType.FEATURES_MEASURED, "features", "s-5", {**of, **window, "figures": figures})
+        limits = Limits("2020-01", 50, {Shift.MEAN: 0.4})
+        now = self.ledger.state().get(StatisticsRow, "station_day", "2020-02", of["source"], of["definition"])
+        assert now is not None, "`measured` comes first"
+        found = drift(limits, figures, now.figures, {})
+        said = {"limits": limits.digest, "declared": limits.as_dict(), "counts": {}, "found": as_dict(found)}
+        payload = {**of, "window": "2020-02", **said, "verdict": str(overall(found))}
+        return self._append(EventType.FEATURES_JUDGED, "features", "s-5", payload)
 
     def ran(self, schedule: str, slot: str, outcome: str = "done") -> Self:
         """A schedule's slot is run."""
@@ -672,7 +688,7 @@ def whole_story(ledger: Ledger) -> Story:
     story.with_push("2020-04").with_push("2020-04", bad=3)
     story.with_restated_data("2020-01").ran("collect", "2020-03-01T05:30:00Z")
     story.with_unreadable_drop("2020-03").with_access()
-    story.with_features("2020-03-01T00:00:00Z").compared().read().measured()
+    story.with_features("2020-03-01T00:00:00Z").compared().read().measured().judged()
     story.with_version().refused().in_prod(1)
     story.scored("2020-03", 1).monitored("2020-03", 1)
     story.scored("2020-04", 1).monitored("2020-04", 1, "failed").reviewed("R-1", "retrain")

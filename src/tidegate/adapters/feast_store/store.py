@@ -483,6 +483,21 @@ class FeastStore:
             part = self._defined_view(view)
             return statistics(self._source(part), part, window)
 
+    def counts(
+        self, view: str, window: tuple[datetime, datetime], cuts: Mapping[str, Sequence[float]]
+    ) -> Mapping[str, Sequence[int]]:
+        """Count the values of the window's rows in the bins between ``cuts``.
+
+        Raises:
+            BadInput: no such view, or no numeric feature of it. DependencyFailed: its source is gone or was altered.
+        """
+        with self._alone(), tool_errors("counting values"):
+            from tidegate.adapters.feast_store.statistics import counts
+
+            self._store()
+            part = self._defined_view(view)
+            return counts(self._source(part), part, window, cuts)
+
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 
     @contextlib.contextmanager
