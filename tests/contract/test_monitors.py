@@ -493,11 +493,11 @@ class TestLimitsOfFeatures:
 
     @pytest.fixture
     def file(self, tmp_path):
-        (tmp_path / "features").mkdir()
-        return tmp_path / "features" / "carrier_day.yaml"
+        (tmp_path / "monitoring" / "features").mkdir(parents=True)
+        return tmp_path / "monitoring" / "features" / "carrier_day.yaml"
 
     def limits(self, tmp_path):
-        return EvidentlyMonitors(tmp_path, tmp_path / "home").limits("carrier_day")
+        return EvidentlyMonitors(tmp_path / "monitoring", tmp_path / "home").limits("carrier_day")
 
     def test_a_sound_file_says_the_baseline_and_the_limits(self, file, tmp_path):
         file.write_text(SOUND)
@@ -512,7 +512,7 @@ class TestLimitsOfFeatures:
             self.limits(tmp_path)
         assert refused.value.code == "feature-limits"
         assert refused.value.sentence == (
-            "got no features/carrier_day.yaml, expected what is allowed of carrier_day: "
+            "got no monitoring/features/carrier_day.yaml, expected what is allowed of carrier_day: "
             "without limits there is no verdict"
         )
 
@@ -538,7 +538,7 @@ class TestLimitsOfFeatures:
         file.write_text(SOUND.replace(sound, broken))
         with pytest.raises(BadInput) as refused:
             self.limits(tmp_path)
-        assert refused.value.sentence.startswith("features/carrier_day.yaml has ")
+        assert refused.value.sentence.startswith("monitoring/features/carrier_day.yaml has ")
         assert fault in refused.value.sentence
 
     def test_every_fault_is_told_at_once(self, file, tmp_path):

@@ -90,6 +90,12 @@ def test_too_few_rows_or_values_on_either_side_are_inconclusive_however_far_they
     assert hollow["mean_shift"].sentence == "got 50 values beside 990, expected at least 100 of each"
 
 
+def test_no_rows_at_all_are_inconclusive_whatever_the_least_is() -> None:
+    none = figures([0, 0, 0, 0], row_count=0, null_count=0, mean=None, stddev=None)
+    told = found(none, none, least=0)
+    assert {each.verdict for each in told.values()} == {Verdict.INCONCLUSIVE}
+
+
 def test_a_constant_baseline_has_no_spread_to_measure_in() -> None:
     told = found(figures(stddev=0.0), figures(mean=9.0))["mean_shift"]
     assert (told.verdict, told.value) == (Verdict.INCONCLUSIVE, None)

@@ -131,7 +131,7 @@ def psi(then: Sequence[int], now: Sequence[int]) -> float:
 def _judged(
     measure: Shift, limits: Limits, then: Figures, now: Figures, counts: Sequence[int] | None
 ) -> Found:
-    limit, least = limits.limits[measure], limits.minimum_rows
+    limit, least = limits.limits[measure], max(limits.minimum_rows, 1)
     if not then:
         return Found(Verdict.ERROR, None, limit, "the baseline has no figures of it")
     of, what = (_rows, "rows") if measure is Shift.MISSING else (_values, "values")

@@ -21,12 +21,12 @@ def read_limits(path: Path, view: str) -> Limits:
     Raises:
         BadInput: code ``feature-limits``; no such file, or every fault at once, each with its line.
     """
-    shown = f"{path.parent.name}/{path.name}"
+    shown = "/".join(path.parts[-3:])
     if not path.is_file():
         raise BadInput(
             CODE,
             f"got no {shown}, expected what is allowed of {view}: without limits there is no verdict",
-            f"declare {', '.join(_PARTS)} there",
+            f"declare {', '.join(_PARTS[:-1])} and {_PARTS[-1]} there",
             faults=[],
         )
     reader = Reader(read_text(path, CODE, f"limits for {view}"), shown, CODE)

@@ -166,7 +166,7 @@ def drift(
         out.print(f"  definition {row.definition}, source {row.source}, limits {row.limits}", markup=False)
         for feature, measures in row.found.items():
             out.print(feature, markup=False)
-            for measure in limits:
+            for measure in (each for each in Shift if each in limits):
                 said = measures.get(measure)
                 told = (
                     f"{said['verdict']:12}  {said['sentence']}" if said else "no verdict    it is no number"
