@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tidegate.adapters.evidently_monitor.feature_limits import read_limits
 from tidegate.adapters.feast_store import FeastStore
 from tidegate.adapters.feast_store.repository import source_sql
 from tidegate.adapters.shared.arrow import write_parquet
 from tidegate.domain.errors import BadInput
+from tidegate.domain.feature_drift import Shift
 from tidegate.domain.freshness import spelled
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +78,21 @@ def feast(folder, *arguments):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "monitoring" / "features").iterdir()), ids=lambda file: file.stem
+)
+def test_limits_of_drift_are_of_views_that_there_are(file):
+    assert file.stem in VIEWS
+    assert read_limits(file, file.stem).limits
+
+
+def test_the_limits_that_a_new_team_is_shown_can_be_read(tmp_path):
+    page = (ROOT / "src/tidegate/templates/project/monitoring/README.md").read_text()
+    file = tmp_path / "place_day.yaml"
+    file.write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    assert set(read_limits(file, "place_day").limits) == set(Shift)
 
 
 def test_a_new_team_gets_the_same_configuration_but_for_the_clock_of_2013():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tidegate.adapters.cel_expressions import CelExpressions
 from tidegate.adapters.contract_files import ContractFiles
 from tidegate.adapters.evidently_monitor.declaration import read_plan
+from tidegate.adapters.evidently_monitor.feature_limits import read_limits
 from tidegate.adapters.model_folders import ModelFolders
 from tidegate.adapters.policy_files import PolicyFiles
 from tidegate.adapters.prefect_schedules import PrefectSchedules
@@ -22,6 +23,7 @@ steady = settings(deadline=None, max_examples=60)  # a slow machine is no fault
 
 ROOT = Path(__file__).parents[2]
 MODEL, MONITOR = "models/flight_delay/model.yaml", "monitoring/flight_delay.yaml"
+LIMITS = "monitoring/features/carrier_day.yaml"
 HOSTILE = (
     "", "null", "[]", "{}", "-1", "0", "1e400", ".nan", ".inf", "9" * 20, "true", '"\\u202e x"', '"\\0"', '"\\ud800"',
     "../../etc/passwd", "a" * 3000, "[[1]]", "{a: 1}", "2013-01-01", "'; DROP TABLE events; --", "[a, a]", "0x10",
@@ -43,6 +45,7 @@ READERS = {
     "expectations/contracts/flights.yaml": lambda folder: ContractFiles(folder / "expectations").load("flights"),
     "expectations/suites/flights.json": lambda folder: ContractFiles(folder / "expectations").load("flights"),
     MONITOR: lambda folder: read_plan(folder / MONITOR, ModelFolders(ROOT / "models").spec("flight_delay")),
+    LIMITS: lambda folder: read_limits(folder / LIMITS, "carrier_day"),
     "pipelines/prefect.yaml": slots,
 }  # fmt: skip
 

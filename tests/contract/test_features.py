@@ -16,6 +16,8 @@ from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tidegate.adapters.feast_store import FeastStore
 from tidegate.adapters.shared.arrow import table_digest
@@ -23,6 +25,7 @@ from tidegate.domain.access import checked
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.feature_change import Change, differences
+from tidegate.domain.feature_drift import cuts
 from tidegate.domain.parity import TOLERANCES, judged
 from tidegate.testing.contracts import features as shops
 from tidegate.testing.contracts.features import FeaturesContract
@@ -176,6 +179,31 @@ class TestFeast(FeaturesContract):
         assert told["b"]["histogram"] == {"counts": [3, 1, 1], "other_count": 0, "unique_count": 3}, (
             "no word is told"
         )
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.floats(-1e6, 1e6) | st.integers(0, 20).map(float), min_size=1, max_size=60))
+    def test_values_counted_in_a_histogram_s_own_bins_are_the_histogram_s(self, values):
+        import pyarrow as pa
+
+        from tidegate.adapters.feast_store.statistics import counts, statistics
+
+        moments = pa.array([shops.at(0)] * len(values), pa.timestamp("us", "UTC"))
+        rows = pa.table({"at": moments, "a": pa.array(values, pa.float64())})
+        view = SimpleNamespace(name="v", event="at", features={"a": pa.float64()})
+        window = (shops.at(0), shops.at(1))
+        figures = statistics(rows, view, window)["a"]
+        assert counts(rows, view, window, {"a": cuts(figures)})["a"] == figures["histogram"]["counts"]
+
+    def test_words_are_not_counted_in_bins(self):
+        import pyarrow as pa
+
+        from tidegate.adapters.feast_store.statistics import counts
+
+        moments = pa.array([shops.at(0)], pa.timestamp("us", "UTC"))
+        view = SimpleNamespace(name="v", event="at", features={"b": pa.string()})
+        with pytest.raises(BadInput) as refused:
+            counts(pa.table({"at": moments, "b": ["x"]}), view, (shops.at(0), shops.at(1)), {"b": [1.0]})
+        assert refused.value.sentence == "got b, expected numeric features of v"
 
     def test_another_home_gives_the_same_digests(self, built, tmp_path):
         other = real(tmp_path / "features", tmp_path / "elsewhere")

@@ -485,6 +485,69 @@ class TestEvidentlyMonitors(MonitorsContract):
         assert "bus_delay.yaml" in caught.value.sentence
 
 
+SOUND = "view: carrier_day\nbaseline: 2013-04\nminimum_rows: 300\nlimits: {psi: 0.2, missing_shift: 0.05}\n"
+
+
+class TestLimitsOfFeatures:
+    """``monitoring/features/VIEW.yaml``: what is allowed of a view, and every fault with its line."""
+
+    @pytest.fixture
+    def file(self, tmp_path):
+        (tmp_path / "monitoring" / "features").mkdir(parents=True)
+        return tmp_path / "monitoring" / "features" / "carrier_day.yaml"
+
+    def limits(self, tmp_path):
+        return EvidentlyMonitors(tmp_path / "monitoring", tmp_path / "home").limits("carrier_day")
+
+    def test_a_sound_file_says_the_baseline_and_the_limits(self, file, tmp_path):
+        file.write_text(SOUND)
+        allowed = self.limits(tmp_path)
+        assert (allowed.baseline, allowed.minimum_rows) == ("2013-04", 300)
+        assert dict(allowed.limits) == {"missing_shift": 0.05, "psi": 0.2}
+        file.write_text(SOUND.replace("2013-04", "2013"))
+        assert self.limits(tmp_path).baseline == "2013"
+
+    def test_without_a_file_it_says_where_one_is_expected(self, tmp_path):
+        with pytest.raises(BadInput) as refused:
+            self.limits(tmp_path)
+        assert refused.value.code == "feature-limits"
+        assert refused.value.sentence == (
+            "got no monitoring/features/carrier_day.yaml, expected what is allowed of carrier_day: "
+            "without limits there is no verdict"
+        )
+
+    @pytest.mark.parametrize(
+        ("sound", "broken", "fault"),
+        [
+            ("view: carrier_day", "view: route_day", "line 1: got 'route_day', expected the file's own view"),
+            ("2013-04", "April", "line 2: got 'April', expected a period like 2026, 2026-01 or 2026-01-31"),
+            ("2013-04", "2013-13", "line 2: got '2013-13', expected a period"),
+            ("baseline: 2013-04", "baseline:", "line 2: got nothing, expected a period"),
+            ("300", "1", "line 3: got '1', expected a whole number from 2 to"),
+            ("psi: 0.2", "psi: high", "line 4: got 'high', expected a number from 0 to"),
+            ("psi: 0.2", "psi: .nan", "line 4: got '.nan', expected a number from 0 to"),
+            ("missing_shift: 0.05", "missing_shift: 5", "line 4: got '5', expected a number from 0 to 1"),
+            ("psi: 0.2", "ks: 0.2", "line 4: got 'ks', expected one of missing_shift, mean_shift, psi"),
+            ("{psi: 0.2, missing_shift: 0.05}", "{}", "line 4: got no limit, expected at least one of"),
+            ("limits: {psi: 0.2, missing_shift: 0.05}", "", "got no limits, expected view, baseline"),
+            ("minimum_rows", "rows", "line 3: got 'rows', expected one of view, baseline, minimum_rows"),
+        ],
+    )
+    def test_a_fault_is_named_with_its_line(self, file, tmp_path, sound, broken, fault):
+        assert sound in SOUND
+        file.write_text(SOUND.replace(sound, broken))
+        with pytest.raises(BadInput) as refused:
+            self.limits(tmp_path)
+        assert refused.value.sentence.startswith("monitoring/features/carrier_day.yaml has ")
+        assert fault in refused.value.sentence
+
+    def test_every_fault_is_told_at_once(self, file, tmp_path):
+        file.write_text("view: x\nbaseline: x\nminimum_rows: x\nlimits: {psi: x}\n")
+        with pytest.raises(BadInput) as refused:
+            self.limits(tmp_path)
+        assert [each["line"] for each in refused.value.data["faults"]] == [1, 2, 3, 4]
+
+
 class TestFakeMonitors(MonitorsContract):
     @pytest.fixture
     def subject(self, tmp_path):

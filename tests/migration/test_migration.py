@@ -219,7 +219,7 @@ THIRD_CUT = """
     ALTER TABLE approvals DROP COLUMN revoked; DROP TABLE policy_proposals; DROP TABLE policy_decisions;
     DROP TABLE delegations; DROP TABLE waivers; DROP TABLE parities; DROP TABLE incidents; DROP TABLE erasures;
     DROP TABLE commitments; DROP TABLE feature_access; DROP TABLE read_segments; DROP TABLE pushes;
-    DROP TABLE feature_statistics;
+    DROP TABLE feature_statistics; DROP TABLE feature_drifts;
     DROP TABLE erased_files; DROP TABLE erased_subjects;
     ALTER TABLE batches DROP COLUMN erased;
     ALTER TABLE credentials DROP COLUMN revoked_at;

@@ -26,6 +26,7 @@ from tidegate.application import (
     delegate,
     erase,
     erase_rows,
+    feature_drift,
     features,
     follow,
     held,
@@ -59,6 +60,7 @@ from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Evidence, Verdict
 from tidegate.domain.feature_change import Definitions, ServiceDefinition, ViewDefinition
+from tidegate.domain.feature_drift import Limits
 from tidegate.domain.keeping import Term
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Certification, Deadline, Policy, Stage, Tier
@@ -403,6 +405,16 @@ def reading_online(world: FakePlatform) -> Act:
 def measuring_features(world: FakePlatform) -> Act:
     world.features.statistics = lambda *_: {"a": {"kind": "numeric", "mean": 0.5}}  # type: ignore[method-assign]
     return lambda: statistics.statistics(world, world.acting("s-5"), "stops", JANUARY)
+
+
+@case("feature_drift.feature_drift", E.FEATURES_JUDGED)
+def judging_drift(world: FakePlatform) -> Act:
+    told = {"kind": "numeric", "row_count": 9, "null_count": 0, "mean": 0.5, "stddev": 0.1}
+    world.features.statistics = lambda *_: {"a": told}  # type: ignore[method-assign]
+    world.monitors.limits = lambda _: Limits("2023-12", 5, {"mean_shift": 0.5})  # type: ignore[method-assign]
+    for period in (JANUARY, "2023-12"):
+        statistics.statistics(world, world.acting("s-5"), "stops", period)
+    return lambda: feature_drift.feature_drift(world, world.acting("s-5"), "stops", JANUARY)
 
 
 @case("held.refuse_held", E.ACTION_REFUSED)

@@ -38,7 +38,8 @@ def bring(
     batch = shops.write_batch(folder / f"{len(sales)}.parquet", sales)  # type: ignore[arg-type]
     monkeypatch.setattr(features, "accepted", lambda *_: ({"sales": [batch]}, [f"tg1:{len(sales)}"]))
     monkeypatch.setattr(features, "declared", lambda _: {})
-    features.materialize(world, world.acting("s-5"), datetime(2024, 2, len(sales), tzinfo=UTC))
+    world.clock.moment = datetime(2024, 2, len(sales), tzinfo=UTC)  # type: ignore[attr-defined]
+    features.materialize(world, world.acting("s-5"))
 
 
 def taken(world: FakePlatform) -> int:

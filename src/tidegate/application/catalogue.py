@@ -26,6 +26,7 @@ _OTHERS: Mapping[EventType, str] = {
     EventType.LEDGER_OPENED: "the first administrator, once",
     EventType.DELEGATION_ENDED: "either of the two between whom it is",
     EventType.FEATURES_MEASURED: "whoever the view is open to for reading offline (F2)",
+    EventType.FEATURES_JUDGED: "whoever the view is open to for reading offline (F2)",
     EventType.FEATURES_READ: "whoever's command sealed it",
     EventType.REGISTRY_REPAIRED: "whoever's command found it",
     EventType.ACTION_REFUSED: "whoever was refused",

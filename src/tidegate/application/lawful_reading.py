@@ -2,6 +2,7 @@
 
     F2  whoever built, brought online, compared, measured, learned from or scored on a view held a role that it was
         open to then
+    D1  what is said of a feature's drift is what its figures on record come to under the limits it names
 
 Before anything was declared on a record nothing of it is judged: there was no such rule. That nothing else was read is
 not shown: whoever can write past the use cases can leave out what they read.
@@ -15,8 +16,9 @@ from typing import Any
 from tidegate.domain.access import Access, closed
 from tidegate.domain.actors import ROLES
 from tidegate.domain.events import Event, EventType
+from tidegate.domain.feature_drift import Limits, as_dict, drift, overall
 from tidegate.domain.fold import StateView
-from tidegate.domain.state import AccessRow, ActorRow
+from tidegate.domain.state import AccessRow, ActorRow, StatisticsRow
 
 Breaches = Iterator[tuple[str, str]]
 
@@ -32,12 +34,31 @@ def breaches(view: StateView, event: Event) -> Breaches:
             opened = {(row.view, row.access): row.roles for row in rows}
             for reason in closed(opened, actor.id, actor.roles, views(event.payload), accesses):
                 yield reason.rule, f"{event.type} was not allowed: {reason.sentence}"
+    if event.type is EventType.FEATURES_JUDGED:
+        yield from _judged(view, event)
 
 
 def _declared(event: Event) -> Breaches:
     for name, said in event.payload["permissions"].items():
         if unknown := sorted({*said["roles"]} - set(ROLES)) + sorted({*said["opens"]} - set(Access)):
             yield "F2", f"the permission {name} opens features by what there is not: {', '.join(unknown)}"
+
+
+def _judged(view: StateView, event: Event) -> Breaches:
+    said = event.payload
+    about = f"the drift of {said['view']} over {said['window']}"
+    limits, of = Limits(**said["declared"]), (said["source"], said["definition"])
+    now, then = (
+        view.get(StatisticsRow, said["view"], window, *of) for window in (said["window"], limits.baseline)
+    )
+    if limits.digest != said["limits"]:
+        yield "D1", f"{about} names other limits than it was judged by"
+    if now is None or then is None:
+        yield "D1", f"{about} was judged without figures of it on record"
+        return
+    found = drift(limits, then.figures, now.figures, said["counts"])
+    if (as_dict(found), overall(found)) != (said["found"], said["verdict"]):
+        yield "D1", f"{about} is recorded as {said['verdict']}; its figures on record say {overall(found)}"
 
 
 def _read(said: Mapping[str, Any]) -> list[str]:
@@ -54,6 +75,7 @@ JUDGES: Mapping[EventType, tuple[tuple[Access, ...], Callable[[Mapping[str, Any]
         lambda said: list(said["views"]),
     ),
     EventType.FEATURES_MEASURED: ((Access.READ_OFFLINE,), lambda said: [said["view"]]),
+    EventType.FEATURES_JUDGED: ((Access.READ_OFFLINE,), lambda said: [said["view"]]),
     EventType.TRAINING_SET_BUILT: ((Access.READ_OFFLINE,), _read),
     EventType.DECISIONS_SCORED: ((Access.READ_OFFLINE,), _read),
 }

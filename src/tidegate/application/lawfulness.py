@@ -109,6 +109,7 @@ WRITERS: Mapping[EventType, tuple[Permission, ...]] = {
     EventType.REVIEW_FOLLOWED: (Permission.FOLLOW,),
     EventType.RUN_FINISHED: (Permission.RUN,),
     EventType.FEATURES_MEASURED: (),  # of whoever a view is open to (F2)
+    EventType.FEATURES_JUDGED: (),  # likewise
     EventType.FEATURES_READ: (),  # of whoever's command sealed it
     EventType.REGISTRY_REPAIRED: (),  # of whoever's command found it
     EventType.TEXT_ERASED: (Permission.ERASE,),

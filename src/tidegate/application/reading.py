@@ -144,6 +144,9 @@ def _said(event: Event) -> Iterator[FeatureRead]:
     elif event.type is EventType.FEATURES_MEASURED:
         rows = max((told["row_count"] for told in said["figures"].values()), default=0)
         yield _once(event, "measuring", "", (Access.READ_OFFLINE,), [said["view"]], rows)
+    elif event.type is EventType.FEATURES_JUDGED and said["counts"]:
+        rows = max(map(sum, said["counts"].values()))
+        yield _once(event, "judging", "", (Access.READ_OFFLINE,), [said["view"]], rows)
 
 
 def _once(

@@ -11,9 +11,33 @@ from tidegate.application.recording import draft
 from tidegate.application.revisions import period_window
 from tidegate.domain.access import Access
 from tidegate.domain.canonical import utc_text
-from tidegate.domain.errors import BadInput
+from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.events import EventType
 from tidegate.domain.state import FeatureViewRow, StatisticsRow
+
+
+def built(platform: Platform, view: str) -> FeatureViewRow:
+    """Return what a view was built from.
+
+    Raises:
+        BadInput: no such view was built.
+    """
+    row = platform.ledger.state().get(FeatureViewRow, view)
+    if row is None:
+        known = ", ".join(each.view for each in platform.ledger.state().select(FeatureViewRow))
+        raise BadInput(
+            "no-such-view", f"got the view {view!r}, expected one of: {known or 'none is built yet'}", ""
+        )
+    return row
+
+
+def replaced(view: str) -> DependencyFailed:
+    """Return what to say of a view that was built from other rows while it was looked at."""
+    return DependencyFailed(
+        "source-replaced",
+        f"got another source of {view} than it was measured from: it was built again meanwhile",
+        "ask again",
+    )
 
 
 def statistics(platform: Platform, acting: Acting, view: str, window: str) -> StatisticsRow:
@@ -21,15 +45,10 @@ def statistics(platform: Platform, acting: Acting, view: str, window: str) -> St
 
     Raises:
         BadInput: no such view was built, or that is no period. Refused: rule F2, the view is not open for reading.
-        DependencyFailed: the view's source was altered, or is gone.
+        DependencyFailed: the view's source was altered, is gone, or was replaced meanwhile.
     """
     first, until = period_window(window)
-    row = platform.ledger.state().get(FeatureViewRow, view)
-    if row is None:
-        known = ", ".join(each.view for each in platform.ledger.state().select(FeatureViewRow))
-        raise BadInput(
-            "no-such-view", f"got the view {view!r}, expected one of: {known or 'none is built yet'}", ""
-        )
+    row = built(platform, view)
     admit(platform, acting, "features", [view], Access.READ_OFFLINE)
     known_row = platform.ledger.state().get(StatisticsRow, view, window, row.source, row.definition)
     if known_row is not None:
@@ -50,6 +69,8 @@ def statistics(platform: Platform, acting: Acting, view: str, window: str) -> St
     with platform.ledger.transaction() as tx:
         found = tx.get(StatisticsRow, view, window, row.source, row.definition)
         if found is None:
+            if (there := tx.get(FeatureViewRow, view)) is None or there.source != row.source:
+                raise replaced(view)
             tx.append(draft(acting, EventType.FEATURES_MEASURED, "features", payload))
             found = tx.get(StatisticsRow, view, window, row.source, row.definition)
     assert found is not None  # the fold of the event just appended

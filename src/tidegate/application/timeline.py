@@ -127,6 +127,16 @@ def _stale(view: str, of: Mapping[str, int]) -> str:
     return f"{older}, or on no value of it ({of['unknown']})" if of["unknown"] else older
 
 
+def _drifted(payload: Payload) -> str:
+    """Say the verdict, and of how many features it is not better."""
+    by = [{said["verdict"] for said in measures.values()} for measures in payload["found"].values()]
+    return f"{payload['verdict']} ({sum(payload['verdict'] in each for each in by)} of {_some_of(len(by))})"
+
+
+def _some_of(count: int) -> str:
+    return "1 feature" if count == 1 else f"{count} features"
+
+
 _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.LEDGER_OPENED: lambda p: (
         f"opened the ledger on a {p['clock']} clock, assurance {p['assurance']}"
@@ -163,6 +173,9 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.FEATURES_MEASURED: lambda p: (
         f"measured {_some(list(p['figures']), 'feature')} of {p['view']} over {p['window']}, "
         f"source {_short(p['source'])}"
+    ),
+    EventType.FEATURES_JUDGED: lambda p: (
+        f"judged the drift of {p['view']} over {p['window']} beside {p['declared']['baseline']}: {_drifted(p)}"
     ),
     EventType.FEATURES_READ: lambda p: (
         f"sealed {p['records']} reads of features from {p['first']} to {p['last']}: "

@@ -45,6 +45,7 @@ class EventType(StrEnum):
     FEATURES_COMPARED = "features.compared"
     FEATURES_READ = "features.read"
     FEATURES_MEASURED = "features.measured"
+    FEATURES_JUDGED = "features.judged"
     MODEL_REGISTERED = "model.registered"
     TRAINING_SET_BUILT = "training_set.built"
     VERSION_REGISTERED = "version.registered"

@@ -11,6 +11,7 @@ from tidegate.domain.folding import Handler, View, existing, row_of
 from tidegate.domain.state import (
     AccessRow,
     BatchRow,
+    DriftRow,
     FeatureViewRow,
     ParityRow,
     PushRow,
@@ -97,6 +98,10 @@ def _features_read(_: View, event: Event) -> list[Row]:
     return [row_of(ReadSegmentRow, event)]
 
 
+def _features_judged(_: View, event: Event) -> list[Row]:
+    return [row_of(DriftRow, event)]
+
+
 def _features_measured(_: View, event: Event) -> list[Row]:
     return [row_of(StatisticsRow, event)]
 
@@ -121,4 +126,5 @@ HANDLERS: Mapping[EventType, Handler] = {
     EventType.FEATURES_COMPARED: _features_compared,
     EventType.FEATURES_READ: _features_read,
     EventType.FEATURES_MEASURED: _features_measured,
+    EventType.FEATURES_JUDGED: _features_judged,
 }

@@ -272,6 +272,28 @@ class StatisticsRow(Row):
 
 
 @dataclass(frozen=True)
+class DriftRow(Row):
+    """What a view's features came to over a window, beside a baseline, under limits that are named by digest.
+
+    ``counts`` are the window's values in the bins of the baseline's histogram, ``found`` the verdicts; both by feature.
+    """
+
+    TABLE: ClassVar[str] = "feature_drifts"
+    KEY: ClassVar[tuple[str, ...]] = ("view", "window", "source", "definition", "limits")
+
+    view: str
+    window: str
+    source: str
+    definition: str
+    limits: str
+    declared: Mapping[str, Any]
+    counts: Mapping[str, Any]
+    found: Mapping[str, Any]
+    verdict: str
+    sequence: int
+
+
+@dataclass(frozen=True)
 class ParityRow(Row):
     """The latest comparison of a view's online values with those that were known at its moment."""
 
@@ -673,6 +695,7 @@ ROWS: tuple[type[Row], ...] = (
     AccessRow,
     ReadSegmentRow,
     StatisticsRow,
+    DriftRow,
     ParityRow,
     TrainingSetRow,
     ModelRow,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Self
 
 from tidegate.domain.events import EventType
-from tidegate.domain.state import BatchRow, PushRow, WaiverRow
+from tidegate.domain.feature_drift import Limits, Shift, as_dict, drift, overall
+from tidegate.domain.state import BatchRow, PushRow, StatisticsRow, WaiverRow
 from tidegate.testing.teller import Teller, named
 
 
@@ -120,6 +121,20 @@ class DataStory(Teller):
         line = {**who, "views": ["station_day"], "reads": count, "rows": 7, **moments}
         payload = {"root": named(f"reads {count}"), "records": count, **moments, "by": [line]}
         return self._append(EventType.FEATURES_READ, "features", "s-3", payload)
+
+    def judged(self) -> Self:
+        """The drift of a view's features is judged, after both periods are measured."""
+        figures = {"level": {"kind": "numeric", "row_count": 90, "null_count": 1, "mean": 3.0, "stddev": 1.0}}
+        of = {"view": "station_day", "definition": named("def station_day"), "source": named("station_day")}
+        window = {"window": "2020-01", "first": "2020-01-01T00:00:00Z", "until": "2020-02-01T00:00:00Z"}
+        self._append(EventType.FEATURES_MEASURED, "features", "s-5", {**of, **window, "figures": figures})
+        limits = Limits("2020-01", 50, {Shift.MEAN: 0.4})
+        now = self.ledger.state().get(StatisticsRow, "station_day", "2020-02", of["source"], of["definition"])
+        assert now is not None, "`measured` comes first"
+        found = drift(limits, figures, now.figures, {})
+        said = {"limits": limits.digest, "declared": limits.as_dict(), "counts": {}, "found": as_dict(found)}
+        payload = {**of, "window": "2020-02", **said, "verdict": str(overall(found))}
+        return self._append(EventType.FEATURES_JUDGED, "features", "s-5", payload)
 
     def measured(self) -> Self:
         """The statistics of a view's features are taken over a month."""

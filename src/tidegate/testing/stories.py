@@ -238,7 +238,7 @@ def whole_story(ledger: Ledger) -> Story:
     story.with_push("2020-04").with_push("2020-04", bad=3)
     story.with_restated_data("2020-01").ran("collect", "2020-03-01T05:30:00Z")
     story.with_unreadable_drop("2020-03").with_access()
-    story.with_features("2020-03-01T00:00:00Z").compared().read().measured()
+    story.with_features("2020-03-01T00:00:00Z").compared().read().measured().judged()
     story.with_version().refused().in_prod(1)
     story.scored("2020-03", 1).monitored("2020-03", 1)
     story.scored("2020-04", 1).monitored("2020-04", 1, "failed").reviewed("R-1", "retrain")

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from tidegate.adapters.evidently_monitor.binding import binding_evidence, performance
 from tidegate.adapters.evidently_monitor.compare import compare
 from tidegate.adapters.evidently_monitor.declaration import SCORE, read_plan
+from tidegate.adapters.evidently_monitor.feature_limits import read_limits
 from tidegate.adapters.evidently_monitor.report import drift_report, evidently_version
 from tidegate.adapters.evidently_monitor.rows import chosen, numbers, read_period
 from tidegate.adapters.shared.files import write_whole
 from tidegate.adapters.shared.frames import read_frame
 from tidegate.application.ports import Comparison, Frame, ModelSpec, MonitorResult, Segment
 from tidegate.domain.canonical import sha256
+from tidegate.domain.feature_drift import Limits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,6 +91,14 @@ class EvidentlyMonitors:
         """
         plan = read_plan(self._folder / f"{model.name}.yaml", model)
         return compare(model, plan, candidate, baseline, outcomes, known_by, within=within)
+
+    def limits(self, view: str) -> Limits:
+        """Return what ``features/VIEW.yaml`` of the folder allows of a view's features.
+
+        Raises:
+            BadInput: there is no such file, or it breaks the format (all faults at once).
+        """
+        return read_limits(self._folder / "features" / f"{view}.yaml", view)
 
 
 def _rate(reference: pa.Table, label: str) -> float:

@@ -14,6 +14,7 @@ from tidegate.adapters.feast_store.repository import tool_errors
 from tidegate.adapters.feast_store.sources import Files, InPostgres, Sources
 from tidegate.adapters.shared.arrow import PREFIX
 from tidegate.adapters.shared.files import hex_of, write_whole
+from tidegate.adapters.shared.frames import verify_frame
 from tidegate.adapters.shared.sql import Declared, run_sql, write_frame
 from tidegate.application.ports import Frame
 from tidegate.domain.errors import DependencyFailed
@@ -84,6 +85,13 @@ class Built:
     def require_whole(self, view: str) -> None:
         """Verify a view's source against what it was built with."""
         self._sources().verify(view, self.digest(view))
+
+    def file(self, view: str) -> Path:
+        """Verify a view's source, and what it was built with; return the file of that."""
+        self.require_whole(view)
+        kept = self.kept(view, self.digest(view))
+        verify_frame(kept, self._held, f"what was built of {view}", "build the features again")
+        return kept.path
 
     def digest(self, view: str) -> str:
         """Return the digest of what a view was built with.

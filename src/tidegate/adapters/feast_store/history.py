@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -72,8 +73,8 @@ class History:
             parts = [view for view in parts if view.name in views]
             keys = sorted({key for view in parts for key in view.keys})
             rows = tables.entity_rows(entities, keys, (), ()).select(["event_timestamp", *keys])
-            for view in parts:
-                self._built.rows(view.name)
+            # As they were built: the offline store may keep its sources elsewhere.
+            parts = [replace(view, source=self._built.file(view.name)) for view in parts]
             return write_frame(ages(store.config, rows, parts), self._frames / "ages")
 
     def reread(self, digest: str) -> str:
@@ -97,6 +98,21 @@ class History:
             self._opened.store()
             part = self._opened.view(view)
             return statistics(self._built.rows(view), part, window)
+
+    def counts(
+        self, view: str, window: tuple[datetime, datetime], cuts: Mapping[str, Sequence[float]]
+    ) -> Mapping[str, Sequence[int]]:
+        """Count the values of the window's rows in the bins between ``cuts``.
+
+        Raises:
+            BadInput: no such view, or no numeric feature of it. DependencyFailed: its source is gone or was altered.
+        """
+        with self._opened.alone(), tool_errors("counting values"):
+            from tidegate.adapters.feast_store.statistics import counts
+
+            self._opened.store()
+            part = self._opened.view(view)
+            return counts(self._built.rows(view), part, window, cuts)
 
     def _require_applied(self, store: Any, service: Any) -> None:
         """Refuse what another hand registered: a change that is held would come in by that door."""

@@ -8,9 +8,11 @@ that says is recorded with both.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from tidegate.domain.errors import BadInput
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,10 +49,7 @@ def statistics(
     import pyarrow.compute as pc
     from feast.monitoring.metrics_calculator import MetricsCalculator
 
-    calculator, happened = MetricsCalculator(), source.column(view.event)
-    since, until = (pa.scalar(moment, happened.type) for moment in window)
-    rows = source.filter(pc.and_(pc.greater_equal(happened, since), pc.less(happened, until)))
-    told = {}
+    calculator, rows, told = MetricsCalculator(), _within(source, view, window), {}
     for name, kind in view.features.items():
         column, strange = rows.column(name), 0
         if pa.types.is_floating(kind):
@@ -71,6 +70,45 @@ def statistics(
         figures["null_rate"] = nulls / len(column) if len(column) else 0.0
         told[name] = {"kind": of or "other", **figures}
     return told
+
+
+def counts(
+    source: pa.Table, view: View, window: tuple[datetime, datetime], cuts: Mapping[str, Sequence[float]]
+) -> Mapping[str, Sequence[int]]:
+    """Count the window's finite values between ``cuts``; see `ports.Features.counts`.
+
+    Feast's calculator lays bins between the least and the greatest value of a window, so two windows never share them.
+
+    Raises:
+        BadInput: a name is no numeric feature of the view.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from feast.monitoring.metrics_calculator import MetricsCalculator
+
+    of, rows, told = MetricsCalculator.classify_feature_arrow, _within(source, view, window), {}
+    if odd := sorted(name for name in cuts if of(view.features.get(name, pa.null())) != "numeric"):
+        raise BadInput(
+            "no-such-feature",
+            f"got {', '.join(odd)}, expected numeric features of {view.name}",
+            "see `tidegate features show`",
+        )
+    for name, between in cuts.items():
+        values = np.asarray(pc.cast(rows.column(name), pa.float64()).to_numpy(), dtype=np.float64)
+        places = np.searchsorted(np.asarray(between), values[np.isfinite(values)], side="right")
+        told[name] = np.bincount(places, minlength=len(between) + 1).tolist()
+    return told
+
+
+def _within(source: pa.Table, view: View, window: tuple[datetime, datetime]) -> pa.Table:
+    """Return the rows that happened from the window's start on and before its end."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    happened = source.column(view.event)
+    since, until = (pa.scalar(moment, happened.type) for moment in window)
+    return source.filter(pc.and_(pc.greater_equal(happened, since), pc.less(happened, until)))
 
 
 def _plain(value: Any) -> Any:

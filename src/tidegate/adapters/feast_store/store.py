@@ -113,6 +113,11 @@ class FeastStore:
     def statistics(self, view: str, window: tuple[datetime, datetime]) -> Mapping[str, Mapping[str, Any]]:
         return self._history.statistics(view, window)
 
+    def counts(
+        self, view: str, window: tuple[datetime, datetime], cuts: Mapping[str, Sequence[float]]
+    ) -> Mapping[str, Sequence[int]]:
+        return self._history.counts(view, window, cuts)
+
     # ── what is online ────────────────────────────────────────────────────────────────────────────
 
     def materialize(self, until: datetime, pushes: Callable[[], Pushes] = Pushes) -> Materialized:

@@ -239,6 +239,19 @@ class Features(Protocol):
         """
         ...
 
+    def counts(
+        self, view: str, window: tuple[datetime, datetime], cuts: Mapping[str, Sequence[float]]
+    ) -> Mapping[str, Sequence[int]]:
+        """Count the values of the window's rows in the bins between ``cuts``, by feature.
+
+        A value that equals a cut lies above it; the outer bins are open, so there is one bin more than there are cuts.
+        What is missing, or no finite number, is not counted.
+
+        Raises:
+            BadInput: no such view, or no numeric feature of it. DependencyFailed: its source was altered, or is gone.
+        """
+        ...
+
     def online(
         self, service: str, keys: Sequence[Mapping[str, object]], at: datetime
     ) -> Sequence[Mapping[str, object]]:

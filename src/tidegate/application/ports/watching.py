@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 from tidegate.application.ports.data import Segment
 from tidegate.application.ports.models import Frame, ModelSpec
 from tidegate.domain.evidence import Evidence, Measure, Verdict, worst
+from tidegate.domain.feature_drift import Limits
 from tidegate.domain.policy import Policy
 
 
@@ -90,6 +91,14 @@ class Monitors(Protocol):
         Raises:
             BadInput: a column is missing, or the two did not score the same rows.
             DependencyFailed: decisions or outcomes are gone, or no longer have their root or digest.
+        """
+        ...
+
+    def limits(self, view: str) -> Limits:
+        """Return what ``monitoring/features/VIEW.yaml`` allows of a view's features.
+
+        Raises:
+            BadInput: there is no such file, or it breaks the format; all faults at once, each with its line.
         """
         ...
 

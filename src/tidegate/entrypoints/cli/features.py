@@ -10,11 +10,13 @@ import typer
 
 from tidegate.application import held
 from tidegate.application import reading as reading_use_case
+from tidegate.application.feature_drift import feature_drift
 from tidegate.application.lineage import of_feature, of_version
 from tidegate.application.standing import lifecycle
 from tidegate.application.statistics import statistics as take_statistics
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput
+from tidegate.domain.feature_drift import Shift
 from tidegate.domain.freshness import stated
 from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, platform, reading, say, table
 
@@ -137,6 +139,43 @@ def _figures(said: Mapping[str, Any] | None) -> str:
     }
     told += [f"{word} {said[name]:.4g}" for word, name in named.items() if said[name] is not None]
     return ", ".join(told)
+
+
+@features.command()
+def drift(
+    view: Annotated[str, typer.Argument(help="A view that is built.")],
+    window: Annotated[
+        str, typer.Option("--window", metavar="PERIOD", help="A year, month or day, like 2013-10.")
+    ],
+    as_user: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge how far a view's features moved in a period, beside the baseline and under the limits its file declares.
+
+    The file is monitoring/features/VIEW.yaml; without one there is no verdict. Verdicts are recorded with limits,
+    definition and source by digest. They are information: no gate asks for them, and the exit code is 0 whatever they
+    are. Whoever asks must be admitted to read the view offline (F2).
+    """
+    here = platform()
+    row = feature_drift(here, acting(here, as_user), view, window)
+    after(here)
+
+    def render() -> None:
+        limits = row.declared["limits"]
+        out.print(f"{view} {row.window} beside {row.declared['baseline']}: {row.verdict}", markup=False)
+        out.print(f"  definition {row.definition}, source {row.source}, limits {row.limits}", markup=False)
+        for feature, measures in row.found.items():
+            out.print(feature, markup=False)
+            for measure in (each for each in Shift if each in limits):
+                said = measures.get(measure)
+                told = (
+                    f"{said['verdict']:12}  {said['sentence']}" if said else "no verdict    it is no number"
+                )
+                out.print(f"  {measure:13}  {told}", markup=False)
+        for measure in (each for each in Shift if each not in limits):
+            out.print(f"no limit is declared for {measure}: no verdict on it", markup=False)
+
+    say(asdict(row), as_json, render)
 
 
 @features.command()

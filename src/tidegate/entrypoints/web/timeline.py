@@ -31,6 +31,7 @@ ROUTINE: Mapping[EventType, str] = {
     EventType.FEATURES_COMPARED: "Data and runs",
     EventType.FEATURES_READ: "Data and runs",
     EventType.FEATURES_MEASURED: "Data and runs",
+    EventType.FEATURES_JUDGED: "Data and runs",
     EventType.DECISIONS_SCORED: "Data and runs",
     EventType.TRAINING_SET_BUILT: "Data and runs",
     EventType.RUN_FINISHED: "Data and runs",

@@ -447,6 +447,22 @@ class FeaturesContract:
             built.statistics("nothing", (at(0), at(36)))
         assert refused.value.code == "no-such-view"
 
+    def test_values_are_counted_between_cuts_and_one_on_a_cut_lies_above_it(self, built: Features) -> None:
+        window = (at(0), at(36))
+        told = built.counts("shop_sales", window, {"sold": [20, 21]})
+        figures = built.statistics("shop_sales", window)["sold"]
+        assert list(told) == ["sold"]
+        assert sum(told["sold"]) == figures["row_count"] - figures["null_count"] == 3
+        assert list(told["sold"]) == [1, 1, 1]
+        assert list(built.counts("shop_sales", window, {"sold": [1000]})["sold"]) == [3, 0]
+        assert list(built.counts("shop_sales", (at(900), at(901)), {"sold": [5]})["sold"]) == [0, 0]
+
+    def test_nothing_is_counted_of_what_is_no_view_or_no_feature(self, built: Features) -> None:
+        for view, name, code in (("nothing", "sold", "no-such-view"), ("shop_sales", "x", "no-such-feature")):
+            with pytest.raises(BadInput) as refused:
+                built.counts(view, (at(0), at(36)), {name: [1.0]})
+            assert refused.value.code == code
+
     # ── point in time ─────────────────────────────────────────────────────────────────────────────
 
     def test_a_row_is_joined_from_the_moment_it_was_known(self, built: Features, tmp_path: Path) -> None:

@@ -220,6 +220,11 @@ class MonitorsContract:
             case.compare(subject, case.decisions, case.worse)
         assert failure.value.code == "frame-altered"
 
+    def test_a_view_that_nobody_limited_has_no_limits(self, subject: Monitors) -> None:
+        with pytest.raises(BadInput) as refused:
+            subject.limits("carrier_day")
+        assert refused.value.code == "feature-limits"
+
     def test_it_says_who_measured(self, subject: Monitors) -> None:
         assert any(character.isdigit() for character in subject.tool)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -341,6 +342,22 @@ class FakeFeatures:
             mean = sum(values) / len(values) if values else None
             counted = {"row_count": len(rows), "null_count": len(rows) - len(values), "mean": mean}
             told[feature] = {"kind": "numeric", **counted}
+        return told
+
+    def counts(
+        self, view: str, window: tuple[datetime, datetime], cuts: Mapping[str, Sequence[float]]
+    ) -> Mapping[str, Sequence[int]]:
+        """Count value by value."""
+        if view not in self._views:
+            raise BadInput("no-such-view", f"got the view {view}, expected one that is defined", "")
+        if unknown := sorted({*cuts} - {*self._views[view].features}):
+            raise BadInput("no-such-feature", f"got {', '.join(unknown)}, expected features of {view}", "")
+        rows = [row for row in self._built(view) if window[0] <= row["event_timestamp"] < window[1]]
+        told = {name: [0] * (len(between) + 1) for name, between in cuts.items()}
+        for row in rows:
+            for name, between in cuts.items():
+                if row[name] is not None:
+                    told[name][bisect_right(between, row[name])] += 1
         return told
 
     def online(

@@ -11,6 +11,7 @@ from tidegate.application.ports import Comparison, Frame, ModelSpec, MonitorResu
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.errors import BadInput
 from tidegate.domain.evidence import LOSSES, Evidence, Measure, Verdict
+from tidegate.domain.feature_drift import Limits
 from tidegate.testing.fakes.trainer import loss
 
 
@@ -19,8 +20,8 @@ class FakeMonitors:
 
     tool = "fake 1"
 
-    def __init__(self, home: Path, enough: int = 1) -> None:
-        self._home, self._enough = home, enough
+    def __init__(self, home: Path, enough: int = 1, allowed: Mapping[str, Limits] | None = None) -> None:
+        self._home, self._enough, self._allowed = home, enough, allowed or {}
 
     def run(
         self,
@@ -96,6 +97,12 @@ class FakeMonitors:
             baseline_loss=mean(theirs),
             calibration_gap=mean([scores[key] - labels[key] for key in known]),
         )
+
+    def limits(self, view: str) -> Limits:
+        """Return what the test allows of a view."""
+        if view not in self._allowed:
+            raise BadInput("feature-limits", f"got no limits for {view}, expected some", "")
+        return self._allowed[view]
 
 
 def _scores(model: ModelSpec, decisions: Segment) -> dict[tuple[Any, ...], float]:

@@ -49,6 +49,10 @@ MADE = {
     "feature_access": (("view", "access"), ("roles",)),
     "read_segments": (("root",), ("records", "first", "last")),
     "feature_statistics": (("view", "window", "source", "definition"), ("first", "until", "figures")),
+    "feature_drifts": (
+        ("view", "window", "source", "definition", "limits"),
+        ("declared", "counts", "found", "verdict"),
+    ),
     "parities": (("view",), ("source", "until", "verdict", "sentence")),
     "delegations": (("id",), ("principal", "delegate", "role", "model", "until", "ended")),
     "waivers": (
