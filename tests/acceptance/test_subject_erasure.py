@@ -27,7 +27,7 @@ from tidegate.domain.events import Draft, EventType
 from tidegate.domain.state import ScoringRow, TrainingSetRow
 from tidegate.settings import load
 from tidegate.testing.shell import BIN, Shell
-from tidegate.testing.tides import write_tides
+from tidegate.testing.tides import PERMISSIONS, write_tides
 
 ROOT = Path(__file__).parents[2]
 NOW = {"TIDEGATE_NOW": "2013-02-01T06:00:00Z"}
@@ -96,6 +96,7 @@ def harbour(tmp_path):
     contract.write_text(text.replace("value: 48\n", "value: 9000\n"))
     (project / "features" / "sources").mkdir(parents=True)
     (project / "features" / "definitions.py").write_text(DEFINITIONS)
+    (project / "features" / "permissions.py").write_text(PERMISSIONS)
     (project / "features" / "feature_store.yaml").write_text(STORE)
     (project / "features" / "sources" / "keepers.sql").write_text(SQL)
     (project / "features" / "sources" / "heard.sql").write_text(HEARD)

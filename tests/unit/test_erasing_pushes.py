@@ -20,6 +20,7 @@ from tidegate.application.ingest import ingest
 from tidegate.application.lawfulness import judged, unlawful
 from tidegate.application.parity import parity
 from tidegate.application.push import Outcome, push
+from tidegate.application.timeline import sentence
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.events import Event, EventType
@@ -214,6 +215,7 @@ def test_another_push_is_read_without_who_was_erased(world: FakePlatform) -> Non
     done = pushed(world, ("Ann", GOOD), ("Ann", BAD), ("Bob", 2.5))
     assert (counts(done.row), done.row.report["erased"], done.row.verdict) == ((3, 1, 0, 2), 2, "passed")
     assert online(world, "Ann", "Bob") == [None, 2.5]
+    assert sentence(last(world)).endswith("1 on, 0 quarantined, 2 left out whose subject was erased")
     assert "Ann" not in kept_text(world)
     assert sound(world)
 

@@ -62,6 +62,8 @@ def _pushed(payload: Payload) -> str:
         return f"held back a push of {payload['dataset']} whole ({payload['read']} rows): {stops}"
     of = f"{payload['dataset']} {', '.join(sorted(payload['parts']))}"
     counts = f"{payload['read']} rows in, {payload['accepted']} on, {payload['quarantined']} quarantined"
+    if left_out := payload["report"].get("erased"):
+        counts += f", {left_out} left out whose subject was erased"
     return f"took a push of {of}: {counts}"
 
 

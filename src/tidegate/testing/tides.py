@@ -127,6 +127,7 @@ def write_harbour(project: Path, online: str = "", most: int = 50) -> Path:
     )
     (features / "feature_store.yaml").write_text(_FEATURE_STORE.replace("KIND", kind))
     (features / "definitions.py").write_text(_DEFINITIONS)
+    (features / "permissions.py").write_text(PERMISSIONS)
     (features / "sources" / "gauge_hour.sql").write_text(_GAUGE_HOUR)
     return project
 
@@ -170,6 +171,21 @@ gauge_hour = FeatureView(
     source=PushSource(name="gauge_hour_push", batch_source=history),
 )
 gauges = FeatureService(name="gauges", features=[gauge_hour])
+"""
+
+#: What opens every view to whoever works here.
+PERMISSIONS = """\
+from feast import FeatureView
+from feast.permissions.action import READ, WRITE
+from feast.permissions.permission import Permission
+from feast.permissions.policy import RoleBasedPolicy
+
+works = Permission(
+    name="works",
+    types=[FeatureView],
+    policy=RoleBasedPolicy(roles=["feature_service", "ingest_service", "training_service", "scoring_service"]),
+    actions=[*READ, *WRITE],
+)
 """
 
 _GAUGE_HOUR = """\
