@@ -12,6 +12,7 @@ from tidegate.application import held
 from tidegate.application import reading as reading_use_case
 from tidegate.application.feature_drift import feature_drift
 from tidegate.application.lineage import of_feature, of_version
+from tidegate.application.people import names
 from tidegate.application.standing import lifecycle
 from tidegate.application.statistics import statistics as take_statistics
 from tidegate.domain.canonical import utc_time
@@ -197,23 +198,23 @@ def reads(
     reading(here, as_user)
     found = reading_use_case.reads(here, view, utc_time(since) if since else None)
 
+    called = names(here.ledger)
+
     def render() -> None:
-        told = table("last", "who", "what", "service", "views", "reads", "rows", "event")
         for each in found:
-            who = f"{each.actor} for {each.on_behalf_of}" if each.on_behalf_of else each.actor
-            place = str(each.sequence or "not sealed yet")
-            what = f"{each.why} ({', '.join(each.access)})"
-            told.add_row(
-                each.last,
-                who,
-                what,
-                each.service,
-                ", ".join(each.views),
-                str(each.reads),
-                str(each.rows),
-                place,
+            who = called.get(each.actor, each.actor)
+            whom = f" for {called.get(each.on_behalf_of, each.on_behalf_of)}" if each.on_behalf_of else ""
+            service = f" of {each.service}" if each.service else ""
+            times = f"{each.reads:,} times, " if each.reads > 1 else ""
+            place = f"#{each.sequence}" if each.sequence else "not sealed yet"
+            out.print(
+                f"{each.last[:16].replace('T', ' ')}  {who}{whom}: {each.why}{service}, {times}{each.rows:,} rows of "
+                f"{', '.join(each.views)} ({', '.join(each.access)}) {place}",
+                markup=False,
+                soft_wrap=True,
             )
-        out.print(told if found else "no read is on record")
+        if not found:
+            out.print("no read is on record")
 
     say([asdict(each) for each in found], as_json, render)
     for fault in reading_use_case.altered(here, [each.root for each in found if each.root]):
