@@ -194,7 +194,7 @@ def decided(here, frame: Frame, actor):
     write_parquet(decisions, here.settings.home / "scores" / f"{root[7:]}.parquet")
     payload = {
         "model": spec.name, "period": "2013-01", "version": 1, "artifact": "sha256:a", "entities": frame.digest,
-        "rows": 2, "of": 2, "root": root, "file": f"{root[7:]}.parquet", "stage": "prod",
+        "rows": 2, "of": 2, "root": root, "file": f"{root[7:]}.parquet", "stage": "prod", "freshness": {},
     }  # fmt: skip
     told(here, EventType.DECISIONS_SCORED, actor, payload)
 
