@@ -12,6 +12,7 @@ from typing import Any, Self
 from tidegate.application.ports import Ledger
 from tidegate.domain.canonical import digest, sha256
 from tidegate.domain.events import Draft, EventType
+from tidegate.domain.feature_drift import Limits, Shift, as_dict, drift, overall
 from tidegate.domain.policy import Policy
 from tidegate.domain.state import PromotionRow
 from tidegate.domain.texts import kept
@@ -116,6 +117,29 @@ class Town:
         compared = {"hours": {"source": views["hours"]["source"], "until": online["until"], **told}}
         payload = {"views": compared, "tolerances": {"double": 1e-9}, "sample": 100}
         self.say(EventType.FEATURES_COMPARED, "s-1", payload, "features")
+        return self._measured({"view": "hours", "definition": "sha256:d", "source": "tg1:s"})
+
+    def _measured(self, of: Mapping[str, str]) -> Self:
+        """Read a view online, measure two months of it, and judge how far it moved between them."""
+        moments = {"first": "2013-04-01T06:00:00Z", "last": "2013-04-01T06:40:00Z"}
+        who = {"actor": "s-3", "on_behalf_of": "", "service": "tides", "access": "read_online"}
+        line = {**who, "views": [of["view"]], "reads": 2, "rows": 9, **moments}
+        reads = {"root": "sha256:r", "records": 2, **moments, "by": [line]}
+        self.say(EventType.FEATURES_READ, "s-3", reads, "features")
+        level = {"kind": "numeric", "row_count": 90, "null_count": 1, "mean": 3.0, "stddev": 1.0}
+        for month, mean in ((1, 3.0), (2, 3.5)):
+            window = {
+                "window": f"2013-0{month}",
+                "first": f"2013-0{month}-01T00:00:00Z",
+                "until": f"2013-0{month + 1}-01T00:00:00Z",
+                "figures": {"level": {**level, "mean": mean}},
+            }
+            self.say(EventType.FEATURES_MEASURED, "s-1", {**of, **window}, "features")
+        limits = Limits("2013-01", 50, {Shift.MEAN: 0.4})
+        found = drift(limits, {"level": level}, {"level": {**level, "mean": 3.5}}, {})
+        said = {"limits": limits.digest, "declared": limits.as_dict(), "counts": {}, "found": as_dict(found)}
+        judged = {**of, "window": "2013-02", **said, "verdict": str(overall(found))}
+        self.say(EventType.FEATURES_JUDGED, "s-1", judged, "features")
         return self
 
     def restated(self, period: str, *versions: str) -> Self:
