@@ -139,7 +139,8 @@ def test_a_stream_pushes_by_standard_input_and_in_columns(shell: Shell) -> None:
 
 
 @pytest.mark.slow
-def test_a_push_is_served_told_reconciled_with_its_drop_and_sound_throughout(shell: Shell) -> None:
+def test_a_push_is_served_told_reconciled_with_its_drop_and_sound_throughout(tmp_path: Path) -> None:
+    shell = opened(tmp_path)
     file = written(shell, row(), row("CDE", level=99), row("EFG"))
     told = push(shell, file)
     assert told.returncode == 0, told.stdout + told.stderr
