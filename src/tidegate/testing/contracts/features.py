@@ -393,10 +393,10 @@ class FeaturesContract:
         self, built: Features, tmp_path: Path
     ) -> None:
         with pytest.raises(BadInput) as refused:
-            built.ages(write_entities(tmp_path / "e", [("north", 1)]), "demand", ["shop_sales", "weather"])
+            built.ages(write_entities(tmp_path / "e", [("north", 1)]), "demand", ["shop_sales", "wages"])
         assert refused.value.code == "not-selected"
         assert refused.value.sentence.startswith(
-            "got weather, expected views that demand selects: item_price"
+            "got wages, expected views that demand selects: item_price"
         )
 
     def test_no_row_asked_has_no_age(self, built: Features, tmp_path: Path) -> None:

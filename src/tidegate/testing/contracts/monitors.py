@@ -222,7 +222,7 @@ class MonitorsContract:
 
     def test_a_view_that_nobody_limited_has_no_limits(self, subject: Monitors) -> None:
         with pytest.raises(BadInput) as refused:
-            subject.limits("carrier_day")
+            subject.limits("nothing")
         assert refused.value.code == "feature-limits"
 
     def test_it_says_who_measured(self, subject: Monitors) -> None:
