@@ -395,9 +395,7 @@ class FeaturesContract:
         with pytest.raises(BadInput) as refused:
             built.ages(write_entities(tmp_path / "e", [("north", 1)]), "demand", ["shop_sales", "wages"])
         assert refused.value.code == "not-selected"
-        assert refused.value.sentence.startswith(
-            "got wages, expected views that demand selects: item_price"
-        )
+        assert refused.value.sentence.startswith("got wages, expected views that demand selects: item_price")
 
     def test_no_row_asked_has_no_age(self, built: Features, tmp_path: Path) -> None:
         frame = built.ages(write_entities(tmp_path / "e", []), "demand", ["shop_sales"])
