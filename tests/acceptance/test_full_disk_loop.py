@@ -89,7 +89,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_accepted_is_lost(told: Any, com
 @pytest.mark.parametrize(
     ("command", "places"),
     [
-        ("materialize", ("the ledger", "the feature store")),
+        ("materialize", ("the ledger", "the ledger")),
         ("train", (".parquet", "MLflow's store")),
         ("score", (".parquet", "the ledger")),
         ("monitor", ("reports/", "reports/")),
