@@ -31,7 +31,7 @@ MODEL = "hour_count"
 SCORE = ("run", "score", f"model={MODEL}", "period=2026-05", "--as", "svc-score")
 #: Each command, and the KiB that its attempts find.
 FULL: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
-    "materialize": (("run", "materialize", "--as", "svc-features"), (44, 72)),
+    "materialize": (("run", "materialize", "--as", "svc-features"), (44, 124)),
     "train": (("train", MODEL, "--as", "dana"), (80, 200)),
     "score": (SCORE, (40, 76)),
     "monitor": (("run", "monitor", f"model={MODEL}", "period=2026-05", "--as", "svc-monitor"), (2000,)),
@@ -89,7 +89,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_accepted_is_lost(told: Any, com
 @pytest.mark.parametrize(
     ("command", "places"),
     [
-        ("materialize", ("the ledger", "the ledger")),
+        ("materialize", ("the ledger", "the feature store")),
         ("train", (".parquet", "MLflow's store")),
         ("score", (".parquet", "the ledger")),
         ("monitor", ("reports/", "reports/")),
