@@ -425,9 +425,8 @@ def test_of_one_moment_what_a_stream_wrote_is_served_whoever_came_first(built, t
     assert (found.online, found.known) == (77, 5)  # parity shows it as the skew it is
 
 
-def test_a_file_in_which_both_were_one_table_is_taken_apart(built, tmp_path, kind):
-    if kind != "sqlite":
-        pytest.skip("Redis had two hashes from the first")
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)  # Redis had two hashes from the first
+def test_a_file_in_which_both_were_one_table_is_taken_apart(built, tmp_path):
     built.materialize(shops.at(40))
     streamed(built, (30, 77))
     with contextlib.closing(sqlite3.connect(tmp_path / "home" / "feast" / "online.db")) as old, old:
