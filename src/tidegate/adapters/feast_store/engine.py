@@ -20,6 +20,7 @@ from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob,
 from feast.on_demand_feature_view import OnDemandFeatureView
 
 from tidegate.adapters.feast_store.as_of import PLACE, History
+from tidegate.adapters.feast_store.late import LateJob
 from tidegate.adapters.feast_store.timeline import AT, Timeline
 from tidegate.domain.errors import BadInput, DependencyFailed
 
@@ -160,7 +161,7 @@ class EngineOfflineStore(OfflineStore):  # type: ignore[misc] # Feast has no typ
             return [(field.name, str(field.type)) for field in schema]
 
 
-class EngineJob(RetrievalJob):  # type: ignore[misc] # Feast has no types
+class EngineJob(LateJob):
     """A query that runs when its rows are wanted: as Arrow, as a DataFrame, or kept by the engine."""
 
     def __init__(
@@ -171,19 +172,8 @@ class EngineJob(RetrievalJob):  # type: ignore[misc] # Feast has no types
         full_feature_names: bool = False,
         described: Callable[[Engine], RetrievalMetadata] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(on_demand, full_feature_names)
         self._turn, self._rows, self._described = turn, rows, described
-        self._on_demand, self._full_names = list(on_demand), full_feature_names
-
-    @property
-    def full_feature_names(self) -> bool:
-        """Return whether features carry their view's name."""
-        return self._full_names
-
-    @property
-    def on_demand_feature_views(self) -> list[Any]:
-        """Return the views that Feast computes from the joined rows."""
-        return self._on_demand
 
     @property
     def metadata(self) -> RetrievalMetadata | None:
@@ -207,9 +197,6 @@ class EngineJob(RetrievalJob):  # type: ignore[misc] # Feast has no types
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002 - Feast's
         with self._turn() as engine:
             return self._rows(engine)
-
-    def _to_df_internal(self, timeout: int | None = None) -> Any:
-        return self._to_arrow_internal(timeout).to_pandas()
 
 
 def _history(engine: Engine, view: Any, feature_refs: Sequence[str], full_names: bool) -> History:

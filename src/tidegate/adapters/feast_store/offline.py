@@ -33,6 +33,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 
 from tidegate.adapters.feast_store.as_of import History, known_by, latest, moment, quoted, read, text
 from tidegate.adapters.feast_store.joining import Described, database_for, described, joined
+from tidegate.adapters.feast_store.late import LateJob
 from tidegate.adapters.shared.files import partial
 from tidegate.domain.errors import BadInput
 
@@ -161,7 +162,7 @@ class PointInTimeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast
             progress(table.num_rows)
 
 
-class PointInTimeJob(RetrievalJob):  # type: ignore[misc] # Feast has no types
+class PointInTimeJob(LateJob):
     """A query that runs when its rows are wanted: as Arrow, as a DataFrame, or as a file."""
 
     def __init__(
@@ -172,19 +173,8 @@ class PointInTimeJob(RetrievalJob):  # type: ignore[misc] # Feast has no types
         full_feature_names: bool = False,
         described: Callable[[duckdb.DuckDBPyConnection], Described] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(on_demand, full_feature_names)
         self._config, self._query, self._described = config, query, described
-        self._on_demand, self._full_names = list(on_demand), full_feature_names
-
-    @property
-    def full_feature_names(self) -> bool:
-        """Return whether features carry their view's name."""
-        return self._full_names
-
-    @property
-    def on_demand_feature_views(self) -> list[Any]:
-        """Return the views that Feast computes from the joined rows."""
-        return self._on_demand
 
     @property
     def metadata(self) -> RetrievalMetadata | None:
@@ -215,9 +205,6 @@ class PointInTimeJob(RetrievalJob):  # type: ignore[misc] # Feast has no types
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002 - Feast's
         with database_for(self._config) as database:
             return database.sql(self._query(database)).to_arrow_table()
-
-    def _to_df_internal(self, timeout: int | None = None) -> Any:
-        return self._to_arrow_internal(timeout).to_pandas()
 
 
 def _history(config: Any, view: Any, feature_refs: Sequence[str], full_names: bool) -> History:
