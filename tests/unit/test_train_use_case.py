@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tidegate.application import train as use_case
+from tidegate.application.platform import Acting
 from tidegate.application.ports import Frame, Marks
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
@@ -17,6 +18,7 @@ from tidegate.domain.feature_change import Definitions
 from tidegate.domain.state import ModelRow, VersionRow
 from tidegate.testing.cases import MODEL
 from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.fakes.small import FixedClock
 
 SPRING = datetime(2024, 2, 1, tzinfo=UTC)
 
@@ -83,6 +85,32 @@ def test_the_registry_is_told_what_a_version_learned_from(world: FakePlatform) -
     assert {"training_set", "entities", "commit"} == set(facts)
     assert (facts["training_set"], facts["entities"]) == ("tg1:rows", "tg1:rows")
     assert marks.tags == {"service": world.models.spec(MODEL).service, "rows": "1"}
+
+
+def test_a_read_of_the_same_rows_is_noted_unless_the_event_of_the_training_set_tells_of_it(
+    world: FakePlatform,
+) -> None:
+    """A killed training that is run again at its own simulated moment leaves no other record than one that was not."""
+
+    class Killed(Exception):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    def noted(acting: Acting) -> int:
+        with pytest.raises(Killed):
+            use_case.train(world, acting, MODEL, SPRING)
+        return len(world.read_log.pending())
+
+    world.trainer = SimpleNamespace(train=killed)
+    assert isinstance(world.clock, FixedClock)
+    maker, other = world.acting("s-1", on_behalf_of="p-2"), world.acting("s-1", on_behalf_of="p-4")
+    assert noted(maker) == 0, "it is the event of the training set that tells of it"
+    assert noted(maker) == 0, "it came back to the same moment"
+    assert noted(other) == 1
+    world.clock.moment += timedelta(seconds=1)
+    assert noted(maker) == 2
 
 
 def test_a_number_the_ledger_gave_to_another_version_is_never_answered_with_that_one(

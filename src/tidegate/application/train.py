@@ -128,7 +128,10 @@ def _record_inputs(
     frame: Frame,
     batches: list[str],
 ) -> bool:
-    """Record the model as it is declared now, and the training set; say whether that one was not there yet."""
+    """Record the model as it is declared now, and the training set; say whether its event tells of this read.
+
+    It tells of its own maker's at its own moment, which a killed run comes back to where time is simulated.
+    """
     about = {
         "name": spec.name,
         "owner": spec.owner,
@@ -160,9 +163,13 @@ def _record_inputs(
             )
         if row is None or any(getattr(row, name) != value for name, value in about.items()):
             tx.append(draft(acting, EventType.MODEL_REGISTERED, f"model/{spec.name}", about))
-        if new := tx.get(TrainingSetRow, frame.digest) is None:
+        built = tx.get(TrainingSetRow, frame.digest)
+        if built is None:
             tx.append(draft(acting, EventType.TRAINING_SET_BUILT, f"model/{spec.name}", training_set))
-    return new
+            return True
+    told = next(iter(platform.ledger.events(after=built.sequence - 1)))
+    now = utc_text(platform.clock.now())
+    return (told.actor, told.on_behalf_of, told.occurred_at) == (acting.actor.id, acting.on_behalf_of, now)
 
 
 def _cost(tier: str) -> int:
