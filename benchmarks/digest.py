@@ -57,7 +57,8 @@ def measure(out: Console, rows: int) -> None:
     slower = _rate(plain) / _rate(digest)
     out.print(
         f"  {size:,} flights in memory: a byte costs {slower:.2f} of what it costs plain SHA-256 (the aim is {AIM}), "
-        f"and {digest['bytes'] / plain['bytes']:.2f} as many are hashed: validity a byte a row, each text's length eight\n"
+        f"and {digest['bytes'] / plain['bytes']:.2f} as many are hashed: validity a byte a row, "
+        "each text's length eight\n"
     )
 
 
