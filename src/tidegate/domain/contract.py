@@ -134,7 +134,7 @@ class CheckResult:
     check: Check
     verdict: Verdict
     evaluated: int
-    failing: tuple[int, ...] = ()
+    failing: Sequence[int] = ()
     observed: str = ""
     sentence: str = ""
     executor: str = ""

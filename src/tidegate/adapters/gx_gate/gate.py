@@ -23,6 +23,7 @@ from tidegate.adapters.shared.pieces import nulls, whole
 from tidegate.application.ports import Table
 from tidegate.domain.contract import Check, CheckResult, Contract
 from tidegate.domain.evidence import Verdict
+from tidegate.domain.positions import Positions
 
 #: Who evaluated a check, as its result tells it.
 OURS, GX = "tidegate", "great_expectations"
@@ -150,7 +151,8 @@ def _rows(check: Check, outcome: Mapping[str, Any]) -> CheckResult:
     if evaluated == 0:
         sentence = f"{check.sentence}: no row to evaluate"
         return CheckResult(check, Verdict.INCONCLUSIVE, 0, (), "0 rows", sentence)
-    failing = tuple(outcome.get("unexpected_index_list") or ())
+    listed = outcome.get("unexpected_index_list") or ()
+    failing = listed if isinstance(listed, Positions) else Positions(listed)
     if len(failing) != outcome.get("unexpected_count"):
         return _error(
             check,

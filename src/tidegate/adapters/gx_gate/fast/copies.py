@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tidegate.adapters.gx_gate.fast.judging import Judge, told
 from tidegate.adapters.shared.scratch import scratch
+from tidegate.domain.positions import Positions
 
 if TYPE_CHECKING:
     import duckdb
@@ -84,17 +85,17 @@ class Unique(Judge):
     def result(self) -> dict[str, Any]:
         return told(self._copies(), self._rows, self._rows - self._counted, self._mostly)
 
-    def _copies(self) -> list[int]:
+    def _copies(self) -> Sequence[int]:
         """Return the positions of all rows whose values occur more than once, in order."""
         import pyarrow as pa
 
         if not self._suspects:
-            return []
+            return ()
         rows, keys = pa.concat_tables(self._suspects), ", ".join(self._names)
         same = " and ".join(f"s.{name} is not distinct from r.{name}" for name in self._names)
         repeated = f"select {keys} from rows group by {keys} having count(*) > 1"  # noqa: S608  # our names
         found = f"select place from rows s semi join ({repeated}) r on {same} order by place"  # noqa: S608
-        return list(self._asked(rows, found).column("place").to_pylist())
+        return Positions.in_memory(self._asked(rows, found).column("place").to_numpy().data)
 
 
 class Hashes:

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tidegate.domain.positions import Positions
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -105,15 +107,12 @@ class Rows(Judge):
 
     def result(self) -> dict[str, Any]:
         missing = None if self._missing is None else self._absent
-        return told(positions(self._failing), self._rows, missing, self._mostly)
+        return told(
+            Positions.in_memory(*(part.data for part in self._failing)), self._rows, missing, self._mostly
+        )
 
 
-def positions(parts: Sequence[np.ndarray]) -> list[int]:
-    """Return all positions as Python has numbers."""
-    return [place for part in parts for place in part.tolist()]
-
-
-def told(failing: list[int], rows: int, missing: int | None, mostly: float) -> dict[str, Any]:
+def told(failing: Sequence[int], rows: int, missing: int | None, mostly: float) -> dict[str, Any]:
     """Return GX's result of the positions that fail; ``missing`` is None where nulls themselves are judged."""
     evaluated = rows - (missing or 0)
     # As GX computes it, so that a share just at `mostly` falls on the same side.
