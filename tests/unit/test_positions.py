@@ -34,7 +34,7 @@ def test_what_is_no_sequence_is_no_positions() -> None:
     assert Positions([1]) != 1
 
 
-def test_a_million_of_them_take_eight_megabytes() -> None:
+def test_a_million_of_them_take_some_eight_megabytes() -> None:
     positions = Positions.in_memory(memoryview(Positions(range(1_000_000))._numbers))
     assert positions == range(1_000_000)
-    assert sys.getsizeof(positions._numbers) < 8.1e6
+    assert sys.getsizeof(positions._numbers) < 9e6  # an array has a little room to grow
