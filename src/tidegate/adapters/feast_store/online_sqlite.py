@@ -141,9 +141,10 @@ class NewestSqliteOnlineStore(NewestOnlineStore):
             time.sleep(0.1)
 
     def _connection(self, config: Any) -> sqlite3.Connection:
-        path = Path(config.repo_path or ".", config.online_store.path)
-        mine = (os.getpid(), str(path))  # a connection must not go with a process that was forked
+        place = (config.repo_path or ".", config.online_store.path)
+        mine = (os.getpid(), *place)  # a connection must not go with a process that was forked
         if getattr(self._own, "mine", None) != mine:
+            path = Path(*place)
             path.parent.mkdir(parents=True, exist_ok=True)
             database = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None)
             _log_ahead(database, path)
@@ -238,19 +239,17 @@ def _found(
     database: sqlite3.Connection, name: str, keys: Sequence[bytes]
 ) -> Sequence[tuple[int, bytes] | None]:
     """Return of each key the later of both tables' rows; of one moment, what Feast wrote."""
-    rows: dict[bytes, tuple[int, int, bytes]] = {}
-    for table in (_quoted(name), _beside(name)):
-        for key, event, created, body in _rows(database, table, keys):
-            if key not in rows or (event, created) >= rows[key][:2]:
-                rows[key] = (event, created, body)
-    return [(found[0], found[2]) if (found := rows.get(key)) else None for key in keys]
+    rows = {key: row for key, *row in _rows(database, _quoted(name), keys)}
+    if _any(database, _beside(name)):  # beside most windows lies nothing
+        for key, *row in _rows(database, _beside(name), keys):
+            if key not in rows or row[:2] >= rows[key][:2]:
+                rows[key] = row
+    return [(row[0], row[2]) if (row := rows.get(key)) else None for key in keys]
 
 
 def _rows(database: sqlite3.Connection, table: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
     try:
-        if not database.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():
-            return found  # as beside most windows
         for start in range(0, len(keys), _KEYS_PER_QUERY):
             some = keys[start : start + _KEYS_PER_QUERY]
             marks = ",".join("?" * len(some))
@@ -259,6 +258,13 @@ def _rows(database: sqlite3.Connection, table: str, keys: Sequence[bytes]) -> li
     except sqlite3.OperationalError as error:
         return _nothing(error, found)
     return found
+
+
+def _any(database: sqlite3.Connection, table: str) -> bool:
+    try:
+        return database.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None
+    except sqlite3.OperationalError as error:
+        return _nothing(error, False)
 
 
 def _nothing(error: sqlite3.OperationalError, answer: T) -> T:

@@ -198,8 +198,9 @@ def _values(
         if row is None or row[0] < since:
             yield unknown
             continue
-        found_values = {name: _plain(message) for name, message in Map.FromString(row[1]).val.items()}
-        yield {name: found_values.get(name) for name in view.features}, timedelta(microseconds=now - row[0])
+        kept = Map.FromString(row[1]).val  # asked for one that is not there, it would make one
+        values = {name: _plain(kept[name]) if name in kept else None for name in view.features}
+        yield values, timedelta(microseconds=now - row[0])
 
 
 def _plain(message: Any) -> object:

@@ -32,7 +32,8 @@ class Stored:
     def _file(self) -> pq.ParquetFile:
         import pyarrow.parquet as pq
 
-        return pq.ParquetFile(self._source)
+        # What is read ahead is kept until the file is closed: in the end all of it.
+        return pq.ParquetFile(self._source, pre_buffer=False)
 
     @property
     def num_rows(self) -> int:
