@@ -24,7 +24,7 @@ from tidegate.adapters.feast_store import FeastStore
 from tidegate.adapters.feast_store.postgres import exactly, tables_at
 from tidegate.adapters.feast_store.repository import OFFLINE, offline_store, write_overlay
 from tidegate.domain.errors import BadInput, DependencyFailed
-from tidegate.testing.contracts import features as shops
+from tidegate.testing import shops
 from tidegate.testing.contracts.features import FeaturesContract
 from tidegate.testing.contracts.offline_store import OfflineStoreContract, Shop, asked_at, rows
 

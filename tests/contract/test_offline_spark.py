@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from tidegate.adapters.feast_store import FeastStore
 from tidegate.domain.errors import BadInput, DependencyFailed
-from tidegate.testing.contracts import features as shops
+from tidegate.testing import shops
 from tidegate.testing.contracts.features import FeaturesContract
 from tidegate.testing.contracts.offline_store import (
     DRAWN,

@@ -36,7 +36,7 @@ from tidegate.application.ports import Materialized, OnlineWindow, Pushes
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.parity import TOLERANCES, judged
-from tidegate.testing.contracts import features as shops
+from tidegate.testing import shops
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 FORK = multiprocessing.get_context("fork")

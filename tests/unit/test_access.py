@@ -26,8 +26,8 @@ from tidegate.domain.actors import ROLES
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.state import AccessRow
+from tidegate.testing import shops
 from tidegate.testing.cases import MODEL
-from tidegate.testing.contracts import features as shops
 from tidegate.testing.fakes.features import FakeFeatures, FakeView, open_to_all
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock

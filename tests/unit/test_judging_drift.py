@@ -17,7 +17,7 @@ from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.feature_drift import Limits
 from tidegate.domain.state import DriftRow, StatisticsRow
-from tidegate.testing.contracts import features as shops
+from tidegate.testing import shops
 from tidegate.testing.fakes.features import FakeFeatures, FakeView
 from tidegate.testing.fakes.monitors import FakeMonitors
 from tidegate.testing.fakes.platform import FakePlatform
