@@ -24,7 +24,6 @@ from tidegate.domain.contract import Column
 from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.masking import Mask, Treatment
 from tidegate.testing import shops
-from tidegate.testing.contracts.batches import read, write_drop
 from tidegate.testing.contracts.keeping import (
     LINES,
     NOTED,
@@ -33,6 +32,7 @@ from tidegate.testing.contracts.keeping import (
     Plant,
     ThinningContract,
 )
+from tidegate.testing.drops import read, write_drop
 from tidegate.testing.fakes.batches import FakeBatches, RowTable
 from tidegate.testing.fakes.copies import FakeCopies
 from tidegate.testing.fakes.features import FakeFeatures
