@@ -28,9 +28,10 @@ from tidegate.domain.events import Event, EventType
 from tidegate.domain.state import AccessRow
 from tidegate.testing import shops
 from tidegate.testing.cases import MODEL
-from tidegate.testing.fakes.features import FakeFeatures, FakeView, open_to_all
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.fakes.views import FakeView, open_to_all
 
 VIEWS = ("rain", "tide", "wind")
 NOW = datetime(2024, 2, 1, tzinfo=UTC)

@@ -33,8 +33,9 @@ from tidegate.domain.state import BatchRow, PushRow
 from tidegate.testing.fakes.batches import FakeBatches
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.fakes.views import FakeView
 
 WHY = "Article 17, letter of 3 May."
 NOW = datetime(2013, 2, 1, 6, tzinfo=UTC)

@@ -69,11 +69,11 @@ from tidegate.domain.state import ReviewRow
 from tidegate.testing.cases import MODEL, a_policy, with_gate
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
-from tidegate.testing.fakes.features import open_to_all
 from tidegate.testing.fakes.ledger import MemoryLedger, Store
 from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
 from tidegate.testing.fakes.sinks import FakeSink
 from tidegate.testing.fakes.small import CountingEntropy, FixedClock, TickingClock
+from tidegate.testing.fakes.views import open_to_all
 from tidegate.testing.stories import whole_story
 
 E = EventType

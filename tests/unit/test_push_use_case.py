@@ -24,9 +24,10 @@ from tidegate.domain.evidence import Verdict
 from tidegate.domain.state import BatchRow, PushRow
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate, Whole
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.fakes.views import FakeView
 
 NOW = datetime(2013, 2, 1, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -14,7 +14,7 @@ from typing import Any
 
 from tidegate.application.ports import Frame, Pushed, Pushes
 from tidegate.domain.access import Access, FeaturePermission
-from tidegate.testing.fakes.features import FakeView
+from tidegate.testing.fakes.views import FakeView
 
 CONFIGURATION = """\
 project: shops
