@@ -142,13 +142,6 @@ class LedgerContract(BesideTheChain):
             assert subject.head() == Head(), "not before it is committed"
         assert subject.head() == Head(2, last.hash)
 
-    def test_the_chain_ends_where_its_last_event_says(self, subject: Ledger) -> None:
-        assert subject.head() == Head()
-        with subject.transaction() as tx:
-            tx.append(note("a"))
-            last = tx.append(note("b"))
-        assert subject.head() == Head(last.sequence, last.hash)
-
     # ── one unit of work ──────────────────────────────────────────────────────────────────────────
 
     def test_state_follows_at_once_inside_and_outside_after_the_commit(self, subject: Ledger) -> None:
