@@ -26,7 +26,8 @@ from tidegate.adapters.feast_store.repository import OFFLINE, offline_store, wri
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.testing import shops
 from tidegate.testing.contracts.features import FeaturesContract
-from tidegate.testing.contracts.offline_store import OfflineStoreContract, Shop, asked_at, rows
+from tidegate.testing.contracts.offline_store import OfflineStoreContract
+from tidegate.testing.histories import Shop, asked_at, rows
 
 TYPE = "tidegate.adapters.feast_store.offline_postgres.PointInTimePostgresOfflineStore"
 
