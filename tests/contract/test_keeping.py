@@ -33,7 +33,8 @@ from tidegate.testing.contracts.keeping import (
     ThinningContract,
 )
 from tidegate.testing.drops import read, write_drop
-from tidegate.testing.fakes.batches import FakeBatches, RowTable
+from tidegate.testing.fakes.batches import FakeBatches
+from tidegate.testing.fakes.cells import RowTable
 from tidegate.testing.fakes.copies import FakeCopies
 from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.material import model_spec
