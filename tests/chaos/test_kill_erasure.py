@@ -16,8 +16,9 @@ import pytest
 
 from tidegate.adapters.sql_record import ledger as sql_ledger
 from tidegate.entrypoints.cli.app import app
+from tidegate.testing.harbour import write_project
 from tidegate.testing.shell import Shell
-from tidegate.testing.tides import HEADER, write_tides
+from tidegate.testing.tides import HEADER
 
 pytestmark = pytest.mark.slow
 
@@ -37,16 +38,10 @@ LINES = (
 @pytest.fixture
 def ready(tmp_path):
     """A home to which a drop came, and its project: the note says whom a row is about."""
-    project = tmp_path / "harbour"
-    project.mkdir()
-    (project / "pyproject.toml").write_text("[tool.tidegate]\n")
-    shutil.copytree(ROOT / "infra" / "profiles", project / "profiles")
-    shutil.copytree(ROOT / "models" / "policy", project / "models" / "policy")
-    contract = write_tides(project / "expectations") / "contracts" / "tides.yaml"
-    note = "      - name: note\n"
-    text = contract.read_text().replace("value: 48\n", "value: 9000\n")
+    project = write_project(tmp_path / "harbour", ROOT, hours=9000)
+    contract, note = project / "expectations" / "contracts" / "tides.yaml", "      - name: note\n"
     marked = "        customProperties: [{property: subject, value: true}]\n"
-    contract.write_text(text.replace(note, note + marked))
+    contract.write_text(contract.read_text().replace(note, note + marked))
     drop = tmp_path / "tides-2013-01.csv"
     drop.write_text("\n".join([HEADER, *LINES, ""]))
     shell = Shell(tmp_path / "ready", project)
