@@ -16,6 +16,7 @@ import pytest
 
 from tidegate.adapters.sql_record import ledger as sql_ledger
 from tidegate.entrypoints.cli.app import app
+from tidegate.testing.chaos import mortal
 from tidegate.testing.harbour import write_project
 from tidegate.testing.shell import Shell
 from tidegate.testing.tides import HEADER
@@ -53,22 +54,7 @@ def erased(shell, step):
     """Erase in a process of its own that is killed around its acts on the outside: before one, or after it."""
     os.chdir(shell.project)
     os.environ.update(shell.environment(**NOW))
-    left = [step]
-
-    def point():
-        left[0] -= 1
-        if left[0] < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def counted(act):
-        def instead(*arguments, **more):
-            point()
-            done = act(*arguments, **more)
-            point()
-            return done
-
-        return instead
-
+    counted = mortal(step)
     Path.replace, Path.unlink = counted(Path.replace), counted(Path.unlink)
     sql_ledger.SqlLedger.transaction = counted(sql_ledger.SqlLedger.transaction)
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - the process ends

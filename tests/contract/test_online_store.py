@@ -37,6 +37,7 @@ from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.parity import TOLERANCES, judged
 from tidegate.testing import shops
+from tidegate.testing.chaos import mortal
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 FORK = multiprocessing.get_context("fork")
@@ -285,22 +286,8 @@ KEYS = [{"shop": shop, "item": 1} for shop in ("north", "south", "west")]
 
 def _counted(step, folder, place):
     """Return a store in whose process the acts on the outside count: it is killed before one of them, or after it."""
-    store, left = ours(folder, place), [step]
+    store, counted = ours(folder, place), mortal(step)
     store.windows()  # opened: from here on every act counts
-
-    def point():
-        left[0] -= 1
-        if left[0] < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def counted(act):
-        def instead(*arguments, **more):
-            point()
-            done = act(*arguments, **more)
-            point()
-            return done
-
-        return instead
 
     class Connection(sqlite3.Connection):
         execute = counted(sqlite3.Connection.execute)
