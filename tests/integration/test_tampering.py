@@ -124,14 +124,6 @@ def on_postgres(postgres_url):
         assert set(told.ledger.verify()) == told.noise, "a test did not clean up behind itself"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    """An address with nothing behind it yet."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/record.db"
-    return emptied(request.getfixturevalue("postgres_url"))
-
-
 @pytest.fixture
 def platform(url, tmp_path):
     """As much of a platform as an audit needs, with a short story told."""
