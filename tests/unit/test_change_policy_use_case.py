@@ -22,10 +22,11 @@ from tidegate.domain.evidence import Measure
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Certification, Gate, Need, Policy, Preconditions, Stage, Tier
 from tidegate.domain.rollout import CanaryRule
-from tidegate.domain.state import PromotionRow, ProposalDecisionRow, ProposalRow, VersionRow
+from tidegate.domain.state import PromotionRow, ProposalDecisionRow, ProposalRow
 from tidegate.testing.cases import MODEL, a_policy, with_gate
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.policies import FakePolicies
+from tidegate.testing.looking import stage
 
 WHY = "It was tried on last year."
 PROPOSED, APPROVED, REJECTED = (
@@ -462,12 +463,6 @@ def test_more_people_at_a_later_gate_help_nobody(world: FakePlatform) -> None:
 
 
 # ── what follows for promotions ───────────────────────────────────────────────────────────────────
-
-
-def stage(world: FakePlatform, version: int = 1) -> str:
-    row = world.ledger.state().get(VersionRow, MODEL, version)
-    assert row is not None
-    return row.stage
 
 
 def test_a_policy_edited_between_request_and_approval_makes_the_request_stale(world: FakePlatform) -> None:

@@ -36,6 +36,7 @@ from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
 from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.views import FakeView
+from tidegate.testing.looking import at, last
 
 WHY = "Article 17, letter of 3 May."
 NOW = datetime(2013, 2, 1, 6, tzinfo=UTC)
@@ -83,10 +84,6 @@ def a_world(folder: Path) -> FakePlatform:
     return platform
 
 
-def at(world: FakePlatform, moment: datetime) -> None:
-    world.clock.moment = moment  # type: ignore[attr-defined]
-
-
 def dropped(world: FakePlatform, period: str, *lines: str) -> BatchRow:
     path = world.frames / f"trips-{period}.csv"
     path.write_text("\n".join(["rider,at,load", *lines, ""]))
@@ -119,10 +116,6 @@ def counts(row: PushRow | BatchRow) -> tuple[int, int, int, int]:
 def online(world: FakePlatform, *names: str) -> list[object]:
     asked = [{"rider": name} for name in names]
     return [found["load"] for found in world.features.online("riders", asked, world.clock.now())]
-
-
-def last(world: FakePlatform) -> Event:
-    return list(world.ledger.events())[-1]
 
 
 def kept_text(world: FakePlatform) -> str:

@@ -20,14 +20,15 @@ from tidegate.application.resolve import resolve
 from tidegate.application.standing import lifecycle
 from tidegate.application.weighing import Outcome
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
-from tidegate.domain.events import Event, EventType
+from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Measure
 from tidegate.domain.lifecycle import Action, Allowed, Waiting
 from tidegate.domain.policy import Gate, Policy, Stage, Tier
-from tidegate.domain.state import ActorRow, ApprovalRow, PacketRow, PromotionRow, VersionRow
+from tidegate.domain.state import ActorRow, ApprovalRow, PacketRow, PromotionRow
 from tidegate.testing.cases import MODEL, a_policy, with_gate
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.policies import FakePolicies
+from tidegate.testing.looking import codes, events, stage
 
 WELL = "Evidence looks sound to me."
 
@@ -57,22 +58,6 @@ def ask(
 
 def approve(world: FakePlatform, version: int = 1, who: str = "p-3", key: str | None = None) -> Outcome:
     return resolve(world, world.acting(who, key), MODEL, version, Action.APPROVE, WELL)
-
-
-def events(world: FakePlatform, *kinds: EventType) -> list[Event]:
-    return [event for event in world.ledger.events() if not kinds or event.type in kinds]
-
-
-def stage(world: FakePlatform, version: int = 1) -> str:
-    row = world.ledger.state().get(VersionRow, MODEL, version)
-    assert row is not None
-    return row.stage
-
-
-def codes(error: pytest.ExceptionInfo[Refused]) -> list[str]:
-    reasons = error.value.data["reasons"]
-    assert isinstance(reasons, list)
-    return [reason["code"] for reason in reasons]
 
 
 def writes(world: FakePlatform, act: Callable[[], object]) -> list[EventType]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -23,13 +23,13 @@ from tidegate.application.tend import overdue, recertify, tend
 from tidegate.application.weighing import Outcome
 from tidegate.domain.canonical import utc_text
 from tidegate.domain.errors import BadInput, Refused
-from tidegate.domain.events import Event, EventType
+from tidegate.domain.events import EventType
 from tidegate.domain.lifecycle import Action, Allowed
 from tidegate.domain.policy import Certification, Deadline, Need, Policy, Preconditions, Stage, Tier
-from tidegate.domain.state import ApprovalRow, DelegationRow, PromotionRow, ReviewRow, VersionRow
+from tidegate.domain.state import ApprovalRow, DelegationRow, PromotionRow, ReviewRow
 from tidegate.testing.cases import MODEL, a_policy, with_gate
 from tidegate.testing.fakes.platform import FakePlatform
-from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.looking import codes, later, version, writes
 
 WELL = "Evidence looks sound to me."
 DAY = timedelta(days=1)
@@ -96,32 +96,6 @@ def approve(
     return resolve(world, world.acting(who, key), MODEL, version, Action.APPROVE, WELL, say)
 
 
-def version(world: FakePlatform, number: int = 1) -> VersionRow:
-    row = world.ledger.state().get(VersionRow, MODEL, number)
-    assert row is not None
-    return row
-
-
-def later(world: FakePlatform, days: float) -> datetime:
-    """Let time pass; return the moment it has come to."""
-    clock = world.clock
-    assert isinstance(clock, FixedClock)
-    clock.moment += days * DAY
-    return clock.moment
-
-
-def new(world: FakePlatform, act: Callable[[], object]) -> list[Event]:
-    before = len(list(world.ledger.events()))
-    act()
-    return list(world.ledger.events())[before:]
-
-
-def codes(error: pytest.ExceptionInfo[Refused]) -> list[str]:
-    reasons = error.value.data["reasons"]
-    assert isinstance(reasons, list)
-    return [reason["code"] for reason in reasons]
-
-
 # ── conditions ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -178,7 +152,7 @@ def test_a_condition_that_nothing_enforces_is_bad_input_and_nothing_is_written(
             approve(asked, say=Say(conditions=conditions))
         assert error.value.sentence.startswith(sentence)
 
-    assert new(asked, act) == []
+    assert writes(asked, act) == []
 
 
 # ── roles ─────────────────────────────────────────────────────────────────────────────────────────
@@ -359,7 +333,7 @@ def test_taking_back_before_the_last_approval_leaves_the_request_open(under: Wor
     world = under(gate_into_prod(approvals=(Need("approver", 2),)))
     ask(world)
     approve(world)
-    (event,) = new(world, lambda: revoke(world, world.acting("p-3"), MODEL, 1, "I misread a slice."))
+    (event,) = writes(world, lambda: revoke(world, world.acting("p-3"), MODEL, 1, "I misread a slice."))
     assert (event.type, event.payload["moves"]) == (EventType.APPROVAL_REVOKED, [])
     assert approve(world, who="p-4").stage == "canary"
     assert approve(world).stage == "prod"
@@ -370,7 +344,7 @@ def test_taking_back_the_approval_of_a_live_version_restores_the_last_approved_o
     live: FakePlatform,
 ) -> None:
     approve(live, 2)
-    (event,) = new(live, lambda: revoke(live, live.acting("p-3"), MODEL, 2, "The metrics were of March."))
+    (event,) = writes(live, lambda: revoke(live, live.acting("p-3"), MODEL, 2, "The metrics were of March."))
     assert event.type is EventType.APPROVAL_REVOKED
     assert (version(live, 1).stage, version(live, 2).stage) == ("prod", "candidate")
     assert version(live, 2).prod_sequence == 0
@@ -392,7 +366,7 @@ def test_a_delegate_takes_back_the_approval_they_gave(live: FakePlatform) -> Non
     approve(live, 2, who="p-6", say=Say("approver", "p-3"))
     assert version(live, 2).stage == "prod"
     barred(live, "p-3")  # who has left cannot take it back themselves
-    (event,) = new(live, lambda: revoke(live, live.acting("p-6"), MODEL, 2, "I misread a slice."))
+    (event,) = writes(live, lambda: revoke(live, live.acting("p-6"), MODEL, 2, "I misread a slice."))
     assert (event.type, event.actor) == (EventType.APPROVAL_REVOKED, "p-6")
     assert (version(live, 1).stage, version(live, 2).stage) == ("prod", "candidate")
     assert unlawful(live) == ()
@@ -402,7 +376,7 @@ def test_who_lost_the_role_takes_back_the_approval_they_gave(live: FakePlatform)
     ask(live, 2)
     approve(live, 2)
     live.change_roles("p-3", "auditor")
-    (event,) = new(live, lambda: revoke(live, live.acting("p-3"), MODEL, 2, "I misread a slice."))
+    (event,) = writes(live, lambda: revoke(live, live.acting("p-3"), MODEL, 2, "I misread a slice."))
     assert (event.type, event.actor) == (EventType.APPROVAL_REVOKED, "p-3")
     assert (version(live, 1).stage, version(live, 2).stage) == ("prod", "candidate")
     assert unlawful(live) == ()
@@ -567,7 +541,7 @@ def test_only_what_is_live_is_certified_again(termed: FakePlatform) -> None:
 
 
 def test_a_certificate_binds_what_is_live_and_the_policy_whose_term_it_is(termed: FakePlatform) -> None:
-    (event,) = new(termed, lambda: recertify(termed, termed.acting("p-3"), MODEL, 1, "It still holds."))
+    (event,) = writes(termed, lambda: recertify(termed, termed.acting("p-3"), MODEL, 1, "It still holds."))
     row, (asked,) = version(termed), termed.ledger.state().select(PromotionRow, target="prod")
     bound = {name: event.payload[name] for name in ("role", "artifact", "packet", "policy")}
     digest = termed.policies.load().digest
@@ -743,7 +717,7 @@ def smash(
 def test_break_glass_goes_by_its_floor_and_opens_a_review_that_must_follow(live: FakePlatform) -> None:
     outcome = smash(live, 2)
     assert [(each.rule, each.code) for each in outcome.waits] == [("P4", "approval-missing")]
-    written = new(live, lambda: approve(live, 2, "p-4"))
+    written = writes(live, lambda: approve(live, 2, "p-4"))
     assert [event.type for event in written] == [
         EventType.PROMOTION_APPROVED, EventType.PROMOTION_APPLIED, EventType.REVIEW_OPENED,
     ]  # fmt: skip
