@@ -17,6 +17,7 @@ from tidegate.domain.policy import Policy, Stage, Tier
 from tidegate.domain.state import DelegationRow
 from tidegate.testing.cases import MODEL, a_policy, with_gate
 from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.looking import stage
 
 WELL = "Evidence looks sound to me."
 DAY = timedelta(days=1)
@@ -73,3 +74,11 @@ def smash(
     """Have somebody break the glass for a version."""
     acting: Acting = world.acting(who)
     return request(world, acting, MODEL, number, action=Action.BREAK_GLASS, reason=reason)
+
+
+def swapped(live: FakePlatform) -> FakePlatform:
+    """Put version 2 in prod in the place of version 1."""
+    ask(live, 2)
+    approve(live, 2)
+    assert (stage(live, 1), stage(live, 2)) == ("retired", "prod")
+    return live

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import pytest
 
-from tidegate.domain.errors import Refused
+from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.state import VersionRow
 from tidegate.testing.cases import MODEL
@@ -30,6 +31,14 @@ def writes(world: FakePlatform, act: Callable[[], object]) -> list[Event]:
     before = len(events(world))
     act()
     return events(world)[before:]
+
+
+def tried(world: FakePlatform, act: Callable[[], object]) -> list[EventType]:
+    """Return the types of the events that an act wrote, refused or not."""
+    before = len(events(world))
+    with suppress(Refused, BadInput, DependencyFailed):
+        act()
+    return [event.type for event in events(world)[before:]]
 
 
 def version(world: FakePlatform, number: int = 1) -> VersionRow:
