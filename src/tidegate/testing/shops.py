@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tidegate.application.ports import Frame, Pushed, Pushes
+from tidegate.application.ports import Features, Frame, Pushed, Pushes
 from tidegate.domain.access import Access, FeaturePermission
 from tidegate.testing.fakes.views import FakeView
 
@@ -133,6 +133,9 @@ def at(hours: float) -> datetime:
     return START + timedelta(hours=hours)
 
 
+#: Two shops of which something is known, and one of which nothing is.
+KEYS = ({"shop": "north", "item": 1}, {"shop": "south", "item": 1}, {"shop": "west", "item": 1})
+
 #: shop, event, known, sold, rate
 Sale = tuple[str, float, float, int | None, float | None]
 SALES: tuple[Sale, ...] = (
@@ -199,6 +202,11 @@ def write_entities(folder: Path, rows: Sequence[tuple[str | None, float]]) -> Fr
         "note": pa.array(range(len(rows)), pa.int64()),
     }
     return write_frame(pa.table(columns), folder)
+
+
+def served(store: Features, hour: float) -> list[object]:
+    """Return how many each shop of `KEYS` sold, as it is served at an hour."""
+    return [answer["sold"] for answer in store.online("demand", KEYS, at(hour))]
 
 
 def read(frame: Frame) -> list[dict[str, Any]]:

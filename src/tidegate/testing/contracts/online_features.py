@@ -13,20 +13,12 @@ import pytest
 
 from tidegate.application.ports import Features, Materialized, Pushes
 from tidegate.domain.errors import BadInput, DependencyFailed
-from tidegate.testing.shops import DECLARED, SALES, at, pushes, write_batch
-
-#: Two shops of which something is known, and one of which nothing is.
-KEYS = ({"shop": "north", "item": 1}, {"shop": "south", "item": 1}, {"shop": "west", "item": 1})
+from tidegate.testing.shops import DECLARED, KEYS, SALES, at, pushes, served, write_batch
 
 
 def brought(found: Materialized) -> tuple[Mapping[str, int], tuple[str, ...]]:
     """Return how many rows are online of each view, and which views were written."""
     return found.rows, found.written
-
-
-def sold(store: Features, hour: float) -> list[object]:
-    """Return how many each shop sold, as it is served at an hour."""
-    return [answer["sold"] for answer in store.online("demand", KEYS, at(hour))]
 
 
 class OnlineFeatures:
@@ -144,7 +136,7 @@ class OnlineFeatures:
         pushed = pushes(tmp_path, (7, 41, [("north", 41, 41, 5, 0.4), ("west", 40, 40, 6, None)]))
         assert built.push(pushed) == {"shop_sales": 2}
         assert built.windows()["shop_sales"].pushed == 7
-        assert sold(built, 41) == [5, None, 6]
+        assert served(built, 41) == [5, None, 6]
         assert built.windows()["item_price"].pushed == 0
 
     def test_the_same_push_again_is_recognised_and_writes_nothing(
@@ -162,9 +154,9 @@ class OnlineFeatures:
         one, other = (7, 41, [("north", 41, 41, 5, 0.4)]), (8, 42, [("north", 39, 39, 9, 0.9)])
         built.push(pushes(tmp_path, one))
         assert built.push(pushes(tmp_path, one, other)) == {"shop_sales": 1}
-        assert sold(built, 42)[0] == 5
+        assert served(built, 42)[0] == 5
         built.push(pushes(tmp_path, one, other, (9, 43, [("north", 23, 23, 1, 0.1)])))
-        assert (sold(built, 43)[0], built.windows()["shop_sales"].pushed) == (5, 9)
+        assert (served(built, 43)[0], built.windows()["shop_sales"].pushed) == (5, 9)
 
     def test_a_row_pushed_again_is_corrected_whatever_its_query_says_it_was_known(
         self, built: Features, tmp_path: Path
@@ -172,7 +164,7 @@ class OnlineFeatures:
         built.materialize(at(40))
         one, other = (7, 41, [("north", 41, 41, 5, 0.4)]), (8, 42, [("north", 41, 41, 6, 0.6)])
         built.push(pushes(tmp_path, one, other))
-        assert sold(built, 42)[0] == 6
+        assert served(built, 42)[0] == 6
 
     def test_of_two_pushes_in_one_second_the_one_recorded_last_counts(
         self, built: Features, tmp_path: Path
@@ -180,9 +172,9 @@ class OnlineFeatures:
         built.materialize(at(40))
         both = pushes(tmp_path, *((event, 41, [("north", 41, 41, event, 0.5)]) for event in (7, 8)))
         built.push(both)
-        assert sold(built, 41)[0] == 8
+        assert served(built, 41)[0] == 8
         built.materialize(at(50), lambda: both)
-        assert sold(built, 50)[0] == 8
+        assert served(built, 50)[0] == 8
         assert {pair.known for pair in built.paired("shop_sales", 1, both) if pair.feature == "sold"} == {8}
 
     def test_what_is_not_known_yet_by_its_query_waits_for_a_window(
@@ -191,9 +183,9 @@ class OnlineFeatures:
         built.materialize(at(40))
         pushed = pushes(tmp_path, (7, 41, [("north", 41, 44, 5, 0.4)]))
         built.push(pushed)
-        assert (sold(built, 41)[0], built.windows()["shop_sales"].pushed) == (20, 7)
+        assert (served(built, 41)[0], built.windows()["shop_sales"].pushed) == (20, 7)
         built.materialize(at(44), lambda: pushed)
-        assert sold(built, 44)[0] == 5
+        assert served(built, 44)[0] == 5
 
     def test_a_later_window_holds_what_still_stands_and_drops_the_rest(
         self, built: Features, tmp_path: Path
@@ -202,17 +194,17 @@ class OnlineFeatures:
         one, other = (7, 41, [("north", 41, 41, 5, 0.4)]), (8, 42, [("west", 41, 41, 6, 0.6)])
         built.push(pushes(tmp_path, one, other))
         assert built.materialize(at(50), lambda: pushes(tmp_path, one, other)).rows["shop_sales"] == 3
-        assert sold(built, 50) == [5, None, 6]
+        assert served(built, 50) == [5, None, 6]
         # The drop of the first one came, and has no row of hour 41.
         built.materialize(at(51), lambda: pushes(tmp_path, other))
-        assert (sold(built, 51), built.windows()["shop_sales"].pushed) == ([21, None, 6], 8)
+        assert (served(built, 51), built.windows()["shop_sales"].pushed) == ([21, None, 6], 8)
 
     def test_the_same_window_with_the_same_pushes_writes_nothing(
         self, built: Features, tmp_path: Path
     ) -> None:
         pushed = pushes(tmp_path, (7, 41, [("north", 41, 41, 5, 0.4)]))
         built.materialize(at(40), lambda: pushed)
-        assert sold(built, 41)[0] == 5
+        assert served(built, 41)[0] == 5
         assert built.push(pushed) == {}
         before = built.windows()
         assert built.materialize(at(40), lambda: pushed).written == ()
