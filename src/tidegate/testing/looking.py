@@ -43,7 +43,7 @@ def tried(world: FakePlatform, act: Callable[[], object]) -> list[EventType]:
 
 def version(world: FakePlatform, number: int = 1) -> VersionRow:
     """Return a version of the usual model, which is there."""
-    row = world.ledger.state().get(VersionRow, MODEL, number)
+    row: VersionRow | None = world.ledger.state().get(VersionRow, MODEL, number)
     assert row is not None
     return row
 
