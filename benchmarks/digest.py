@@ -2,14 +2,13 @@
 
 The year's flights, many times over, with a measure that is sometimes NaN and a flag beside their numbers, texts, times
 and nulls. The digest is taken of the rows in memory, and of a Parquet file that is never in memory whole; each in a
-process of its own. CPU counts: where other work shares the cores, it says more than seconds do.
+child (see `child`). CPU counts: where other work shares the cores, it says more than seconds do.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import gate
+from child import LEAST, LIMIT_MIB, Ended, Sizes
 from rich.console import Console
 
 ROWS, REPEATS = 300_000, 5
@@ -30,26 +30,44 @@ TITLES = {
 
 
 def measure(out: Console, rows: int) -> None:
-    """Print how long each takes, and what the digest costs beside plain SHA-256."""
-    out.print(f"[bold]a batch's digest, {rows:,} flights[/bold], the least CPU of {REPEATS}")
+    """Print how long each takes, and what the digest costs beside plain SHA-256.
+
+    Raises:
+        SystemExit: so few that nothing would be told by them, or two digests of the same rows differ.
+    """
+    if rows < LEAST:
+        raise SystemExit(f"got {rows} flights, expected at least {LEAST:,}")
+    out.print(
+        f"[bold]a batch's digest, {rows:,} flights[/bold], the least CPU of {REPEATS}; {LIMIT_MIB:,} MiB a child"
+    )
+    out.print(
+        f"    {'':28}{'flights':>12}{'seconds':>9}{'CPU':>9}{'MB hashed':>11}{'GB/s':>7}{'peak MiB':>10}"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder), rows)
-        found = {name: _child(name, Path(folder)) for name in TITLES}
-    plain = found["plain"]
-    out.print(
-        f"    {'':28}{'seconds':>9}{'CPU':>9}{'/ plain':>9}{'MB hashed':>11}{'GB/s':>7}{'peak MiB':>10}"
-    )
-    for name, one in found.items():
-        ratio, size = one["cpu"] / plain["cpu"], one["bytes"] / 1e6
-        cells = f"{one['seconds']:9.2f}{one['cpu']:9.2f}{ratio:9.2f}{size:11,.0f}{_rate(one):7.2f}"
-        out.print(f"    {TITLES[name]:28}{cells}{one['peak']:10,.0f}")
-    if found["digest"]["said"] != found["disk"]["said"]:
+        sizes = Sizes(Path(folder), __file__, prepare)
+        ran: dict[str, int] = {}
+        for name, title in TITLES.items():
+            for size, ended in sizes.tried(name, rows):
+                out.print(f"    {title:28}{size:12,}{_told(ended)}")
+                ran[name] = size
+        size = min(ran.values())  # the largest at which all of them ran
+        plain, digest, disk = (sizes.run(name, size).said for name in TITLES)
+    if digest["said"] != disk["said"]:
         raise SystemExit("got another digest from disk than in memory, expected the same")
-    slower = _rate(plain) / _rate(found["digest"])
+    slower = _rate(plain) / _rate(digest)
     out.print(
-        f"  in memory a byte costs {slower:.2f} of what it costs plain SHA-256 (the aim is {AIM}), and there are "
-        f"{found['digest']['bytes'] / plain['bytes']:.2f} as many: validity a byte a row, each text's length eight\n"
+        f"  {size:,} flights in memory: a byte costs {slower:.2f} of what it costs plain SHA-256 (the aim is {AIM}), "
+        f"and {digest['bytes'] / plain['bytes']:.2f} as many are hashed: validity a byte a row, "
+        "each text's length eight\n"
     )
+
+
+def _told(ended: Ended) -> str:
+    if ended.failed:
+        return f"  could not run: {ended.failed}"
+    one = ended.said
+    cells = f"{one['seconds']:9.2f}{one['cpu']:9.2f}{one['bytes'] / 1e6:11,.0f}{_rate(one):7.2f}"
+    return f"{cells}{one['peak']:10,.0f}"
 
 
 def _rate(one: dict[str, Any]) -> float:
@@ -123,17 +141,8 @@ def _read(file: Path) -> Any:
     return pq.read_table(file).combine_chunks()
 
 
-def _child(name: str, home: Path) -> dict[str, Any]:
-    with tempfile.TemporaryFile("w+") as said:
-        words = [sys.executable, "-W", "ignore", str(Path(__file__)), name, str(home / "batch.parquet")]
-        if code := subprocess.run(words, stdout=said, check=False).returncode:
-            raise SystemExit(f"{TITLES[name]} ended with {code}")
-        said.seek(0)
-        return dict(json.loads(said.readlines()[-1]))
-
-
-def _main(name: str, file: str) -> None:
-    size, run = {"plain": plain, "digest": digest, "disk": disk}[name](Path(file))
+def _main(name: str, home: str) -> None:
+    size, run = {"plain": plain, "digest": digest, "disk": disk}[name](Path(home) / "batch.parquet")
     seconds, cpu = [], []
     for _ in range(REPEATS):
         started, used = time.perf_counter(), time.process_time()

@@ -2,7 +2,7 @@
 
 The year's flights are blown up to as many rows as asked, under other carriers so that keys stay unique, and one
 row in `EVERY` is spoiled. Ours, Great Expectations on pandas, Pandera on Polars and one DuckDB query read the same
-Parquet file and must name the same rows for the same reasons. Each runs in a process of its own; the clock starts
+Parquet file and must name the same rows for the same reasons. Each runs in a child (see `child`); the clock starts
 once its libraries are imported and stops when the rows with their reasons are in Python's hands. CPU says more than
 seconds where other work shares the cores.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,54 +20,81 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from child import LEAST, LIMIT_MIB, LIMIT_SECONDS, Ended, Sizes
 from rich.console import Console
 
 ROOT = Path(__file__).parents[1]
 #: One row in so many is spoiled, each in one of several ways.
 EVERY = 1000
 ROWS = 300_000
+FILE, DROP = "flights.parquet", "flights.csv"
 #: The check on the monthly volume, which a year many times over cannot meet.
 VOLUME = "F02"
+#: Carriers' codes and flight numbers as the suite takes them.
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+CODES = [a + b for a in LETTERS for b in LETTERS]
+MOST_NUMBER = 9999
+#: What the DuckDB query is told, so that it spills before it is stopped.
+DUCKDB_LIMIT = "2GB"
 REFERENCES = {"planes.tailnum": ("planes", "tailnum"), "airports.faa": ("airports", "faa")}
 
 
 def measure(out: Console, rows: int) -> None:
-    """Print seconds and peak memory of each, and how many times as long as ours they took."""
-    out.print(f"[bold]the gate, {rows:,} flights[/bold], from Parquet to every row with all its reasons")
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        prepare(home, rows)
-        found = {name: _child(name, home) for name in PEERS}
-        third = _child("ours", home, "third.parquet")
-        drops = [_child("drop", home, file) for file in ("third.csv", "flights.csv")]
-    ours = found["ours"]
+    """Print seconds and peak memory of each, and how many times as long as ours they took.
+
+    Raises:
+        SystemExit: so few that nothing would be told by them, or two name other rows or reasons.
+    """
+    if rows < LEAST:
+        raise SystemExit(f"got {rows} flights, expected at least {LEAST:,}")
+    out.print(
+        f"[bold]the gate, {rows:,} flights[/bold], from Parquet to every row with all its reasons; "
+        f"{LIMIT_MIB:,} MiB and {LIMIT_SECONDS} s a child"
+    )
     heads = f"{'seconds':>9}{'/ ours':>8}{'CPU':>8}{'/ ours':>8}{'peak MiB':>10}{'of it loaded':>14}"
-    out.print(f"    {'':28}{heads}{'rows held':>11}")
-    for name, one in found.items():
-        took = "".join(
-            f"{one[what]:{width}.2f}{one[what] / ours[what]:8.2f}"
-            for what, width in (("seconds", 9), ("cpu", 8))
+    out.print(f"    {'':28}{'flights':>12}{heads}{'rows held':>11}")
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = Sizes(Path(folder), __file__, prepare)
+        for name in PEERS:
+            for size, ran in sizes.tried(name, rows):
+                out.print(f"    {TITLES[name]:28}{size:12,}{_told(name, ran, sizes.run('ours', size))}")
+        _ours_by_size(out, sizes, rows)
+    out.print("  at each size all name the same rows for the same reasons\n")
+
+
+def _told(name: str, ran: Ended, ours: Ended) -> str:
+    """Return a line's figures, each beside ours at that size."""
+    if ran.failed:
+        return f"  could not run: {ran.failed}"
+    one, own = ran.said, ours.said
+    if own is None:
+        raise SystemExit(f"ours could not run: {ours.failed}")
+    if one["reasons"] != own["reasons"]:
+        raise SystemExit(f"got other rows or reasons from {TITLES[name]}, expected the same as ours")
+    took = "".join(
+        f"{one[what]:{width}.2f}{one[what] / own[what]:8.2f}" for what, width in (("seconds", 9), ("cpu", 8))
+    )
+    return f"{took}{one['peak']:10.0f}{one['before']:14.0f}{one['held']:11,}"
+
+
+def _ours_by_size(out: Console, sizes: Sizes, rows: int) -> None:
+    """Print how memory grows: of the gate alone, and of all that is done to a drop as it comes."""
+    for size in (rows, rows // 10):
+        gate = sizes.run("ours", size)
+        drop = sizes.run("drop", size)
+        for ended in (gate, drop):
+            if ended.failed:
+                raise SystemExit(f"ours could not run on {size:,} flights: {ended.failed}")
+        above = gate.said["peak"] - gate.said["before"]
+        out.print(
+            f"  {size:,} flights: the gate holds {above:.0f} MiB above its libraries; "
+            f"from CSV to batch and quarantine {drop.said['seconds']:.2f} s (CPU {drop.said['cpu']:.2f}), "
+            f"{drop.said['peak']:.0f} MiB"
         )
-        out.print(f"    {TITLES[name]:28}{took}{one['peak']:10.0f}{one['before']:14.0f}{one['held']:11,}")
-    grown = ours["peak"] - ours["before"], third["peak"] - third["before"]
-    out.print(
-        f"  ours on a third of the rows: {third['seconds']:.2f} s, {third['peak']:.0f} MiB; "
-        f"above its libraries {grown[1]:.0f} MiB, with all rows {grown[0]:.0f} MiB"
-    )
-    small, large = drops
-    out.print(
-        f"  a drop as it comes, from CSV to its batch and its quarantine: {large['seconds']:.2f} s "
-        f"(CPU {large['cpu']:.2f}), {large['peak']:.0f} MiB; a third of it {small['seconds']:.2f} s "
-        f"(CPU {small['cpu']:.2f}), {small['peak']:.0f} MiB"
-    )
-    for name, one in found.items():
-        if one["reasons"] != ours["reasons"]:
-            raise SystemExit(f"got other rows or reasons from {TITLES[name]}, expected the same as ours")
-    out.print(f"  all name the same rows for the same {ours['named']:,} reasons\n")
 
 
 def prepare(home: Path, rows: int) -> None:
-    """Write ``flights.parquet``, the references and the suite."""
+    """Write ``flights.parquet`` and ``flights.csv``, the references and the suite; a year is in memory at a time."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -90,53 +116,78 @@ def prepare(home: Path, rows: int) -> None:
     }
     (home / "references.json").write_text(json.dumps(lists))
     year = pa.concat_tables(tables["flights"])
-    carriers = sorted(pc.unique(year.column("carrier")).to_pylist())
-    codes = [a + b for a in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" for b in "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"]
-    made: list[pa.Table] = []
-    for copy in range(-(-rows // len(year))):
-        names = dict(zip(carriers, codes[copy * len(carriers) :], strict=False))
-        column = pc.dictionary_encode(year.column("carrier")).combine_chunks()
-        renamed = pa.DictionaryArray.from_arrays(
-            column.indices, pa.array([names[name] for name in column.dictionary.to_pylist()])
-        ).cast(pa.string())
-        made.append(year.set_column(year.column_names.index("carrier"), "carrier", renamed))
-    whole = spoiled(pa.concat_tables(made).slice(0, rows))
-    pq.write_table(whole, home / "flights.parquet")
-    pq.write_table(whole.slice(0, rows // 3), home / "third.parquet")
-    for name in ("flights", "third"):
-        csv.write_csv(pq.read_table(home / f"{name}.parquet"), home / f"{name}.csv")
+    with (
+        pq.ParquetWriter(home / "flights.parquet", year.schema) as parquet,
+        csv.CSVWriter(home / "flights.csv", year.schema) as text,
+    ):
+        for copy in range(-(-rows // len(year))):
+            first = copy * len(year)
+            part = spoiled(copied(year, copy).slice(0, rows - first), first)
+            parquet.write_table(part)
+            text.write_table(part)
     suite = json.loads((ROOT / "expectations" / "suites" / "flights.json").read_text())
     suite["expectations"] = [part for part in suite["expectations"] if part["meta"]["rule"] != VOLUME]
     (home / "flights.json").write_text(json.dumps(suite))
 
 
-def spoiled(table: Any) -> Any:
-    """Return the table with one row in `EVERY` spoiled: too far, no carrier, no such origin, or twice."""
+def copied(year: Any, copy: int) -> Any:
+    """Return the year's flights under carriers of their own; once those are used up, under other flight numbers.
+
+    Raises:
+        SystemExit: there are no more keys that the suite would take.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    carriers = sorted(pc.unique(year.column("carrier")).to_pylist())
+    turn, place = divmod(copy, len(CODES) // len(carriers))
+    names = dict(zip(carriers, CODES[place * len(carriers) :], strict=False))
+    flight = pc.rank(year.column("flight"), tiebreaker="dense")
+    numbers = pc.max(flight).as_py()
+    if numbers * (turn + 1) > MOST_NUMBER:
+        raise SystemExit("got more flights than there are keys, expected fewer")
+    column = pc.dictionary_encode(year.column("carrier")).combine_chunks()
+    renamed = pa.DictionaryArray.from_arrays(
+        column.indices, pa.array([names[name] for name in column.dictionary.to_pylist()])
+    )
+    at = {name: year.column_names.index(name) for name in ("carrier", "flight")}
+    shifted = pc.add(flight, turn * numbers).cast(year.schema.field("flight").type)
+    return year.set_column(at["carrier"], year.schema.field("carrier"), renamed.cast(pa.string())).set_column(
+        at["flight"], year.schema.field("flight"), shifted
+    )
+
+
+def spoiled(table: Any, first: int) -> Any:
+    """Return the table with one row in `EVERY` spoiled: too far, no carrier, no such origin, or twice.
+
+    ``first`` is the place of its first row among all.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    place = np.arange(len(table))
+    here = np.arange(len(table))
+    place = here + first
     bad, kind = place % EVERY == EVERY - 1, place // EVERY % 4
     for column, which, value in (("distance", 0, 9000), ("carrier", 1, None), ("origin", 2, "XXX")):
         at = table.column_names.index(column)
         values = table.column(column)
         mended = pc.if_else(pa.array(bad & (kind == which)), pa.scalar(value, values.type), values)
-        table = table.set_column(at, column, mended)
-    return table.take(pa.array(np.where(bad & (kind == 3), place - 1, place)))
+        table = table.set_column(at, table.schema.field(column), mended)
+    return table.take(pa.array(np.where(bad & (kind == 3), np.maximum(here - 1, 0), here)))
 
 
-def ours(home: Path, file: str) -> Callable[[], Mapping[int, Any]]:
-    return _by_gate(home, file, quick=True)
+def ours(home: Path) -> Callable[[], Mapping[int, Any]]:
+    return _by_gate(home, quick=True)
 
 
-def gx(home: Path, file: str) -> Callable[[], Mapping[int, Any]]:
+def gx(home: Path) -> Callable[[], Mapping[int, Any]]:
     import great_expectations  # noqa: F401
 
-    return _by_gate(home, file, quick=False)
+    return _by_gate(home, quick=False)
 
 
-def _by_gate(home: Path, file: str, *, quick: bool) -> Callable[[], Mapping[int, Any]]:
+def _by_gate(home: Path, *, quick: bool) -> Callable[[], Mapping[int, Any]]:
     import duckdb  # noqa: F401
     import pandas as pd  # noqa: F401
     import pyarrow.compute
@@ -145,7 +196,7 @@ def _by_gate(home: Path, file: str, *, quick: bool) -> Callable[[], Mapping[int,
     from tidegate.adapters.shared.pieces import Stored
 
     judged = _judged(home, quick=quick)
-    return lambda: judged(Stored(home / file)).reasons
+    return lambda: judged(Stored(home / FILE)).reasons
 
 
 def _judged(home: Path, *, quick: bool = True) -> Callable[[Any], Any]:
@@ -173,7 +224,7 @@ def _contract() -> Any:
     return replace(contract, checks=checks, max_rows=2**40, min_rows=0, quarantine_limit=1.0, max_age=None)
 
 
-def drop(home: Path, file: str) -> Callable[[], Mapping[int, Any]]:
+def drop(home: Path) -> Callable[[], Mapping[int, Any]]:
     """Do all that is done to a drop, but for the record."""
     import duckdb  # noqa: F401
     import pyarrow.compute
@@ -185,7 +236,7 @@ def drop(home: Path, file: str) -> Callable[[], Mapping[int, Any]]:
     contract, judged, batches = _contract(), _judged(home), ArrowBatches(home / "kept", max_bytes=2**40)
 
     def run() -> Mapping[int, Any]:
-        table = batches.read(home / file, contract, batches.drop_digest(home / file)).table
+        table = batches.read(home / DROP, contract, batches.drop_digest(home / DROP)).table
         report = judged(table)
         batches.quarantine(contract, table, report)
         batches.accept(contract, table, report.reasons)
@@ -194,13 +245,13 @@ def drop(home: Path, file: str) -> Callable[[], Mapping[int, Any]]:
     return run
 
 
-def query(home: Path, file: str) -> Callable[[], Mapping[int, Any]]:
+def query(home: Path) -> Callable[[], Mapping[int, Any]]:
     import duckdb
 
     held, kept = _parts(home)
     reasons = ", ".join(f"case when {_sql(part)} then '{part['meta']['rule']}' end" for part in held)
     key = next(part["kwargs"]["column_list"] for part in held if "column_list" in part["kwargs"])
-    flights = f"read_parquet('{home / file}', file_row_number = true)"
+    flights = f"read_parquet('{home / FILE}', file_row_number = true)"
     source = f"(select *, count(*) over (partition by {', '.join(key)}) as copies from {flights})"
     text = f"""select file_row_number, reasons from
                (select file_row_number, list_filter([{reasons}], lambda r: r is not null) as reasons from {source})
@@ -209,6 +260,8 @@ def query(home: Path, file: str) -> Callable[[], Mapping[int, Any]]:
 
     def run() -> Mapping[int, Any]:
         with duckdb.connect() as session:
+            session.execute(f"SET memory_limit = '{DUCKDB_LIMIT}'; SET temp_directory = '{home}/overflow'")
+            session.execute("SET enable_progress_bar = false")
             for name, values in references.items():
                 session.execute(f"create temp table {_named(name)} as select unnest($1) as value", [values])
             for part in kept:
@@ -261,7 +314,7 @@ def _parts(home: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return tuple([part for part in rows if part["meta"]["on_row"] == each] for each in ("quarantine", "keep"))  # type: ignore[return-value]
 
 
-def pandera(home: Path, file: str) -> Callable[[], Mapping[int, Any]]:
+def pandera(home: Path) -> Callable[[], Mapping[int, Any]]:
     import pandera.polars as pandera
     import polars as pl
 
@@ -275,7 +328,7 @@ def pandera(home: Path, file: str) -> Callable[[], Mapping[int, Any]]:
     names = {part["meta"]["rule"] for part in held}
 
     def run() -> Mapping[int, Any]:
-        frame = pl.read_parquet(home / file)
+        frame = pl.read_parquet(home / FILE)
         reasons: dict[int, list[str]] = {}
         try:
             schema.validate(frame, lazy=True)
@@ -338,26 +391,16 @@ def _feed() -> Any:
     return feed
 
 
-def _child(name: str, home: Path, file: str = "flights.parquet") -> dict[str, Any]:
-    """Run one peer in a process of its own; return what it printed, with its peak memory in MiB."""
-    with (home / f"{name}.json").open("w+") as said:
-        words = [sys.executable, "-W", "ignore", str(Path(__file__)), name, str(home), file]
-        if code := subprocess.run(words, stdout=said, check=False).returncode:
-            raise SystemExit(f"{TITLES.get(name, name)} ended with {code}")
-        said.seek(0)
-        return json.loads(said.readlines()[-1])
-
-
 def peak() -> float:
     """Return the largest resident set of this process so far, in MiB (Linux)."""
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
 
 
-def _main(name: str, home: str, file: str) -> None:
+def _main(name: str, home: str) -> None:
     from tidegate.domain.canonical import sha256
 
-    run = {**PEERS, "drop": drop}[name](Path(home), file)
+    run = {**PEERS, "drop": drop}[name](Path(home))
     before = peak()
     started, used = time.perf_counter(), time.process_time()
     found = run()

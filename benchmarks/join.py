@@ -1,8 +1,7 @@
 """What a point-in-time training set costs: three views with availability, Parquet in, Parquet out.
 
-Every contender runs in a child of its own on the same files, and is stopped where it holds more memory or takes longer
-than it may; what could not run is asked for a tenth of the rows, and set against ours at that size. The joins by hand
-are written to give the right rows: one that only goes by availability lets a late row hide a later one.
+Every contender runs in a child of its own on the same files (see `child`). The joins by hand are written to give the
+right rows: one that only goes by availability lets a late row hide a later one.
 
 One row in fifty is told up to three days late, after some that happened later.
 """
@@ -10,25 +9,23 @@ One row in fifty is told up to three days late, after some that happened later.
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from child import LEAST, LIMIT_MIB, LIMIT_SECONDS, Sizes
 from rich.console import Console
 
-#: What each child may hold and take, and what DuckDB is told by hand: as much as our store by default.
-LIMIT_MIB, LIMIT_SECONDS, DUCKDB_LIMIT = 4096, 900, "2GB"
+#: What DuckDB is told by hand: as much as our store by default.
+DUCKDB_LIMIT = "2GB"
 #: Up to so many rows a contender runs several times, and its median counts.
 SMALL, REPEATS = 1_000_000, 3
-LEAST = 1_000
 VIEWS: dict[str, tuple[tuple[str, ...], timedelta | None]] = {
     "customer_day": (("customer",), timedelta(days=30)),
     "merchant_hour": (("merchant",), None),
@@ -50,29 +47,27 @@ def measure(out: Console, count: int) -> None:
         raise SystemExit(f"got {count} rows, expected at least {LEAST:,}")
     out.print(
         f"[bold]training set, {count:,} rows[/bold]: three views of as many rows each, Parquet in, Parquet out; "
-        f"{LIMIT_MIB} MiB and {LIMIT_SECONDS} s a child"
+        f"{LIMIT_MIB:,} MiB and {LIMIT_SECONDS} s a child"
     )
     out.print(
         f"  {'':22}{'rows':>12}{'seconds':>10}{'/ ours':>8}{'CPU':>9}{'/ ours':>8}{'peak MiB':>10}  rows as ours"
     )
     with tempfile.TemporaryDirectory() as folder:
-        sizes = Sizes(Path(folder))
+        sizes = Sizes(Path(folder), __file__, generate)
         right: list[tuple[str, float]] = []
         for name, contender in CONTENDERS.items():
-            for size in tenths(min(count, contender.most)):
-                ran = sizes.run(name, size)
-                ours = ran if name == OURS else sizes.run(OURS, size)
-                if not ran.failed:
-                    ratio, busy = (
-                        (ran.seconds / ours.seconds, ran.cpu / ours.cpu) if not ours.failed else UNKNOWN
-                    )
-                    said = "" if name == OURS or ours.failed else sizes.compared(name, size)
-                    took = f"{ran.seconds:>10.2f}{ratio:>8.1f}{ran.cpu:>9.2f}{busy:>8.1f}{ran.peak:>10.0f}"
-                    out.print(f"  {name:22}{size:>12,}{took}  {said}")
-                    if size == count and said == "identical" and contender.by_hand:
-                        right.append((name, ratio))
-                    break
-                out.print(f"  {name:22}{size:>12,}  could not run: {ran.failed}")
+            for size, ran in sizes.tried(name, min(count, contender.most)):
+                if ran.failed:
+                    out.print(f"  {name:22}{size:>12,}  could not run: {ran.failed}")
+                    continue
+                ours = sizes.run(OURS, size)
+                seconds, cpu = ran.said
+                ratio, busy = UNKNOWN if ours.failed else (seconds / ours.said[0], cpu / ours.said[1])
+                said = "" if name == OURS or ours.failed else compared(sizes, name, size)
+                took = f"{seconds:>10.2f}{ratio:>8.1f}{cpu:>9.2f}{busy:>8.1f}{ran.peak:>10.0f}"
+                out.print(f"  {name:22}{size:>12,}{took}  {said}")
+                if size == count and said == "identical" and contender.by_hand:
+                    right.append((name, ratio))
         if right:
             best, ratio = min(right, key=lambda each: each[1])
             out.print(f"  ours takes {1 / ratio:.2f} of the best join by hand at {count:,} rows ({best})\n")
@@ -80,76 +75,11 @@ def measure(out: Console, count: int) -> None:
             out.print(f"  no join by hand ran at {count:,} rows\n")
 
 
-@dataclass(frozen=True)
-class Ran:
-    """A child that ended: its seconds and CPU without imports, its peak in MiB, and why it could not run."""
-
-    seconds: float = 0.0
-    cpu: float = 0.0
-    peak: float = 0.0
-    failed: str = ""
-
-
-class Sizes:
-    """The data at each size, made once, and what ran on it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._ran: dict[tuple[str, int], Ran] = {}
-
-    def run(self, name: str, size: int) -> Ran:
-        folder = self._folder / str(size)
-        if not folder.exists():
-            generate(folder, size)
-        if (name, size) not in self._ran:
-            self._ran[name, size] = child(name, folder, size)
-        return self._ran[name, size]
-
-    def compared(self, name: str, size: int) -> str:
-        ours, theirs = (content(self._folder / str(size) / f"{each}.parquet") for each in (OURS, name))
-        if theirs[0] != ours[0]:
-            return f"{ours[0] - theirs[0]:,} rows lost"
-        return "identical" if theirs == ours else "other values"
-
-
-def tenths(count: int) -> Iterator[int]:
-    """Yield a size and its tenths, down to the least."""
-    while count >= LEAST:
-        yield count
-        count //= 10
-
-
-def child(name: str, folder: Path, size: int) -> Ran:
-    """Run a contender; stop it where it holds or takes too much."""
-    started, peak, failed = time.monotonic(), 0.0, ""
-    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as errors:
-        command = [sys.executable, "-W", "ignore", __file__, name, str(folder), str(size)]
-        process = subprocess.Popen(command, stdout=said, stderr=errors)
-        while process.poll() is None:
-            time.sleep(0.02)
-            peak = max(peak, resident(process.pid))
-            if peak > LIMIT_MIB:
-                failed = f"more than {LIMIT_MIB} MiB"
-            elif time.monotonic() - started > LIMIT_SECONDS:
-                failed = f"more than {LIMIT_SECONDS} s"
-            if failed:
-                process.kill()
-                process.wait()
-        said.seek(0)
-        errors.seek(0)
-        if process.returncode and not failed:
-            failed = (errors.read().strip().splitlines() or [f"ended with {process.returncode}"])[-1][:100]
-        seconds, cpu = (0.0, 0.0) if failed else json.loads(said.read().splitlines()[-1])
-        return Ran(seconds, cpu, peak, failed)
-
-
-def resident(pid: int) -> float:
-    """Return the MiB that a process holds; nothing where it has just ended."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+def compared(sizes: Sizes, name: str, size: int) -> str:
+    ours, theirs = (content(sizes.folder(size) / f"{each}.parquet") for each in (OURS, name))
+    if theirs[0] != ours[0]:
+        return f"{ours[0] - theirs[0]:,} rows lost"
+    return "identical" if theirs == ours else "other values"
 
 
 # ── the data ──────────────────────────────────────────────────────────────────────────────────────────
@@ -159,7 +89,6 @@ def generate(folder: Path, count: int) -> None:
     """Write a year of entity rows and of three histories: 75 rows a customer, 150 a merchant, 15 a pair."""
     import duckdb
 
-    folder.mkdir(parents=True)
     customers, merchants = max(count // 75, 1), max(count // 150, 1)
     year = 365 * 86_400_000_000
     who = f"(random() * {customers})::BIGINT AS customer, (random() * 4)::BIGINT AS favourite, i"
@@ -205,7 +134,7 @@ def content(path: Path) -> tuple[int, int]:
 # ── the contenders: each reads a folder's files and writes one beside them ────────────────────────────
 
 
-def ours(folder: Path, _: int) -> Callable[[], None]:
+def ours(folder: Path) -> Callable[[], None]:
     from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 
     store, features = feast_store(folder, "tidegate.adapters.feast_store.offline.PointInTimeOfflineStore")
@@ -220,8 +149,8 @@ def ours(folder: Path, _: int) -> Callable[[], None]:
     return run
 
 
-def feasts_own(name: str, kind: str) -> Callable[[Path, int], Callable[[], None]]:
-    def prepare(folder: Path, _: int) -> Callable[[], None]:
+def feasts_own(name: str, kind: str) -> Callable[[Path], Callable[[], None]]:
+    def prepare(folder: Path) -> Callable[[], None]:
         import pandas as pd
         import pyarrow.parquet as pq
 
@@ -280,7 +209,7 @@ def feast_store(folder: Path, kind: str) -> tuple[Any, list[str]]:
     return store, [f"{view}:{view}_{part}" for view in VIEWS for part in PARTS]
 
 
-def by_duckdb(folder: Path, _: int) -> Callable[[], None]:
+def by_duckdb(folder: Path) -> Callable[[], None]:
     import duckdb
 
     joins, values = [], []
@@ -308,7 +237,7 @@ def by_duckdb(folder: Path, _: int) -> Callable[[], None]:
     return run
 
 
-def by_polars(folder: Path, _: int) -> Callable[[], None]:
+def by_polars(folder: Path) -> Callable[[], None]:
     import polars as pl
 
     def run() -> None:
@@ -335,7 +264,7 @@ def by_polars(folder: Path, _: int) -> Callable[[], None]:
     return run
 
 
-def by_pandas(folder: Path, _: int) -> Callable[[], None]:
+def by_pandas(folder: Path) -> Callable[[], None]:
     import pandas as pd
 
     def run() -> None:
@@ -360,7 +289,7 @@ def by_pandas(folder: Path, _: int) -> Callable[[], None]:
 class Contender:
     """How it is made ready in its child, how many rows at most it is asked for, and whether it is a join by hand."""
 
-    prepare: Callable[[Path, int], Callable[[], None]]
+    prepare: Callable[[Path], Callable[[], None]]
     by_hand: bool = False
     most: int = 1_000_000_000
 
@@ -376,9 +305,9 @@ CONTENDERS = {
 
 
 if __name__ == "__main__":
-    act = CONTENDERS[sys.argv[1]].prepare(Path(sys.argv[2]), int(sys.argv[3]))
+    act = CONTENDERS[sys.argv[1]].prepare(Path(sys.argv[2]))
     taken, used = [], []
-    for _ in range(REPEATS if int(sys.argv[3]) <= SMALL else 1):
+    for _ in range(REPEATS if int(Path(sys.argv[2]).name) <= SMALL else 1):
         began, before = time.perf_counter(), time.process_time()
         act()
         taken.append(time.perf_counter() - began)

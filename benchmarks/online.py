@@ -173,7 +173,7 @@ def our_store(folder: Path, kind: str, url: str) -> tuple[Reader, Reader, Reader
 
     if None in {value for answer in read([1, KEYS - 1]) for value in answer.values()}:
         raise SystemExit("got unknown values online, expected all of them to be known")
-    serving, served = store._plan("all")
+    serving, served = store._online._plan("all")
     keys = dict(enumerate(serving._keys(served[0], [{"customer": n} for n in range(KEYS)])))
     names = [each.name for each in served]
     through = Reader(by_feast(store._store()), write)
