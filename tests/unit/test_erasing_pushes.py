@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tidegate.application.erase_rows import Erased, erase_subject, let_go, over
@@ -464,6 +464,7 @@ ACTS = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(acts=ACTS)
+@example(acts=[("erase", name) for name in NAMES])
 def test_rows_always_add_up_and_nobody_who_was_erased_is_anywhere(
     tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[str, Any]]
 ) -> None:
@@ -487,4 +488,6 @@ def test_rows_always_add_up_and_nobody_who_was_erased_is_anywhere(
     for _ in range(2):
         assert online(world, *sorted(gone)) == [None] * len(gone)
         materialize(world, world.acting("s-5"))
-    assert parity(world, world.acting("s-5"))["riders"].verdict is Verdict.PASSED
+    told = parity(world, world.acting("s-5"))["riders"]
+    assert told.sampled or gone == {*NAMES}, "only where nobody is left there is no key to compare"
+    assert told.verdict is (Verdict.PASSED if told.sampled else Verdict.INCONCLUSIVE)
