@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from filelock import FileLock
 from hypothesis import settings
 
-from tidegate.testing.databases import new_database
+from tidegate.testing.databases import emptied, new_database
 from tidegate.testing.disks import namespaced
 from tidegate.testing.isolation import isolated, why_not
 from tidegate.testing.shell import BIN, Shell
@@ -63,6 +63,14 @@ def postgres_url():
         pytest.skip(reason)
     yield url
     database.__exit__(None, None, None)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """The address of a database with nothing in it yet, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/record.db"
+    return emptied(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture

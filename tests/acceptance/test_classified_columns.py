@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gzip
 import re
-import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from tidegate.adapters.arrow_batches.masks import MaskingKey
+from tidegate.testing.harbour import write_project
 from tidegate.testing.shell import Shell
-from tidegate.testing.tides import write_tides
 
 ROOT = Path(__file__).parents[2]
 NOW = {"TIDEGATE_NOW": "2013-02-01T06:00:00Z"}
@@ -30,16 +29,7 @@ COLUMNS = """
 @pytest.fixture
 def harbour(tmp_path):
     """A project whose readings name their keepers, and a shell on a home of its own."""
-    project = tmp_path / "harbour"
-    project.mkdir()
-    (project / "pyproject.toml").write_text("[tool.tidegate]\n")
-    shutil.copytree(ROOT / "infra" / "profiles", project / "profiles")
-    shutil.copytree(ROOT / "models" / "policy", project / "models" / "policy")
-    contract = write_tides(project / "expectations") / "contracts" / "tides.yaml"
-    text = contract.read_text()
-    assert text.count("    quality:\n") == 1
-    text = text.replace("    quality:\n", COLUMNS.removeprefix("\n") + "    quality:\n")
-    contract.write_text(text.replace("value: 48\n", "value: 9000\n"))
+    project = write_project(tmp_path / "harbour", ROOT, COLUMNS.removeprefix("\n"), hours=9000)
     return Shell(tmp_path / "home", project)
 
 

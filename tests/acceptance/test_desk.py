@@ -21,7 +21,9 @@ from tidegate.entrypoints.web.measures import number, side_by_side
 from tidegate.entrypoints.web.timeline import LAST
 from tidegate.entrypoints.web.view import Desk, build
 from tidegate.settings import Settings, load
-from tidegate.testing.town import MODEL, REPORT, Town
+from tidegate.testing.crier import MODEL
+from tidegate.testing.model_town import REPORT
+from tidegate.testing.town import Town
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "src" / "tidegate" / "entrypoints" / "web"

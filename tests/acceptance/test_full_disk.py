@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,8 +18,9 @@ import pytest
 
 from tidegate.adapters.arrow_batches import ArrowBatches
 from tidegate.testing.disks import PAGE, files, fill, small_disk
+from tidegate.testing.harbour import write_project
 from tidegate.testing.shell import Shell
-from tidegate.testing.tides import HEADER, TIDES, write_tides
+from tidegate.testing.tides import HEADER, TIDES
 
 ROOT = Path(__file__).parents[2]
 DISK = 4 * 2**20
@@ -31,11 +31,7 @@ NOW = {"TIDEGATE_NOW": "2013-02-01T06:00:00Z"}
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with one dataset, and a drop of it that does not compress."""
-    folder = tmp_path_factory.mktemp("harbour")
-    (folder / "pyproject.toml").write_text("[tool.tidegate]\n")
-    shutil.copytree(ROOT / "infra" / "profiles", folder / "profiles")
-    shutil.copytree(ROOT / "models" / "policy", folder / "models" / "policy")
-    write_tides(folder / "expectations")
+    folder = write_project(tmp_path_factory.mktemp("harbour"), ROOT)
     chance, start = random.Random(7), datetime(2013, 1, 1, tzinfo=UTC)
     times = ((start + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ") for minute in range(900))
     lines = [f"ABC,{time},1.5,{number},{chance.randbytes(150).hex()}" for number, time in enumerate(times)]

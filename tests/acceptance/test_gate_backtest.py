@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from tidegate.testing.harbour import write_project
 from tidegate.testing.shell import Shell
-from tidegate.testing.tides import HEADER, write_tides
+from tidegate.testing.tides import HEADER
 
 ROOT = Path(__file__).parents[2]
 NOW = "2013-01-31T12:00:00Z"
@@ -19,12 +20,7 @@ NOW = "2013-01-31T12:00:00Z"
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """A project of which three days came: a clean one, one with a row held back, and one held back whole."""
-    folder = tmp_path_factory.mktemp("harbour")
-    (folder / "pyproject.toml").write_text("[tool.tidegate]\n")
-    shutil.copytree(ROOT / "infra" / "profiles", folder / "profiles")
-    shutil.copytree(ROOT / "models" / "policy", folder / "models" / "policy")
-    (folder / "pipelines").mkdir()
-    write_tides(folder / "expectations")
+    folder = write_project(tmp_path_factory.mktemp("harbour"), ROOT)
     shell = Shell(folder / "home", folder)
     for day, levels in ((29, (1, 2, 3)), (30, (1, 4, 99)), (31, (98, 97, 1))):
         lines = [f"ABC,2013-01-{day}T0{hour}:00:00Z,{level},1," for hour, level in enumerate(levels)]

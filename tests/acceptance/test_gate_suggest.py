@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
+from tidegate.testing.harbour import write_project
 from tidegate.testing.shell import Shell
-from tidegate.testing.tides import HEADER, write_tides
+from tidegate.testing.tides import HEADER
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_a_baseline_becomes_a_difference_that_is_applied_and_tried(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text("[tool.tidegate]\n")
-    shutil.copytree(ROOT / "infra" / "profiles", tmp_path / "profiles")
-    shutil.copytree(ROOT / "models" / "policy", tmp_path / "models" / "policy")
-    (tmp_path / "pipelines").mkdir()
-    write_tides(tmp_path / "expectations")
-    shell = Shell(tmp_path / "home", tmp_path)
+    shell = Shell(tmp_path / "home", write_project(tmp_path, ROOT))
     for day, levels in ((30, (1, 2, 3)), (31, (2, 3, 4))):
         path = tmp_path / f"tides-2013-01-{day}.csv"
         lines = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -13,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import redis
 
+from tidegate.testing.harbour import write_harbour
 from tidegate.testing.shell import BIN, Shell
-from tidegate.testing.tides import write_harbour
 
 ROOT = Path(__file__).parents[2]
 JANUARY = {"TIDEGATE_NOW": "2013-02-01T06:00:00Z"}
@@ -62,12 +61,7 @@ def online(request):
 @pytest.fixture
 def shell(tmp_path, online):
     """Return a project of which January is online, with a view of keepers that takes pushes."""
-    project = write_harbour(tmp_path / "harbour", online)
-    for folder in ("infra/profiles", "models/policy", "pipelines"):
-        shutil.copytree(ROOT / folder, project / folder.removeprefix("infra/"))
-    contract = project / "expectations" / "contracts" / "tides.yaml"
-    text = contract.read_text().replace("    quality:\n", COLUMNS.removeprefix("\n") + "    quality:\n")
-    contract.write_text(text)
+    project = write_harbour(tmp_path / "harbour", ROOT, online, more=COLUMNS.removeprefix("\n"))
     definitions = project / "features" / "definitions.py"
     text = definitions.read_text().replace("import Float64", "import Float64, String")
     definitions.write_text(text + KEEPERS)

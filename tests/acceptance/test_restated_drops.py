@@ -19,8 +19,9 @@ from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.state import BatchRow
 from tidegate.settings import load
+from tidegate.testing.harbour import write_project
 from tidegate.testing.shell import Shell
-from tidegate.testing.tides import HEADER, write_tides
+from tidegate.testing.tides import HEADER
 
 ROOT = Path(__file__).parents[2]
 NOW = "2013-04-01T06:00:00Z"
@@ -30,16 +31,8 @@ Open = Callable[[str], Tidegate]
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with one dataset, which may come a year late."""
-    folder = tmp_path_factory.mktemp("harbour")
-    (folder / "pyproject.toml").write_text("[tool.tidegate]\n")
-    shutil.copytree(ROOT / "infra" / "profiles", folder / "profiles")
-    shutil.copytree(ROOT / "models" / "policy", folder / "models" / "policy")
-    (folder / "pipelines").mkdir()
+    folder = write_project(tmp_path_factory.mktemp("harbour"), ROOT, hours=9000)
     shutil.copy(ROOT / "pipelines" / "collect.py", folder / "pipelines")
-    contract = write_tides(folder / "expectations") / "contracts" / "tides.yaml"
-    text = contract.read_text()
-    assert text.count("value: 48\n") == 1
-    contract.write_text(text.replace("value: 48\n", "value: 9000\n"))
     return folder
 
 

@@ -26,8 +26,8 @@ from tidegate.bootstrap import Tidegate
 from tidegate.domain.events import Draft, EventType
 from tidegate.domain.state import ScoringRow, TrainingSetRow
 from tidegate.settings import load
+from tidegate.testing.harbour import PERMISSIONS, write_project
 from tidegate.testing.shell import BIN, Shell
-from tidegate.testing.tides import PERMISSIONS, write_tides
 
 ROOT = Path(__file__).parents[2]
 NOW = {"TIDEGATE_NOW": "2013-02-01T06:00:00Z"}
@@ -85,15 +85,9 @@ entity_key_serialization_version: 3
 @pytest.fixture
 def harbour(tmp_path):
     """A project whose readings name their keepers, with a view of keepers, and a drop that came."""
-    project = tmp_path / "harbour"
-    project.mkdir()
-    (project / "pyproject.toml").write_text("[tool.tidegate]\n")
-    shutil.copytree(ROOT / "infra" / "profiles", project / "profiles")
-    shutil.copytree(ROOT / "models", project / "models")
-    shutil.copytree(ROOT / "pipelines", project / "pipelines")
-    contract = write_tides(project / "expectations") / "contracts" / "tides.yaml"
-    text = contract.read_text().replace("    quality:\n", COLUMNS.removeprefix("\n") + "    quality:\n")
-    contract.write_text(text.replace("value: 48\n", "value: 9000\n"))
+    project = write_project(tmp_path / "harbour", ROOT, COLUMNS.removeprefix("\n"), hours=9000)
+    for folder in ("models", "pipelines"):
+        shutil.copytree(ROOT / folder, project / folder, dirs_exist_ok=True)
     (project / "features" / "sources").mkdir(parents=True)
     (project / "features" / "definitions.py").write_text(DEFINITIONS)
     (project / "features" / "permissions.py").write_text(PERMISSIONS)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
+from tidegate.testing.harbour import write_project
 from tidegate.testing.shell import Shell
-from tidegate.testing.tides import HEADER, write_tides
+from tidegate.testing.tides import HEADER
 
 ROOT = Path(__file__).parents[2]
 NOW = "2013-02-01T06:00:00Z"
@@ -18,12 +18,7 @@ WHY = ("--reason", "The gauge at the lock was replaced that week.")
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """A project with one dataset."""
-    folder = tmp_path_factory.mktemp("harbour")
-    (folder / "pyproject.toml").write_text("[tool.tidegate]\n")
-    shutil.copytree(ROOT / "infra" / "profiles", folder / "profiles")
-    shutil.copytree(ROOT / "models" / "policy", folder / "models" / "policy")
-    (folder / "pipelines").mkdir()
-    write_tides(folder / "expectations")
+    folder = write_project(tmp_path_factory.mktemp("harbour"), ROOT)
     return Shell(folder / "home", folder)
 
 

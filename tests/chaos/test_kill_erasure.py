@@ -16,8 +16,10 @@ import pytest
 
 from tidegate.adapters.sql_record import ledger as sql_ledger
 from tidegate.entrypoints.cli.app import app
+from tidegate.testing.chaos import mortal
+from tidegate.testing.harbour import write_project
 from tidegate.testing.shell import Shell
-from tidegate.testing.tides import HEADER, write_tides
+from tidegate.testing.tides import HEADER
 
 pytestmark = pytest.mark.slow
 
@@ -37,16 +39,10 @@ LINES = (
 @pytest.fixture
 def ready(tmp_path):
     """A home to which a drop came, and its project: the note says whom a row is about."""
-    project = tmp_path / "harbour"
-    project.mkdir()
-    (project / "pyproject.toml").write_text("[tool.tidegate]\n")
-    shutil.copytree(ROOT / "infra" / "profiles", project / "profiles")
-    shutil.copytree(ROOT / "models" / "policy", project / "models" / "policy")
-    contract = write_tides(project / "expectations") / "contracts" / "tides.yaml"
-    note = "      - name: note\n"
-    text = contract.read_text().replace("value: 48\n", "value: 9000\n")
+    project = write_project(tmp_path / "harbour", ROOT, hours=9000)
+    contract, note = project / "expectations" / "contracts" / "tides.yaml", "      - name: note\n"
     marked = "        customProperties: [{property: subject, value: true}]\n"
-    contract.write_text(text.replace(note, note + marked))
+    contract.write_text(contract.read_text().replace(note, note + marked))
     drop = tmp_path / "tides-2013-01.csv"
     drop.write_text("\n".join([HEADER, *LINES, ""]))
     shell = Shell(tmp_path / "ready", project)
@@ -58,22 +54,7 @@ def erased(shell, step):
     """Erase in a process of its own that is killed around its acts on the outside: before one, or after it."""
     os.chdir(shell.project)
     os.environ.update(shell.environment(**NOW))
-    left = [step]
-
-    def point():
-        left[0] -= 1
-        if left[0] < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def counted(act):
-        def instead(*arguments, **more):
-            point()
-            done = act(*arguments, **more)
-            point()
-            return done
-
-        return instead
-
+    counted = mortal(step)
     Path.replace, Path.unlink = counted(Path.replace), counted(Path.unlink)
     sql_ledger.SqlLedger.transaction = counted(sql_ledger.SqlLedger.transaction)
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - the process ends

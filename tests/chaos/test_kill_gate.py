@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
 import pytest
 
 from tidegate.testing.chaos import whole_files
+from tidegate.testing.harbour import write_project
 from tidegate.testing.shell import Shell
-from tidegate.testing.tides import HEADER, write_tides
+from tidegate.testing.tides import HEADER
 
 pytestmark = pytest.mark.slow
 
@@ -21,14 +21,7 @@ KILLS = 6
 
 @pytest.fixture
 def project(tmp_path):
-    folder = tmp_path / "harbour"
-    folder.mkdir()
-    (folder / "pyproject.toml").write_text("[tool.tidegate]\n")
-    shutil.copytree(ROOT / "infra" / "profiles", folder / "profiles")
-    shutil.copytree(ROOT / "models" / "policy", folder / "models" / "policy")
-    contract = write_tides(folder / "expectations") / "contracts" / "tides.yaml"
-    contract.write_text(contract.read_text().replace("value: 48\n", "value: 9000\n"))
-    return folder
+    return write_project(tmp_path / "harbour", ROOT, hours=9000)
 
 
 @pytest.fixture

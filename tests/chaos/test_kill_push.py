@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 import time
 from contextlib import closing
@@ -12,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tidegate.testing.chaos import whole_files
+from tidegate.testing.harbour import write_harbour
 from tidegate.testing.shell import Shell
-from tidegate.testing.tides import HEADER, write_harbour
+from tidegate.testing.tides import HEADER
 
 pytestmark = pytest.mark.slow
 
@@ -25,9 +25,7 @@ KILLS = 8
 @pytest.fixture
 def ready(tmp_path):
     """Return a function that opens a home in which January is online; words that push then run on it."""
-    project = write_harbour(tmp_path / "harbour")
-    for folder in ("infra/profiles", "models/policy", "pipelines"):
-        shutil.copytree(ROOT / folder, project / folder.removeprefix("infra/"))
+    project = write_harbour(tmp_path / "harbour", ROOT)
     drop, rows = tmp_path / "tides-2013-01.csv", tmp_path / "rows.jsonl"
     drop.write_text(
         "\n".join([HEADER, *(f"{name},2013-01-31T20:00:00Z,1,1," for name in ("ABC", "BCD")), ""])

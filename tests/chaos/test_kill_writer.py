@@ -7,13 +7,10 @@ import subprocess
 import sys
 import time
 
-import pytest
-
 from tidegate.adapters.clocks import SystemClock
 from tidegate.adapters.sql_record import SqlLedger
 from tidegate.adapters.system_entropy import SystemEntropy
 from tidegate.domain.events import Draft, EventType
-from tidegate.testing.databases import emptied
 
 OPEN = """
 import sys, time
@@ -54,13 +51,6 @@ while True:
     print(last.sequence, flush=True)
 """
 )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/record.db"
-    return emptied(request.getfixturevalue("postgres_url"))
 
 
 def start(code, url):

@@ -27,7 +27,8 @@ from tidegate.application.ports import Batches, Table
 from tidegate.domain.contract import Column
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.masking import Mask, Treatment, kept
-from tidegate.testing.contracts.batches import PUSHED, BatchesContract, read, report, write_drop
+from tidegate.testing.contracts.batches import BatchesContract
+from tidegate.testing.drops import PUSHED, read, report, treated, write_drop
 from tidegate.testing.fakes.batches import FakeBatches
 from tidegate.testing.tides import HEADER, LINES, TIDES
 
@@ -214,11 +215,7 @@ def test_what_arrow_says_of_a_value_is_no_cause_that_a_log_could_show(tmp_path: 
 
 
 def test_a_treated_column_is_not_quoted_whatever_its_classification(tmp_path: Path) -> None:
-    came = tuple(
-        replace(column, treatment=Treatment(Mask.HASH) if column.name == "reading" else None)
-        for column in TIDES.columns
-    )
-    contract, batches = replace(TIDES, columns=kept(came), delivered=came), ArrowBatches(tmp_path / "home")
+    contract, batches = treated(reading=Treatment(Mask.HASH)), ArrowBatches(tmp_path / "home")
     drop = write_drop(tmp_path, ["ABC,2013-01-01T00:00:00Z,1,Wilhelmine,"])
     with pytest.raises(BadInput) as caught:
         batches.read(drop, contract, batches.drop_digest(drop))
@@ -228,12 +225,8 @@ def test_a_treated_column_is_not_quoted_whatever_its_classification(tmp_path: Pa
 def test_another_masking_key_than_before_is_refused_until_somebody_says_that_it_is_meant(
     tmp_path: Path,
 ) -> None:
-    came = tuple(
-        replace(column, treatment=Treatment(Mask.HASH) if column.name == "note" else None)
-        for column in TIDES.columns
-    )
     contract, drop, home = (
-        replace(TIDES, columns=kept(came), delivered=came),
+        treated(note=Treatment(Mask.HASH)),
         write_drop(tmp_path),
         tmp_path / "home",
     )

@@ -17,7 +17,7 @@ from tidegate.application.ports import DataGate, Table
 from tidegate.domain.contract import Check, CheckResult, OnRow, Severity
 from tidegate.domain.evidence import Verdict
 from tidegate.testing.contracts.data_gate import LISTED, DataGateContract, MakeTable
-from tidegate.testing.fakes.batches import RowTable
+from tidegate.testing.fakes.cells import RowTable
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate, Listed, Unique, Whole
 from tidegate.testing.tides import ROWS, TIDES, write_tides
 

@@ -27,25 +27,9 @@ from tidegate.domain.evidence import Verdict
 from tidegate.domain.feature_change import Change, differences
 from tidegate.domain.feature_drift import cuts
 from tidegate.domain.parity import TOLERANCES, judged
-from tidegate.testing.contracts import features as shops
+from tidegate.testing import shops
 from tidegate.testing.contracts.features import FeaturesContract
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
-
-VIEWS = {
-    "shop_sales": FakeView(
-        ("shop",),
-        ("sold", "rate"),
-        timedelta(days=2),
-        shops.sales_rows,
-        datasets=frozenset({"sales"}),
-        objective={"freshness": 24 * 3600, "lag": 72 * 3600},
-        stream=True,
-    ),
-    "item_price": FakeView(
-        ("item", "shop"), ("price",), None, shops.price_rows, datasets=frozenset({"sales_prices"})
-    ),
-}
-
+from tidegate.testing.fakes.features import FakeFeatures
 
 ON_DEMAND = """
 from feast import RequestSource
@@ -80,7 +64,7 @@ def plant(registry, name, proof):
 
 
 def fake(home):
-    return FakeFeatures(home, VIEWS, {"demand": ("shop_sales", "item_price")}, shops.DECLARES)
+    return FakeFeatures(home, shops.VIEWS, shops.SERVICES, shops.DECLARES)
 
 
 def real(folder, home, definitions=shops.DEFINITIONS, online=shops.SQLITE, offline=shops.DUCKDB):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,7 @@ from tidegate.application.ports import Batches, Copies, Features, Frame, Table, 
 from tidegate.domain.contract import Column
 from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.masking import Mask, Treatment
-from tidegate.testing.contracts import features as shops
-from tidegate.testing.contracts.batches import read, write_drop
+from tidegate.testing import shops
 from tidegate.testing.contracts.keeping import (
     LINES,
     NOTED,
@@ -33,9 +32,11 @@ from tidegate.testing.contracts.keeping import (
     Plant,
     ThinningContract,
 )
-from tidegate.testing.fakes.batches import FakeBatches, RowTable
+from tidegate.testing.drops import read, write_drop
+from tidegate.testing.fakes.batches import FakeBatches
+from tidegate.testing.fakes.cells import RowTable
 from tidegate.testing.fakes.copies import FakeCopies
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.material import model_spec
 from tidegate.testing.tides import TIDES
 
@@ -160,11 +161,7 @@ def some_keys(*rows: Mapping[str, str]) -> Any:
 class TestFakeFeatures(ForgettingContract):
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Features:
-        views = {
-            "shop_sales": FakeView(("shop",), ("sold", "rate"), timedelta(days=2), shops.sales_rows),
-            "item_price": FakeView(("item", "shop"), ("price",), None, shops.price_rows),
-        }
-        return FakeFeatures(tmp_path / "home", views, {"demand": ("shop_sales", "item_price")})
+        return FakeFeatures(tmp_path / "home", shops.VIEWS, shops.SERVICES)
 
     def keys(self, *rows: Mapping[str, str]) -> Table:
         return RowTable(list(rows[0]) if rows else ["no such column"], tuple(rows))

@@ -24,9 +24,10 @@ from tidegate.adapters.feast_store import FeastStore
 from tidegate.adapters.feast_store.postgres import exactly, tables_at
 from tidegate.adapters.feast_store.repository import OFFLINE, offline_store, write_overlay
 from tidegate.domain.errors import BadInput, DependencyFailed
-from tidegate.testing.contracts import features as shops
+from tidegate.testing import shops
 from tidegate.testing.contracts.features import FeaturesContract
-from tidegate.testing.contracts.offline_store import OfflineStoreContract, Shop, asked_at, rows
+from tidegate.testing.contracts.offline_store import OfflineStoreContract
+from tidegate.testing.histories import Shop, asked_at, rows
 
 TYPE = "tidegate.adapters.feast_store.offline_postgres.PointInTimePostgresOfflineStore"
 

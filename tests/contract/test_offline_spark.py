@@ -13,17 +13,15 @@ from hypothesis import given, settings
 
 from tidegate.adapters.feast_store import FeastStore
 from tidegate.domain.errors import BadInput, DependencyFailed
-from tidegate.testing.contracts import features as shops
+from tidegate.testing import shops
 from tidegate.testing.contracts.features import FeaturesContract
 from tidegate.testing.contracts.offline_store import (
     DRAWN,
-    FEATURES,
     ONE_SHOP,
     OfflineStoreContract,
-    asked_at,
-    files,
     joins_what_the_oracle_says,
 )
+from tidegate.testing.histories import FEATURES, asked_at, files
 
 TYPE = "tidegate.adapters.feast_store.offline_spark.PointInTimeSparkOfflineStore"
 #: Where there is none, the rest is skipped in CI too: the dev lock leaves its half a gigabyte out; see pyproject.toml.

@@ -15,19 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.domain.errors import BadInput
-from tidegate.testing.contracts.offline_store import (
-    FEATURES,
-    ONE_SHOP,
-    VIEWS,
-    OfflineStoreContract,
-    as_frame,
-    asked_at,
-    entities,
-    entity_table,
-    files,
-    histories,
-    opened,
-)
+from tidegate.testing.contracts.offline_store import ONE_SHOP, OfflineStoreContract, entities, histories
+from tidegate.testing.histories import FEATURES, VIEWS, as_frame, asked_at, entity_table, files, opened
 
 TYPE = "tidegate.adapters.feast_store.offline.PointInTimeOfflineStore"
 
@@ -92,7 +81,7 @@ class TestJoinedByDuckDB(OnFiles):
 CHILD = """
 import json, sys, threading
 from pathlib import Path
-from tidegate.testing.contracts.offline_store import opened
+from tidegate.testing.histories import opened
 folder, limit = Path(sys.argv[1]), sys.argv[2]
 store = opened(folder, sys.argv[3], memory_limit=limit, threads=2, temp_directory=str(folder / "overflow"))
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage

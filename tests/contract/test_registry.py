@@ -15,7 +15,7 @@ from tidegate.application.ports import Marks, ModelSpec, Registry, Trained
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.evidence import Measure
-from tidegate.testing.contracts import features as shops
+from tidegate.testing import shops
 from tidegate.testing.contracts.registry import RegistryContract
 from tidegate.testing.fakes.registry import FakeRegistry
 from tidegate.testing.material import model_spec

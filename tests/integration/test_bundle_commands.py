@@ -16,8 +16,9 @@ from tidegate.domain.attestation import packet_statement
 from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.events import EventType
 from tidegate.settings import load
+from tidegate.testing.crier import MODEL
 from tidegate.testing.shell import Shell
-from tidegate.testing.town import MODEL, Town
+from tidegate.testing.town import Town
 
 ROOT = Path(__file__).parents[2]
 EXPORT = ("audit", "export", "--model")

@@ -40,13 +40,6 @@ for number in range(count):
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/record.db"
-    return emptied(request.getfixturevalue("postgres_url"))
-
-
 def opened(url, busy_seconds=30.0):
     return SqlLedger(url, SystemClock(), SystemEntropy(), busy_seconds)
 

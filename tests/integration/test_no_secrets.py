@@ -20,18 +20,10 @@ from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.events import Draft, EventType
 from tidegate.domain.policy import Policy, ReviewRule
 from tidegate.domain.state import TextRow
-from tidegate.testing.databases import emptied
 from tidegate.testing.fakes.policies import FakePolicies
 
 NAMES = {"Ada Winterbottom": "administrator", "Amir Springfield": "approver", "Rita Autumnal": "reviewer"}
 LATE = "Otto Middaymann"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/record.db"
-    return emptied(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from tidegate.adapters.clocks import SystemClock
 from tidegate.adapters.sql_record import SqlLedger
 from tidegate.adapters.system_entropy import SystemEntropy
 from tidegate.domain.events import Draft, EventType
-from tidegate.testing.databases import emptied
 from tidegate.testing.shell import Shell
 from tidegate.testing.stories import whole_story
 
@@ -49,13 +48,6 @@ while True:
     if not told.events and here.ledger.cursor("log") == here.ledger.head().sequence:
         break
 """
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/record.db"
-    return emptied(request.getfixturevalue("postgres_url"))
 
 
 def opened(url):

@@ -22,7 +22,8 @@ from tidegate.domain.events import Draft, Event
 from tidegate.testing.databases import emptied
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import CountingEntropy, FixedClock
-from tidegate.testing.machine import SEEN, Lifecycles
+from tidegate.testing.judge import SEEN
+from tidegate.testing.machine import Lifecycles
 
 
 class Killed(BaseException):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -13,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tidegate.testing.harbour import write_harbour
 from tidegate.testing.shell import BIN, Shell
-from tidegate.testing.tides import HEADER, write_harbour
+from tidegate.testing.tides import HEADER
 
 ROOT = Path(__file__).parents[2]
 JANUARY = "2013-02-01T06:00:00Z"
@@ -24,10 +24,7 @@ NOW = {"TIDEGATE_NOW": "2013-02-01T07:30:00Z"}
 
 def opened(folder: Path, online: str = "", **more: str) -> Shell:
     """Return a project of which January is accepted and online."""
-    project = write_harbour(folder / "harbour", online)
-    shutil.copytree(ROOT / "infra" / "profiles", project / "profiles")
-    shutil.copytree(ROOT / "models" / "policy", project / "models" / "policy")
-    shutil.copytree(ROOT / "pipelines", project / "pipelines")
+    project = write_harbour(folder / "harbour", ROOT, online)
     shell = Shell(folder / "home", project)
     drop = folder / "tides-2013-01.csv"
     drop.write_text(

@@ -43,13 +43,6 @@ DDL = {
 }
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/record.db"
-    return emptied(request.getfixturevalue("postgres_url"))
-
-
 def opened(url):
     return SqlLedger(url, TickingClock(), CountingEntropy(), busy_seconds=2)
 

@@ -26,11 +26,13 @@ from tidegate.domain.actors import ROLES
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.state import AccessRow
+from tidegate.testing import shops
 from tidegate.testing.cases import MODEL
-from tidegate.testing.contracts import features as shops
-from tidegate.testing.fakes.features import FakeFeatures, FakeView, open_to_all
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.fakes.views import FakeView, open_to_all
+from tidegate.testing.looking import last
 
 VIEWS = ("rain", "tide", "wind")
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
@@ -161,12 +163,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
 
 
 BUILDS = (FeaturePermission("builds", ("shop_sales",), ("feature_service",), tuple(Access)),)
-
-
-def last(world: FakePlatform) -> Event:
-    *_, event = world.ledger.events()
-    assert isinstance(event, Event)
-    return event
 
 
 def test_a_view_that_nobody_declared_is_not_even_built(world: FakePlatform) -> None:

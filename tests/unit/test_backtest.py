@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -31,6 +30,7 @@ from tidegate.domain.policy import (
 )
 from tidegate.testing.cases import DEMANDS, MODEL, a_policy, with_gate
 from tidegate.testing.fakes.platform import FakePlatform, StatedEntities
+from tidegate.testing.looking import later
 
 WHY = "Evidence looks sound to me."
 BAD = Measure(0.3, 1000, 0.2, 0.4)
@@ -52,10 +52,6 @@ def ask(world: FakePlatform, version: int = 1, to: Stage = Stage.PROD) -> None:
 
 def decide(world: FakePlatform, version: int = 1, action: Action = Action.APPROVE, who: str = "p-3") -> None:
     resolve(world, world.acting(who), MODEL, version, action, WHY)
-
-
-def later(world: FakePlatform, days: int) -> None:
-    world.clock.moment += timedelta(days=days)  # type: ignore[attr-defined]
 
 
 def changed(policy: Policy, name: str) -> Policy:

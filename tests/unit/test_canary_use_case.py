@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,10 +23,11 @@ from tidegate.domain.events import Event, EventType
 from tidegate.domain.evidence import Measure, Verdict
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Stage
-from tidegate.domain.state import CanaryRow, PromotionRow, ReviewRow, VersionRow
+from tidegate.domain.state import CanaryRow, PromotionRow, ReviewRow
 from tidegate.testing.cases import MODEL, a_policy
 from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
 from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.looking import stage, writes
 
 WELL = "Evidence looks sound to me."
 APRIL, MAY = "2024-04", "2024-05"
@@ -75,12 +75,6 @@ def run(world: FakePlatform, who: str = "s-4") -> tuple[Step, ...]:
     return analyse(world, world.acting(who), MODEL)
 
 
-def stage(world: FakePlatform, version: int) -> str:
-    row = world.ledger.state().get(VersionRow, MODEL, version)
-    assert row is not None
-    return row.stage
-
-
 def open_request(world: FakePlatform) -> PromotionRow:
     (row,) = world.ledger.state().select(PromotionRow, status="open")
     return row
@@ -90,13 +84,6 @@ def analysis(world: FakePlatform, version: int = 2, period: str = MAY) -> Canary
     row = world.ledger.state().get(CanaryRow, MODEL, version, period)
     assert row is not None
     return row
-
-
-def writes(world: FakePlatform, act: Callable[[], object]) -> list[Event]:
-    """Return the events that an act wrote."""
-    before = len(list(world.ledger.events()))
-    act()
-    return list(world.ledger.events())[before:]
 
 
 def kinds(events: list[Event]) -> list[EventType]:

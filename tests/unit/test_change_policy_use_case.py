@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,11 @@ from tidegate.domain.evidence import Measure
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Certification, Gate, Need, Policy, Preconditions, Stage, Tier
 from tidegate.domain.rollout import CanaryRule
-from tidegate.domain.state import PromotionRow, ProposalDecisionRow, ProposalRow, VersionRow
+from tidegate.domain.state import PromotionRow, ProposalDecisionRow, ProposalRow
 from tidegate.testing.cases import MODEL, a_policy, with_gate
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.policies import FakePolicies
+from tidegate.testing.looking import stage, tried
 
 WHY = "It was tried on last year."
 PROPOSED, APPROVED, REJECTED = (
@@ -64,13 +64,6 @@ def in_force(world: FakePlatform) -> str:
     return policy_in_force(world, world.ledger.state()).version
 
 
-def writes(world: FakePlatform, act: Callable[[], object]) -> list[EventType]:
-    before = sum(1 for _ in world.ledger.events())
-    with suppress(Refused, BadInput):
-        act()
-    return [event.type for event in world.ledger.events(after=before)]
-
-
 def denied(world: FakePlatform, act: Callable[[], object]) -> list[tuple[str, str]]:
     """Return the reasons of a refusal, which is on record with exactly those."""
     with pytest.raises(Refused) as caught:
@@ -105,7 +98,7 @@ def loose(version: str = "2", most: float = 0.9) -> Policy:
 
 
 def test_a_proposal_is_one_event_and_waits_for_whom_the_policy_in_force_asks(world: FakePlatform) -> None:
-    assert writes(world, lambda: proposed(world)) == [PROPOSED]
+    assert tried(world, lambda: proposed(world)) == [PROPOSED]
     (row,) = world.ledger.state().select(ProposalRow)
     assert (row.id, row.name, row.version, row.proposer, row.status) == ("C-1", "trams", "2", "p-2", "open")
     assert (row.digest, row.body, row.base) == (
@@ -126,7 +119,7 @@ def test_the_reason_is_kept_beside_the_record(world: FakePlatform) -> None:
 
 def test_the_very_same_text_is_not_proposed_twice(world: FakePlatform) -> None:
     proposed(world)
-    assert writes(world, lambda: proposed(world, who="p-3")) == []
+    assert tried(world, lambda: proposed(world, who="p-3")) == []
     assert proposed(world, who="p-3").proposal.proposer == "p-2"
 
 
@@ -177,7 +170,7 @@ def test_without_a_reason_nothing_is_proposed_or_decided(world: FakePlatform) ->
         lambda: propose(world, world.acting("p-2"), a_policy("2"), " "),
         lambda: decide_change(world, world.acting("p-3"), "C-1", Action.APPROVE, "\u200b"),
     ):
-        assert writes(world, act) == []
+        assert tried(world, act) == []
         with pytest.raises(BadInput):
             act()
 
@@ -195,7 +188,7 @@ def test_the_last_approval_needed_puts_the_policy_in_force_in_the_same_transacti
     world: FakePlatform,
 ) -> None:
     proposed(world)
-    assert writes(world, lambda: approve(world)) == [APPROVED, ADOPTED]
+    assert tried(world, lambda: approve(world)) == [APPROVED, ADOPTED]
     assert in_force(world) == "2"
     (row,) = world.ledger.state().select(ProposalRow)
     assert row.status == "adopted"
@@ -241,7 +234,7 @@ def test_who_holds_both_roles_decides_in_the_one_that_is_still_lacking(tmp_path:
 
 def test_a_rejection_closes_the_proposal(world: FakePlatform) -> None:
     proposed(world)
-    assert writes(world, lambda: reject(world)) == [REJECTED]
+    assert tried(world, lambda: reject(world)) == [REJECTED]
     assert (world.ledger.state().select(ProposalRow)[0].status, in_force(world)) == ("rejected", "1")
     assert denied(world, lambda: approve(world, who="p-4")) == [("P6", "nothing-open")]
     assert proposed(world).proposal.id == "C-2"  # and may be proposed again
@@ -297,10 +290,10 @@ def test_a_text_that_cannot_be_read_any_more_is_not_approved_and_can_be_rejected
 
 def test_an_act_under_its_key_happens_once(world: FakePlatform) -> None:
     first = proposed(world, key="k")
-    assert writes(world, lambda: proposed(world, key="k")) == []
+    assert tried(world, lambda: proposed(world, key="k")) == []
     assert proposed(world, key="k") == first
     assert approve(world, key="k").proposal.status == "adopted"
-    assert writes(world, lambda: approve(world, key="k")) == []
+    assert tried(world, lambda: approve(world, key="k")) == []
     assert approve(world, key="k").proposal.status == "adopted"
     assert (
         proposed(world, key="k").proposal.status == "adopted"
@@ -311,7 +304,7 @@ def test_a_refusal_under_its_key_is_told_again_and_not_written_again(world: Fake
     proposed(world, who="p-3")
     with pytest.raises(Refused):
         approve(world, key="k")
-    assert writes(world, lambda: approve(world, key="k")) == []
+    assert tried(world, lambda: approve(world, key="k")) == []
     with pytest.raises(Refused, match="P6: p-3 cannot approve C-1"):
         approve(world, key="k")
 
@@ -462,12 +455,6 @@ def test_more_people_at_a_later_gate_help_nobody(world: FakePlatform) -> None:
 
 
 # ── what follows for promotions ───────────────────────────────────────────────────────────────────
-
-
-def stage(world: FakePlatform, version: int = 1) -> str:
-    row = world.ledger.state().get(VersionRow, MODEL, version)
-    assert row is not None
-    return row.stage
 
 
 def test_a_policy_edited_between_request_and_approval_makes_the_request_stale(world: FakePlatform) -> None:

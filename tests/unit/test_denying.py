@@ -17,9 +17,9 @@ from tidegate.domain.events import EventType
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.lifecycle import Refused as Denied
 from tidegate.domain.policy import Deny, Policy, Stage
-from tidegate.domain.state import VersionRow
 from tidegate.testing.cases import MODEL, a_policy
 from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.looking import stage
 
 WELL = "Evidence looks sound to me."
 NO_SERVICE = Deny("no_service", "no service asks for a version", 'actor.kind == "service"')
@@ -37,12 +37,6 @@ def under(home: Path, *deny: Deny) -> FakePlatform:
     world = FakePlatform(home, denying(*deny))
     world.register(on_behalf_of="p-2")
     return world
-
-
-def stage(world: FakePlatform) -> str:
-    row = world.ledger.state().get(VersionRow, MODEL, 1)
-    assert row is not None
-    return row.stage
 
 
 def reasons(caught: pytest.ExceptionInfo[Refused]) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tidegate.application.resolve import resolve
 from tidegate.application.retention import due, retention
 from tidegate.application.timeline import sentence
 from tidegate.domain.errors import BadInput, Refused
-from tidegate.domain.events import Draft, Event, EventType
+from tidegate.domain.events import Draft, EventType
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import ErasureRow, TextRow
@@ -26,6 +26,7 @@ from tidegate.domain.texts import LEAST_DAYS
 from tidegate.entrypoints.web.record import ERASED, Record
 from tidegate.testing.cases import MODEL
 from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.looking import at
 
 WHY = "Article 17, letter of 3 May."
 YEARS = timedelta(days=3650)
@@ -42,10 +43,6 @@ def world(tmp_path: Path) -> FakePlatform:
     return platform
 
 
-def last(world: FakePlatform) -> Event:
-    return list(world.ledger.events())[-1]
-
-
 def length(world: FakePlatform) -> int:
     return world.ledger.head().sequence
 
@@ -60,10 +57,6 @@ def gone(world: FakePlatform) -> FakePlatform:
     """Amir has left: his tokens are revoked."""
     revoke(world, world.acting("p-1"), "p-7")
     return world
-
-
-def later(world: FakePlatform, moment: datetime) -> None:
-    world.clock.moment = moment  # type: ignore[attr-defined]
 
 
 # ── asked for by a person ─────────────────────────────────────────────────────────────────────────
@@ -185,7 +178,7 @@ def counts(world: FakePlatform) -> dict[str, tuple[int, int]]:
 
 def test_nothing_that_is_younger_than_its_class_allows_goes(world: FakePlatform) -> None:
     written = world.clock.now()
-    later(gone(world), written + YEARS - timedelta(microseconds=1))
+    at(gone(world), written + YEARS - timedelta(microseconds=1))
     before = length(world)
     found = retention(world, world.acting("p-1"))
     assert [(each.kind, each.least_days, each.commitments, each.stay) for each in found] == [
@@ -197,7 +190,7 @@ def test_nothing_that_is_younger_than_its_class_allows_goes(world: FakePlatform)
 
 def test_what_is_as_old_as_its_class_asks_goes_with_an_event_for_each_class(world: FakePlatform) -> None:
     written = world.clock.now()
-    later(gone(world), written + YEARS)
+    at(gone(world), written + YEARS)
     before = length(world)
     retention(world, world.acting("p-1"))
     assert texts_of(world, "p-7") == [None, None]
@@ -215,17 +208,17 @@ def test_a_name_is_kept_as_long_as_its_person_can_act_and_its_class_asks_after_t
     world: FakePlatform,
 ) -> None:
     written = world.clock.now()
-    later(world, written + 2 * YEARS)
+    at(world, written + 2 * YEARS)
     assert counts(world) == {"name": (0, 1), "reason": (1, 0)}
     gone(world)
-    later(world, written + 3 * YEARS - timedelta(days=1))
+    at(world, written + 3 * YEARS - timedelta(days=1))
     assert counts(world)["name"] == (0, 1)
-    later(world, written + 3 * YEARS)
+    at(world, written + 3 * YEARS)
     assert counts(world)["name"] == (1, 0)
 
 
 def test_a_dry_run_says_what_would_go_and_writes_nothing(world: FakePlatform) -> None:
-    later(gone(world), world.clock.now() + YEARS)
+    at(gone(world), world.clock.now() + YEARS)
     before = length(world)
     found = retention(world, world.acting("p-3"), dry_run=True)
     assert [len(each.commitments) for each in found] == [1, 1]
@@ -236,7 +229,7 @@ def test_a_dry_run_says_what_would_go_and_writes_nothing(world: FakePlatform) ->
 def test_a_comment_is_of_the_class_of_reasons(world: FakePlatform) -> None:
     with world.ledger.transaction() as tx:
         tx.append(Draft(EventType.ACTION_REFUSED, "n", "p-3", {}, {"comment": "Looks odd."}))
-    later(world, world.clock.now() + YEARS)
+    at(world, world.clock.now() + YEARS)
     assert counts(world)["reason"] == (2, 0)
 
 
@@ -282,7 +275,7 @@ def test_an_erasure_by_somebody_who_may_not_is_a_breach(world: FakePlatform) -> 
 def test_a_retention_of_what_is_younger_than_its_class_allows_is_a_breach(world: FakePlatform) -> None:
     (event,) = (each for each in world.ledger.events() if each.type is EventType.PROMOTION_APPROVED)
     reason = commitments(world, kind="reason")
-    later(world, world.clock.now() + YEARS - timedelta(days=1))
+    at(world, world.clock.now() + YEARS - timedelta(days=1))
     told = forge(world, EventType.RETENTION_APPLIED, kind="reason", before="", commitments=reason)
     assert told == [
         f"the reason of event {event.sequence} goes before 2029-12-29, younger than its class allows, rule T2"
@@ -290,7 +283,7 @@ def test_a_retention_of_what_is_younger_than_its_class_allows_is_a_breach(world:
 
 
 def test_a_retention_of_a_name_while_its_person_can_act_is_a_breach(world: FakePlatform) -> None:
-    later(world, world.clock.now() + 2 * YEARS)
+    at(world, world.clock.now() + 2 * YEARS)
     told = forge(
         world,
         EventType.RETENTION_APPLIED,
@@ -313,7 +306,7 @@ def test_a_retention_of_a_name_while_its_person_can_act_is_a_breach(world: FakeP
 def test_a_retention_of_another_class_or_of_nothing_is_a_breach(
     world: FakePlatform, kind: str, which: str, said: str
 ) -> None:
-    later(gone(world), world.clock.now() + 2 * YEARS)
+    at(gone(world), world.clock.now() + 2 * YEARS)
     texts = commitments(world, kind=which) or ["sha256:" + "0" * 64]
     (told,) = forge(world, EventType.RETENTION_APPLIED, kind=kind, before="", commitments=texts)
     assert said in told
@@ -323,7 +316,7 @@ def test_a_retention_of_another_class_or_of_nothing_is_a_breach(
 def test_what_went_already_does_not_go_again(world: FakePlatform) -> None:
     reason = commitments(gone(world), kind="reason")
     erase(world, world.acting("p-1"), "p-7", WHY)
-    later(world, world.clock.now() + 2 * YEARS)
+    at(world, world.clock.now() + 2 * YEARS)
     (told,) = forge(world, EventType.RETENTION_APPLIED, kind="reason", before="", commitments=reason[:1])
     assert "which is not there, or of another class" in told
 

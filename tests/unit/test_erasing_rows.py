@@ -23,7 +23,7 @@ from tidegate.application.revisions import in_force
 from tidegate.application.timeline import sentence
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
-from tidegate.domain.events import Event, EventType
+from tidegate.domain.events import EventType
 from tidegate.domain.fold import StateView, fingerprint
 from tidegate.domain.fold import replay as refold
 from tidegate.domain.keeping import Term, Without
@@ -31,9 +31,11 @@ from tidegate.domain.state import BatchRow, ErasedSubjectRow, FeatureViewRow
 from tidegate.testing.fakes.batches import FakeBatches
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.fakes.views import FakeView
+from tidegate.testing.looking import at, last
 
 WHY = "Article 17, letter of 3 May."
 NOW = datetime(2013, 2, 1, 6, tzinfo=UTC)
@@ -73,10 +75,6 @@ def brought(world: FakePlatform, rows: tuple[str, ...], period: str = "2013-01")
 
 def erased(world: FakePlatform, name: str = "Ann") -> Any:
     return erase_subject(world, world.acting("p-1"), "trips", name, WHY)
-
-
-def last(world: FakePlatform) -> Event:
-    return list(world.ledger.events())[-1]
 
 
 def adds_up(world: FakePlatform) -> bool:
@@ -390,10 +388,6 @@ def test_once_views_are_built_again_no_older_build_is_kept(world: FakePlatform) 
 def kept_for(world: FakePlatform, value: int, unit: str = "year") -> FakePlatform:
     world.contracts = FakeContracts(replace(TRIPS, keeps=Term(value, unit)))
     return world
-
-
-def at(world: FakePlatform, moment: datetime) -> None:
-    world.clock.moment = moment  # type: ignore[attr-defined]
 
 
 def test_rows_go_once_their_period_is_over_for_as_long_as_they_are_kept(world: FakePlatform) -> None:

@@ -69,11 +69,12 @@ from tidegate.domain.state import ReviewRow
 from tidegate.testing.cases import MODEL, a_policy, with_gate
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
-from tidegate.testing.fakes.features import open_to_all
 from tidegate.testing.fakes.ledger import MemoryLedger, Store
 from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
 from tidegate.testing.fakes.sinks import FakeSink
-from tidegate.testing.fakes.small import CountingEntropy, FixedClock, TickingClock
+from tidegate.testing.fakes.small import CountingEntropy, TickingClock
+from tidegate.testing.fakes.views import open_to_all
+from tidegate.testing.looking import later
 from tidegate.testing.stories import whole_story
 
 E = EventType
@@ -138,11 +139,6 @@ def a_frame(folder: Path, digest: str) -> Any:
 
 def approved(world: FakePlatform, version: int) -> None:
     resolve.resolve(world, world.acting("p-3"), MODEL, version, Action.APPROVE, WHY)
-
-
-def later(world: FakePlatform, days: int) -> None:
-    assert isinstance(world.clock, FixedClock)
-    world.clock.moment += days * DAY
 
 
 # ── what is tried ─────────────────────────────────────────────────────────────────────────────────

@@ -22,13 +22,14 @@ from tidegate.domain.events import EventType
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import BatchRow, FeatureViewRow
+from tidegate.testing import shops
 from tidegate.testing.cases import MODEL
-from tidegate.testing.contracts import features as shops
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.fakes.views import FakeView
 
 
 class Rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +18,7 @@ from tidegate.application.promote import climb
 from tidegate.application.resolve import resolve
 from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
-from tidegate.domain.events import Event, EventType
+from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Measure
 from tidegate.domain.feature_change import Definitions
 from tidegate.domain.lifecycle import Action
@@ -28,6 +27,7 @@ from tidegate.domain.state import ReviewRow, VersionRow
 from tidegate.testing.cases import MODEL
 from tidegate.testing.fakes.platform import FakePlatform, StatedEntities
 from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.looking import stage, writes
 
 WELL = "Evidence looks sound to me."
 
@@ -72,20 +72,8 @@ def carried_out(world: FakePlatform, review: ReviewRow, who: str = "s-1") -> Rev
     return follow(world, world.acting(who), review)
 
 
-def stage(world: FakePlatform, version: int) -> str:
-    row = world.ledger.state().get(VersionRow, MODEL, version)
-    assert row is not None
-    return row.stage
-
-
 def versions(world: FakePlatform) -> int:
     return len(world.ledger.state().select(VersionRow))
-
-
-def writes(world: FakePlatform, act: Callable[[], object]) -> list[Event]:
-    before = len(list(world.ledger.events()))
-    act()
-    return list(world.ledger.events())[before:]
 
 
 def later(world: FakePlatform) -> None:

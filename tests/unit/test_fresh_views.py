@@ -32,10 +32,11 @@ from tidegate.domain.lifecycle import Action, Precondition
 from tidegate.domain.policy import Policy, Preconditions, Stage
 from tidegate.domain.state import FeatureViewRow, ScoringRow, VersionRow
 from tidegate.testing.cases import MODEL, a_policy
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.scorer import FakeScorer
 from tidegate.testing.fakes.small import START, FixedClock
+from tidegate.testing.fakes.views import FakeView
 from tidegate.testing.material import trips, write_rows
 
 WELL, HOUR, DAY = "Evidence looks sound to me.", timedelta(hours=1), timedelta(days=1)

@@ -25,8 +25,9 @@ from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import FeatureViewRow, VersionRow
 from tidegate.testing.cases import MODEL
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.fakes.views import FakeView
 
 DAY = timedelta(days=1)
 WHY = "Evidence looks sound to me."

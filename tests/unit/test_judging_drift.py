@@ -17,10 +17,11 @@ from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.feature_drift import Limits
 from tidegate.domain.state import DriftRow, StatisticsRow
-from tidegate.testing.contracts import features as shops
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
+from tidegate.testing import shops
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.monitors import FakeMonitors
 from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.fakes.views import FakeView
 
 VIEW, JANUARY, FEBRUARY = "shop_sales", "2024-01", "2024-02"
 ALLOWED = Limits(JANUARY, 4, {"missing_shift": 0.1, "psi": 5.0})

@@ -24,10 +24,11 @@ from tidegate.domain.errors import Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.policy import Stage
-from tidegate.domain.state import PromotionRow, ReviewRow, VersionRow
+from tidegate.domain.state import PromotionRow, ReviewRow
 from tidegate.testing.cases import MODEL, a_policy
 from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
 from tidegate.testing.fakes.small import CountingEntropy, FixedClock
+from tidegate.testing.looking import codes, stage
 
 WELL = "Evidence looks sound to me."
 APRIL, MAY = "2024-04", "2024-05"
@@ -50,20 +51,8 @@ def states(world: FakePlatform, *gain: float) -> None:
     world.monitors.states(*gain)
 
 
-def stage(world: FakePlatform, version: int = 1) -> str:
-    row = world.ledger.state().get(VersionRow, MODEL, version)
-    assert row is not None
-    return row.stage
-
-
 def approve(world: FakePlatform, who: str = "p-3", version: int = 1, say: Say | None = None) -> None:
     resolve(world, world.acting(who), MODEL, version, Action.APPROVE, WELL, say)
-
-
-def codes(caught: pytest.ExceptionInfo[Refused]) -> list[str]:
-    reasons = caught.value.data["reasons"]
-    assert isinstance(reasons, list)
-    return [reason["code"] for reason in reasons]
 
 
 # ── argoproj/argo-rollouts ────────────────────────────────────────────────────────────────────────

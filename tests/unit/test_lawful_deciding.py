@@ -24,6 +24,7 @@ from tidegate.testing.cases import MODEL, a_policy, with_gate
 from tidegate.testing.fakes.ledger import MemoryLedger
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import CountingEntropy, FixedClock, TickingClock
+from tidegate.testing.looking import later
 
 WELL = "Evidence looks sound to me."
 STREAM = f"model/{MODEL}"
@@ -59,11 +60,6 @@ def live(world: FakePlatform) -> FakePlatform:
 
 def approve(world: FakePlatform, version: int = 1, say: Say | None = None) -> None:
     resolve(world, world.acting("p-3"), MODEL, version, Action.APPROVE, WELL, say)
-
-
-def later(world: FakePlatform, days: float) -> None:
-    assert isinstance(world.clock, FixedClock)
-    world.clock.moment += days * DAY
 
 
 def write(

@@ -14,7 +14,7 @@ from tidegate.application.monitor import monitor, to_monitor
 from tidegate.application.ports import Frame, ModelSpec, MonitorResult, Segment
 from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
-from tidegate.domain.events import Event, EventType
+from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Evidence, Verdict
 from tidegate.domain.policy import Policy, ReviewRule
 from tidegate.domain.state import MonitorRow, ReviewRow, VersionRow
@@ -22,6 +22,7 @@ from tidegate.testing.cases import MODEL, a_policy
 from tidegate.testing.fakes.entities import FakeEntities
 from tidegate.testing.fakes.platform import FakePlatform, StatedEntities, StatedMonitors
 from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.looking import at, events
 from tidegate.testing.material import FIRST_DAY, trips
 
 NOW = datetime(2024, 2, 1, 6, tzinfo=UTC)
@@ -83,10 +84,6 @@ def found(world: FakePlatform, *verdicts: Verdict) -> Verdicts:
 
 def run(world: FakePlatform, who: str = "s-2", period: str = "2024-01") -> MonitorRow:
     return monitor(world, world.acting(who), MODEL, period)
-
-
-def events(world: FakePlatform, *kinds: EventType) -> list[Event]:
-    return [event for event in world.ledger.events() if event.type in kinds]
 
 
 def test_a_period_that_passes_is_recorded_and_asks_nobody(world: FakePlatform) -> None:
@@ -240,11 +237,6 @@ def hearing(world: FakePlatform) -> FakePlatform:
     world.scored(period=DAY_ONE)
     at(world, FIRST_DAY + DAY / 2)
     return world
-
-
-def at(world: FakePlatform, moment: datetime) -> None:
-    assert isinstance(world.clock, FixedClock)
-    world.clock.moment = moment
 
 
 def test_labels_that_only_become_known_are_looked_at_once_more(hearing: FakePlatform) -> None:

@@ -22,9 +22,10 @@ from tidegate.domain.parity import TOLERANCES, Pair, judged, same, tolerances
 from tidegate.domain.state import ParityRow
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.fakes.views import FakeView
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 SALES = Contract(

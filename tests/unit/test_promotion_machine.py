@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tidegate.testing.machine import SEEN, Lifecycles
+from tidegate.testing.judge import SEEN
+from tidegate.testing.machine import Lifecycles
 
 
 def test_whatever_anybody_does_prod_holds_only_what_was_approved() -> None:

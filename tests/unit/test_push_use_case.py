@@ -19,14 +19,16 @@ from tidegate.application.push import Outcome, push
 from tidegate.application.waive import waive
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
-from tidegate.domain.events import Event, EventType
+from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.state import BatchRow, PushRow
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate, Whole
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.fakes.views import FakeView
+from tidegate.testing.looking import at, events
 
 NOW = datetime(2013, 2, 1, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -118,15 +120,6 @@ def pushed(world: FakePlatform, *rows: object, who: str = "s-3", dataset: str = 
 def online(world: FakePlatform, gauge: str = "ABC") -> object:
     (found,) = world.features.online("gauges", [{"gauge": gauge}], world.clock.now())
     return found["level"]
-
-
-def events(world: FakePlatform) -> list[Event]:
-    return list(world.ledger.events())
-
-
-def at(world: FakePlatform, moment: datetime) -> None:
-    assert isinstance(world.clock, FixedClock)
-    world.clock.moment = moment
 
 
 # ── what is accepted ──────────────────────────────────────────────────────────────────────────────

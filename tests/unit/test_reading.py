@@ -17,12 +17,13 @@ from tidegate.domain.canonical import parse
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.merkle import merkle_root
+from tidegate.testing import shops
 from tidegate.testing.cases import MODEL
-from tidegate.testing.contracts import features as shops
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.read_log import FakeReadLog
 from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.fakes.views import FakeView
 
 START = datetime(2024, 1, 3, tzinfo=UTC)
 NORTH = {"shop": "north"}

@@ -19,8 +19,9 @@ from tidegate.domain.lifecycle import Action, WayBack
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import VersionRow
 from tidegate.testing.cases import MODEL
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.fakes.views import FakeView
 from tidegate.testing.material import altered
 
 SOLD = FakeView(("line",), ("sold",), None, lambda *_: [])

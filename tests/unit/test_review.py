@@ -9,10 +9,11 @@ import pytest
 from tidegate.application.platform import Acting
 from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.domain.errors import BadInput, Refused
-from tidegate.domain.events import Event, EventType
+from tidegate.domain.events import EventType
 from tidegate.domain.state import ActorRow, ReviewRow
 from tidegate.testing.cases import MODEL
 from tidegate.testing.fakes.platform import FakePlatform
+from tidegate.testing.looking import last
 
 WHY = "A holiday week, as every year."
 
@@ -43,10 +44,6 @@ def refused(world: FakePlatform, acting: Acting, review: str = "R-1") -> list[tu
     assert event.payload["subject"] == {"review": review}
     assert error.value.data["reasons"] == event.payload["reasons"]
     return [(each["rule"], each["code"], each["sentence"]) for each in event.payload["reasons"]]
-
-
-def last(world: FakePlatform) -> Event:
-    return list(world.ledger.events())[-1]
 
 
 @pytest.mark.parametrize("outcome", ReviewOutcome)

@@ -13,10 +13,11 @@ from tidegate.application.statistics import statistics
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.state import FeatureViewRow
-from tidegate.testing.contracts import features as shops
-from tidegate.testing.fakes.features import FakeFeatures, FakeView
+from tidegate.testing import shops
+from tidegate.testing.fakes.features import FakeFeatures
 from tidegate.testing.fakes.platform import FakePlatform
 from tidegate.testing.fakes.small import FixedClock
+from tidegate.testing.fakes.views import FakeView
 
 MONTH = "2024-01"
 

@@ -10,6 +10,8 @@ A forger with nothing but the file keeps the old signatures; one who holds a key
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,19 @@ from tidegate.domain.policy import Stage
 from tidegate.testing.cases import MODEL
 from tidegate.testing.fakes.platform import FakePlatform
 
+#: What is checked of every bundle, in this order.
+CHECKS = (
+    "manifest",
+    "members",
+    "chain",
+    "head",
+    "state",
+    "packets",
+    "attestations",
+    "approvers",
+    "policy",
+    "acts",
+)
 POLICY = """\
 policy: trams
 version: "1"
@@ -158,3 +173,26 @@ class Forger:
         change(self)
         archive.write(path, self.made(signing))
         return path
+
+
+@dataclass(frozen=True)
+class Said:
+    """What somebody who verified a bundle came to."""
+
+    code: int
+    out: str
+    err: str = ""
+
+
+def by_script(script: Path, bundle: Path, key: Path, *words: object) -> Said:
+    """Verify with the stand-alone script and a bare interpreter: no site-packages, nothing of this environment."""
+    command = [sys.executable, "-S", "-I", str(script), str(bundle), "--key", str(key), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    return Said(done.returncode, done.stdout)
+
+
+def failed(said: Said) -> set[str]:
+    """Return the names of the checks that were printed as failed."""
+    lines = [line.split() for line in said.out.splitlines()]
+    return {words[1] for words in lines if words[:1] == ["FAILED"]}

@@ -1,4 +1,4 @@
-"""Moments to kill at, drawn over a whole story, and what a home holds afterwards.
+"""Moments to kill at, drawn over a whole story or counted act by act, and what a home holds afterwards.
 
 Seconds alone say little of where a story stands: machines differ, and a story that was killed goes on in the
 middle. A moment is therefore so many seconds after so many events were on record, as the uninterrupted run had
@@ -8,17 +8,18 @@ them; its steps and events are what `tidegate demo --json` and `tidegate log --j
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import signal
 import sqlite3
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from tidegate.adapters.shared.files import partials
 from tidegate.domain.canonical import utc_time
@@ -27,6 +28,9 @@ from tidegate.domain.canonical import utc_time
 START_SECONDS = 8.0
 #: Files named by their content, or made from nothing else: the same in every home of one story.
 WHOLE = ("batches", "entities", "features", "feeds", "frames", "landing", "models", "quarantine", "scores")
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,28 @@ def kill_at(process: Popen[bytes], home: Path, moment: Moment, patience: float =
         time.sleep(min(0.02, moment.delay))
     process.kill()
     return process.wait() == -signal.SIGKILL
+
+
+def mortal(steps: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return what makes acts count: this process is killed before one of them or after it, so many ``steps`` on."""
+    left = steps
+
+    def step() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def counted(act: Callable[P, R]) -> Callable[P, R]:
+        def instead(*arguments: P.args, **more: P.kwargs) -> R:
+            step()
+            done = act(*arguments, **more)
+            step()
+            return done
+
+        return instead
+
+    return counted
 
 
 def whole_files(home: Path) -> dict[str, str]:

@@ -75,8 +75,11 @@ ROWS: tuple[dict[str, object], ...] = tuple(
 )
 
 
-def write_tides(folder: Path, dataset: str = "tides") -> Path:
-    """Write the contract and its suite below ``folder``, under the dataset's name, and return ``folder``."""
+def write_tides(folder: Path, dataset: str = "tides", more: str = "", hours: int = 48) -> Path:
+    """Write the contract and its suite below ``folder``, under the dataset's name, and return ``folder``.
+
+    ``more`` are the YAML lines of columns behind those of `TIDES`; a drop may be so many ``hours`` old.
+    """
     columns = "".join(
         f"      - name: {column.name}\n        logicalType: {column.type}\n"
         f"        required: {str(column.required).lower()}\n        classification: {column.classification}\n"
@@ -101,96 +104,12 @@ def write_tides(folder: Path, dataset: str = "tides") -> Path:
     }
     for name in ("contracts", "suites"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    text = _CONTRACT.replace("DATASET", dataset).replace("COLUMNS\n", columns)
+    text = _CONTRACT.replace("DATASET", dataset).replace("COLUMNS\n", columns + more)
+    text = text.replace("HOURS", str(hours))
     (folder / "contracts" / f"{dataset}.yaml").write_text(text, encoding="utf-8")
     (folder / "suites" / f"{dataset}.json").write_text(json.dumps(suite, indent=2), encoding="utf-8")
     return folder
 
-
-def write_harbour(project: Path, online: str = "", most: int = 50) -> Path:
-    """Write a project whose tides may be pushed, ``most`` rows at once, and feed a view of each gauge's last hour.
-
-    ``online`` is the address of a Redis for the features that are online; without it they lie in a file.
-    """
-    project.mkdir(parents=True, exist_ok=True)
-    (project / "pyproject.toml").write_text("[tool.tidegate]\n")
-    contract = write_tides(project / "expectations") / "contracts" / "tides.yaml"
-    text = contract.read_text(encoding="utf-8")
-    rows = f"customProperties:\n  - property: pushRows\n    value: [1, {most}]\n"
-    contract.write_text(text.replace("customProperties:\n", rows), encoding="utf-8")
-    features = project / "features"
-    (features / "sources").mkdir(parents=True)
-    kind = (
-        f"redis.NewestRedisOnlineStore\n  url: {online}"
-        if online
-        else "sqlite.NewestSqliteOnlineStore\n  path: o.db"
-    )
-    (features / "feature_store.yaml").write_text(_FEATURE_STORE.replace("KIND", kind))
-    (features / "definitions.py").write_text(_DEFINITIONS)
-    (features / "permissions.py").write_text(PERMISSIONS)
-    (features / "sources" / "gauge_hour.sql").write_text(_GAUGE_HOUR)
-    return project
-
-
-_FEATURE_STORE = """\
-project: harbour
-provider: local
-registry:
-  registry_type: sql
-  path: sqlite:///.tidegate/feast/registry.db
-  serve_features_while_materializing: true
-offline_store:
-  type: tidegate.adapters.feast_store.offline.PointInTimeOfflineStore
-online_store:
-  type: tidegate.adapters.feast_store.online_KIND
-  expiry: materialized
-entity_key_serialization_version: 3
-"""
-
-_DEFINITIONS = """\
-import os
-from pathlib import Path
-
-from feast import Entity, FeatureService, FeatureView, Field, FileSource, PushSource, ValueType
-from feast.types import Float64
-
-HOME = Path(__file__).resolve().parent.parent / os.environ.get("TIDEGATE_HOME", ".tidegate")
-
-station = Entity(name="station", join_keys=["station"], value_type=ValueType.STRING)
-history = FileSource(
-    name="gauge_hour_history",
-    path=str(HOME / "features" / "gauge_hour.parquet"),
-    timestamp_field="event_timestamp",
-    created_timestamp_column="created_timestamp",
-)
-gauge_hour = FeatureView(
-    name="gauge_hour",
-    entities=[station],
-    ttl=None,
-    schema=[Field(name="level", dtype=Float64)],
-    source=PushSource(name="gauge_hour_push", batch_source=history),
-)
-gauges = FeatureService(name="gauges", features=[gauge_hour])
-"""
-
-#: What opens every view to whoever works here.
-PERMISSIONS = """\
-from feast import FeatureView
-from feast.permissions.action import READ, WRITE
-from feast.permissions.permission import Permission
-from feast.permissions.policy import RoleBasedPolicy
-
-works = Permission(
-    name="works",
-    types=[FeatureView],
-    policy=RoleBasedPolicy(roles=["feature_service", "ingest_service", "training_service", "scoring_service"]),
-    actions=[*READ, *WRITE],
-)
-"""
-
-_GAUGE_HOUR = """\
-SELECT station, "at"::TIMESTAMPTZ AS event_timestamp, event_timestamp AS created_timestamp, level FROM tides
-"""
 
 _CONTRACT = """\
 apiVersion: v3.1.0
@@ -216,7 +135,7 @@ COLUMNS
           suite: DATASET
 slaProperties:
   - property: freshness
-    value: 48
+    value: HOURS
     unit: h
 customProperties:
   - property: quarantineLimit

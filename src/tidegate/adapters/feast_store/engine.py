@@ -15,11 +15,11 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast.errors import EntityTimestampInferenceException, SavedDatasetLocationAlreadyExists
-from feast.feature_view import DUMMY_ENTITY_ID
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
 from feast.on_demand_feature_view import OnDemandFeatureView
 
 from tidegate.adapters.feast_store.as_of import PLACE, History
+from tidegate.adapters.feast_store.asked import Relation, asked_of, pulled, require_rows
 from tidegate.adapters.feast_store.late import LateJob
 from tidegate.adapters.feast_store.timeline import AT, Timeline
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -85,17 +85,13 @@ class EngineOfflineStore(OfflineStore):  # type: ignore[misc] # Feast has no typ
         Raises:
             BadInput: there are no entity rows to join onto.
         """
-        if entity_df is None:
-            raise BadInput(
-                "no-entity-rows",
-                "got no entity_df, expected rows to join features onto",
-                "pass a DataFrame, an Arrow table or a query",
-            )
+        require_rows(entity_df)
 
         def joined(engine: Engine) -> pa.Table:
             places = sorted({engine.place_of(view.batch_source) for view in feature_views})
             engine.hold(places)
-            views = [_history(engine, view, feature_refs, full_feature_names) for view in feature_views]
+            read = _reading(engine)
+            views = [asked_of(view, feature_refs, full_feature_names, read) for view in feature_views]
             return _joined(engine, _given(engine, entity_df), views)
 
         return EngineJob(
@@ -121,10 +117,8 @@ class EngineOfflineStore(OfflineStore):  # type: ignore[misc] # Feast has no typ
         """Return each key's latest row from ``start_date`` on, of those known at ``end_date``."""
 
         def latest(engine: Engine) -> pa.Table:
-            history = _pulled(
-                engine, data_source, join_key_columns, feature_name_columns,
-                (timestamp_field, created_timestamp_column or None),
-            )  # fmt: skip
+            times = (timestamp_field, created_timestamp_column)
+            history = _held(engine, data_source, join_key_columns, feature_name_columns, times)
             return engine.rows(engine.timeline.latest(history, start_date, end_date))
 
         return EngineJob(lambda: cls.turn(config), latest)
@@ -144,10 +138,8 @@ class EngineOfflineStore(OfflineStore):  # type: ignore[misc] # Feast has no typ
         """Return all rows that happened from ``start_date`` on, of those known at ``end_date``."""
 
         def every(engine: Engine) -> pa.Table:
-            history = _pulled(
-                engine, data_source, join_key_columns, feature_name_columns,
-                (timestamp_field, created_timestamp_column or None),
-            )  # fmt: skip
+            times = (timestamp_field, created_timestamp_column)
+            history = _held(engine, data_source, join_key_columns, feature_name_columns, times)
             return engine.rows(engine.timeline.between(history, start_date, end_date))
 
         return EngineJob(lambda: cls.turn(config), every)
@@ -199,49 +191,19 @@ class EngineJob(LateJob):
             return self._rows(engine)
 
 
-def _history(engine: Engine, view: Any, feature_refs: Sequence[str], full_names: bool) -> History:
-    """Return what is asked of a view, by the names that its source has after Feast's field mapping."""
-    source, prefix = view.batch_source, f"{view.projection.name_to_use()}:"
-    features = [ref.removeprefix(prefix) for ref in feature_refs if ref.startswith(prefix)]
-    before = f"{view.projection.name_alias or view.name}__" if full_names else ""
-    named = view.projection.join_key_map or {}
-    keys = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
-    times = (source.timestamp_field, source.created_timestamp_column or None)
-    return History(
-        relation=_relation(engine, source, (*keys, *features), times),
-        keys={key: named.get(key, key) for key in keys},
-        features={name: before + name for name in features},
-        event=source.timestamp_field,
-        created=source.created_timestamp_column or None,
-        ttl=view.ttl or None,
+def _reading(engine: Engine) -> Relation:
+    """Return how an engine reads a source."""
+    return lambda source, columns, moments: engine.timeline.relation(
+        engine.place_of(source), columns, moments
     )
 
 
-def _pulled(
-    engine: Engine,
-    source: Any,
-    keys: Sequence[str],
-    features: Sequence[str],
-    times: tuple[str, str | None],
+def _held(
+    engine: Engine, source: Any, keys: Sequence[str], features: Sequence[str], times: tuple[str, str | None]
 ) -> History:
-    """Return a source's history without a ttl, for those of its columns that are pulled."""
-    keys = [key for key in keys if key != DUMMY_ENTITY_ID]
+    """Return what is pulled of a source, which stays as it is until the turn is over."""
     engine.hold([engine.place_of(source)])
-    return History(
-        relation=_relation(engine, source, (*keys, *features), times),
-        keys={key: key for key in keys},
-        features={name: name for name in features},
-        event=times[0],
-        created=times[1],
-        ttl=None,
-    )
-
-
-def _relation(engine: Engine, source: Any, names: Sequence[str], times: Sequence[str | None]) -> str:
-    moments = [name for name in times if name]
-    there = {called: name for name, called in source.field_mapping.items()}
-    columns = {there.get(name, name): name for name in (*names, *moments)}
-    return engine.timeline.relation(engine.place_of(source), columns, moments)
+    return pulled(source, keys, features, times, _reading(engine))
 
 
 def _given(engine: Engine, entity_df: Any) -> tuple[pa.Table, str]:

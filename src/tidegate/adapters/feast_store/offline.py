@@ -25,13 +25,13 @@ import duckdb
 import pyarrow as pa
 from feast.data_format import ParquetFormat
 from feast.errors import SavedDatasetLocationAlreadyExists
-from feast.feature_view import DUMMY_ENTITY_ID
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
 from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.on_demand_feature_view import OnDemandFeatureView
 
-from tidegate.adapters.feast_store.as_of import History, known_by, latest, moment, quoted, read, text
+from tidegate.adapters.feast_store.as_of import known_by, latest, moment, quoted, read, text
+from tidegate.adapters.feast_store.asked import Relation, asked_of, pulled, require_rows
 from tidegate.adapters.feast_store.joining import Described, database_for, described, joined
 from tidegate.adapters.feast_store.late import LateJob
 from tidegate.adapters.shared.files import partial
@@ -68,13 +68,9 @@ class PointInTimeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast
         Raises:
             BadInput: there are no entity rows to join onto, or a source is no Parquet file.
         """
-        if entity_df is None:
-            raise BadInput(
-                "no-entity-rows",
-                "got no entity_df, expected rows to join features onto",
-                "pass a DataFrame, an Arrow table or a query",
-            )
-        views = [_history(config, view, feature_refs, full_feature_names) for view in feature_views]
+        require_rows(entity_df)
+        reading = _reading(config)
+        views = [asked_of(view, feature_refs, full_feature_names, reading) for view in feature_views]
         return PointInTimeJob(
             config,
             lambda database: joined(database, entity_df, views),
@@ -99,17 +95,8 @@ class PointInTimeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast
         Raises:
             BadInput: the source is no Parquet file.
         """
-        history = History(
-            relation=_source(
-                config, data_source, (*join_key_columns, *feature_name_columns),
-                (timestamp_field, created_timestamp_column),
-            ),
-            keys={key: key for key in join_key_columns if key != DUMMY_ENTITY_ID},
-            features={name: name for name in feature_name_columns},
-            event=timestamp_field,
-            created=created_timestamp_column or None,
-            ttl=None,
-        )  # fmt: skip
+        times = (timestamp_field, created_timestamp_column)
+        history = pulled(data_source, join_key_columns, feature_name_columns, times, _reading(config))
         return PointInTimeJob(config, lambda _: latest(history, start_date, end_date))
 
     @staticmethod
@@ -129,7 +116,7 @@ class PointInTimeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast
             BadInput: the source is no Parquet file.
         """
         times = (timestamp_field, created_timestamp_column)
-        rows = _source(config, data_source, (*join_key_columns, *feature_name_columns), times)
+        rows = pulled(data_source, join_key_columns, feature_name_columns, times, _reading(config)).relation
         within = [f"{quoted(timestamp_field)} >= {moment(start_date)}"] if start_date else []
         within += [known_by(timestamp_field, created_timestamp_column, end_date)] if end_date else []
         return PointInTimeJob(
@@ -207,30 +194,9 @@ class PointInTimeJob(LateJob):
             return database.sql(self._query(database)).to_arrow_table()
 
 
-def _history(config: Any, view: Any, feature_refs: Sequence[str], full_names: bool) -> History:
-    """Return what is asked of a view, by the names that its source's file has after Feast's field mapping."""
-    source, prefix = view.batch_source, f"{view.projection.name_to_use()}:"
-    features = [ref.removeprefix(prefix) for ref in feature_refs if ref.startswith(prefix)]
-    before = f"{view.projection.name_alias or view.name}__" if full_names else ""
-    named = view.projection.join_key_map or {}
-    keys = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
-    return History(
-        relation=_source(
-            config, source, (*keys, *features), (source.timestamp_field, source.created_timestamp_column)
-        ),
-        keys={key: named.get(key, key) for key in keys},
-        features={name: before + name for name in features},
-        event=source.timestamp_field,
-        created=source.created_timestamp_column or None,
-        ttl=view.ttl or None,
-    )
-
-
-def _source(config: Any, source: Any, names: Sequence[str], times: Sequence[str | None]) -> str:
-    moments = [name for name in times if name]
-    in_file = {called: name for name, called in source.field_mapping.items()}
-    columns = {in_file.get(name, name): name for name in (*names, *moments) if name != DUMMY_ENTITY_ID}
-    return read(str(path_of(config, source)), columns, moments)
+def _reading(config: Any) -> Relation:
+    """Return how a source's file is read."""
+    return lambda source, columns, moments: read(str(path_of(config, source)), columns, moments)
 
 
 def path_of(config: Any, source: Any) -> Path:

@@ -14,9 +14,9 @@ from tidegate.domain.contract import Column
 from tidegate.domain.errors import BadInput
 from tidegate.domain.keeping import Without, counted
 from tidegate.domain.masking import Mask, Treatment
-from tidegate.testing.contracts.batches import read, report, write_drop
-from tidegate.testing.contracts.features import DECLARED, SALES, at, write_batch, write_entities
-from tidegate.testing.contracts.features import read as joined
+from tidegate.testing.drops import read, report, write_drop
+from tidegate.testing.shops import DECLARED, SALES, at, write_batch, write_entities
+from tidegate.testing.shops import read as joined
 from tidegate.testing.tides import TIDES
 
 #: Tides whose rows are about who wrote the note.

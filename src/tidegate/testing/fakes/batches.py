@@ -9,36 +9,29 @@ import json
 import re
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from math import isfinite
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from tidegate.application.ports import EXPORTED, Contents, Kept, Mended, Segment, Table, Thinned, Whose
-from tidegate.domain.canonical import canonical, sha256, utc_text
+from tidegate.domain.canonical import canonical, sha256
 from tidegate.domain.contract import Column, Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.keeping import Without
-from tidegate.domain.masking import HASHED, TOKEN, Mask, generalised, keyed_hash, plain
+from tidegate.domain.masking import keyed_hash, plain
 from tidegate.domain.merkle import merkle_root
 from tidegate.domain.push import delivered, period_of_row, size_fault
-from tidegate.domain.suggestion import MOST_VALUES, Profile
-
-
-@dataclass(frozen=True)
-class RowTable:
-    """Rows in memory, with the few things a table is asked for."""
-
-    column_names: list[str]
-    rows: tuple[Mapping[str, Any], ...]
-
-    @property
-    def num_rows(self) -> int:
-        return len(self.rows)
-
-    def to_pylist(self) -> list[dict[str, Any]]:
-        return [dict(row) for row in self.rows]
+from tidegate.domain.suggestion import Profile
+from tidegate.testing.fakes.cells import (
+    RowTable,
+    as_kept,
+    cell_again,
+    cell_of,
+    cell_pushed,
+    plain_row,
+    profile_of,
+    remasked,
+)
 
 
 class FakeBatches:
@@ -78,9 +71,9 @@ class FakeBatches:
                 )
         cells = [dict(zip(header, line, strict=True)) for line in lines]
         kept = [column.name for column in contract.columns]
-        rows = ({column.name: _typed(column, row[column.name]) for column in delivered} for row in cells)
+        rows = ({column.name: cell_of(column, row[column.name]) for column in delivered} for row in cells)
         extra = tuple(sorted({*header} - {*names}))
-        return Contents(RowTable(kept, tuple(_treated(row, delivered, kept) for row in rows)), extra)
+        return Contents(RowTable(kept, tuple(as_kept(row, delivered, kept) for row in rows)), extra)
 
     def pushed(self, push: Path, contract: Contract, digest: str) -> Contents:
         raw = _bytes(push)
@@ -97,7 +90,7 @@ class FakeBatches:
                 ) from error
             if missing := sorted({*names} - {*found}):
                 raise BadInput("columns", f"got no {missing} on line {number}, expected it", "push again")
-            rows.append({column.name: _pushed(column, found[column.name]) for column in delivered})
+            rows.append({column.name: cell_pushed(column, found[column.name]) for column in delivered})
             extra |= {*found} - {*names}
         if not rows:
             raise BadInput("empty-push", f"got {push.name} without a row, expected rows", "push some")
@@ -109,7 +102,7 @@ class FakeBatches:
             raise fault
         kept = [column.name for column in contract.columns]
         return Contents(
-            RowTable(kept, tuple(_treated(row, delivered, kept) for row in rows)), tuple(sorted(extra))
+            RowTable(kept, tuple(as_kept(row, delivered, kept) for row in rows)), tuple(sorted(extra))
         )
 
     def periods(self, contract: Contract, table: Table) -> tuple[str, ...]:
@@ -148,7 +141,7 @@ class FakeBatches:
             {name: each[name] for name in names} for each in rows
         )
         if delivered := contract.delivered:
-            values = tuple({**row, **_unmasked(row, delivered)} for row in values)
+            values = tuple({**row, **remasked(row, delivered)} for row in values)
         return Mended(*places.pop(), tuple(numbers), RowTable(names, values))
 
     def restored(self, contract: Contract, batch: str, root: str, mended: Mended) -> Table:
@@ -162,14 +155,14 @@ class FakeBatches:
         rest = iter(accepted)
         rows = (held[at] if at in held else next(rest) for at in range(len(accepted) + len(held)))
         typed = (
-            {column.name: _again(column, row[column.name]) for column in contract.columns} for row in rows
+            {column.name: cell_again(column, row[column.name]) for column in contract.columns} for row in rows
         )
         return RowTable(names, tuple(typed))
 
     def accept(
         self, contract: Contract, table: Table, held: Mapping[int, tuple[str, ...]]
     ) -> tuple[str, Path]:
-        kept = [_plain(row) for i, row in enumerate(cast(RowTable, table).rows) if i not in held]
+        kept = [plain_row(row) for i, row in enumerate(cast(RowTable, table).rows) if i not in held]
         kept.sort(key=lambda row: [str(row[name]) for name in contract.key])
         body = b"".join(canonical(row) + b"\n" for row in kept)
         digest = "tg1:" + hashlib.sha256(body).hexdigest()
@@ -182,7 +175,7 @@ class FakeBatches:
     def quarantine(self, contract: Contract, table: Table, report: GateReport) -> Segment:
         rows = cast(RowTable, table).rows
         lines = [
-            canonical({"row": i, "reasons": list(report.reasons[i]), "values": _plain(rows[i])})
+            canonical({"row": i, "reasons": list(report.reasons[i]), "values": plain_row(rows[i])})
             for i in sorted(report.reasons)
         ]
         root = merkle_root(lines)
@@ -223,7 +216,7 @@ class FakeBatches:
             rows.insert(cast(int, each["row"]), each["values"])
         again = [
             {
-                name: value if value is None or name not in types else _typed(types[name], str(value))
+                name: value if value is None or name not in types else cell_of(types[name], str(value))
                 for name, value in row.items()
             }
             for row in rows
@@ -234,7 +227,7 @@ class FakeBatches:
 
     def profile(self, dataset: str, batch: str) -> tuple[Profile, ...]:
         rows = [json.loads(line) for line in self.path(dataset, batch).read_bytes().splitlines()]
-        return tuple(_profile(name, [row[name] for row in rows]) for name in (rows[0] if rows else ()))
+        return tuple(profile_of(name, [row[name] for row in rows]) for name in (rows[0] if rows else ()))
 
     def path(self, dataset: str, batch: str) -> Path:
         path = self._batch(dataset, batch)
@@ -259,7 +252,7 @@ class FakeBatches:
             raise BadInput(
                 "bad-subject", f"got a subject that cannot stand in {column.name}, expected one", ""
             )
-        treated = _treated({column.name: value}, [column], [column.name])[column.name]
+        treated = as_kept({column.name: value}, [column], [column.name])[column.name]
         texts = tuple(dict.fromkeys((str(treated), str(value))))
         return Whose(column.name, texts, anywhere=column.type == "string")
 
@@ -340,90 +333,3 @@ def _bytes(drop: Path) -> bytes:
     if not drop.is_file():
         raise BadInput("no-drop", f"got no file {drop.name}, expected a drop", "check the path")
     return drop.read_bytes()
-
-
-def _typed(column: Column, text: str) -> object:
-    if text in {"", "NA"}:
-        return None
-    try:
-        if column.type == "integer":
-            return int(text)
-        if column.type == "number" and isfinite(float(text)):
-            return float(text)
-        if column.type == "timestamp" and (moment := datetime.fromisoformat(text)).tzinfo is not None:
-            return moment
-    except ValueError:
-        pass  # said below, with what was expected
-    if column.type == "string":
-        return text
-    raise BadInput(
-        "mistyped-column", f"got {text!r} in `{column.name}`, expected {column.type}", "deliver it again"
-    )
-
-
-def _pushed(column: Column, value: object) -> object:
-    kinds: Mapping[str, tuple[type, ...]] = {"integer": (int,), "number": (int, float)}
-    if value is None or (isinstance(value, kinds.get(column.type, (str,))) and not isinstance(value, bool)):
-        return None if value is None else value if column.type == "string" else _typed(column, str(value))
-    raise BadInput(
-        "mistyped-column", f"got {value!r} in `{column.name}`, expected {column.type}", "push it again"
-    )
-
-
-def _treated(row: Mapping[str, Any], delivered: Sequence[Column], kept: Sequence[str]) -> dict[str, object]:
-    """Return a row's values as they are kept; nobody turns a token of this key back."""
-    treatments = {column.name: column.treatment for column in delivered}
-    treated: dict[str, object] = {}
-    for name in kept:
-        treatment, value = treatments[name], row[name]
-        if treatment is None or value is None:
-            treated[name] = value
-        elif treatment.mask is Mask.GENERALISE:
-            treated[name] = generalised(value, treatment.to)
-        else:
-            marked = keyed_hash(b"fake key", value)
-            treated[name] = marked if treatment.mask is Mask.HASH else marked.replace(HASHED, TOKEN)
-    return treated
-
-
-def _unmasked(row: Mapping[str, Any], delivered: Sequence[Column]) -> dict[str, object]:
-    """Return, treated, what somebody typed into treated columns: what is masked already is left out."""
-    typed = [
-        column
-        for column in delivered
-        if column.treatment and not str(row.get(column.name) or TOKEN).startswith((HASHED, TOKEN))
-    ]
-    values = {column.name: row[column.name] for column in typed}
-    values |= {
-        column.name: _typed(column, values[column.name])
-        for column in typed
-        if isinstance(values[column.name], str)
-    }
-    return _treated(values, typed, list(values))
-
-
-def _again(column: Column, value: object) -> object:
-    """Return a value as it was before it was written as JSON."""
-    if not isinstance(value, str) or column.type not in {"integer", "timestamp"}:
-        return value
-    return int(value) if column.type == "integer" else datetime.fromisoformat(value)
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, object]:
-    plain: dict[str, object] = {}
-    for name, value in row.items():
-        if isinstance(value, datetime):
-            plain[name] = utc_text(value)
-        else:
-            plain[name] = str(value) if isinstance(value, int) and abs(value) > 2**53 else value
-    return plain
-
-
-def _profile(name: str, cells: Sequence[Any]) -> Profile:
-    """Return what a column holds; here a time is a text like any other."""
-    given = [cell for cell in cells if cell is not None]
-    numbers = [cell for cell in given if isinstance(cell, (int, float)) and not isinstance(cell, bool)]
-    texts = sorted({cell for cell in given if isinstance(cell, str)})
-    low, high = (min(numbers), max(numbers)) if numbers else (None, None)
-    few = tuple(texts) if len(texts) <= MOST_VALUES else ()
-    return Profile(name, len(cells), len(cells) - len(given), low, high, few)

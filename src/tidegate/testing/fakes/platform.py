@@ -222,7 +222,7 @@ class FakePlatform:
 
     def open_views(self, *views: str) -> None:
         """Open views to every role that works with features."""
-        from tidegate.testing.fakes.features import open_to_all
+        from tidegate.testing.fakes.views import open_to_all
 
         permissions = checked([open_to_all(views)])
         self.write(EventType.ACCESS_DECLARED, {"permissions": permissions}, "s-5", "features")
