@@ -226,6 +226,8 @@ def _told(row: BatchRow, before: BatchRow | None) -> None:
         out.print(f"  … and {len(stops) - MOST_STOPS} more; --json prints all")
     for use in row.report.get("waived", ()):
         out.print(f"  let through by {use['waiver']}: {use['check']}: {use['sentence']}", markup=False)
+    for use in row.report.get("stays", ()):
+        out.print(f"  stays in, let through by {use['waiver']} before: {use['check']}", markup=False)
     for told in row.report.get("lapsed", {}).values():
         out.print(f"  {told}: its rows are quarantined again", markup=False)
     failing = table("check", "severity", "rows", "what it found")
