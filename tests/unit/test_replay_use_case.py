@@ -327,7 +327,9 @@ def test_where_more_is_found_than_a_waiver_let_in_all_of_it_is_judged_anew(world
     assert "stays" not in row.report
 
 
-def test_rows_that_a_waiver_let_in_stay_under_a_contract_that_says_the_same_of_them(world: FakePlatform) -> None:
+def test_rows_that_a_waiver_let_in_stay_under_a_contract_that_says_the_same_of_them(
+    world: FakePlatform,
+) -> None:
     world.contracts = FakeContracts(replace(CONTRACT, checks=(*CHECKS, UNDER_100)))
     world.gate = FakeDataGate({**RULES, "T03": EachValue("load", lambda load: load < 100)})
     waived(world, "T01")

@@ -51,7 +51,10 @@ def _stays(view: StateView, event: Event, about: str) -> Breaches:
     before = let_in(base.report) if base is not None and base.batch == said["supersedes"] else ()
     for use in said["report"].get("stays", ()):
         if Use(**use) not in before:
-            yield "G6", f"{use['check']} of {about} is said to stay by {use['waiver']}, which had not let it in"
+            yield (
+                "G6",
+                f"{use['check']} of {about} is said to stay by {use['waiver']}, which had not let it in",
+            )
 
 
 def _pushed(view: StateView, event: Event) -> Breaches:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from tidegate.application.erased import marks
 from tidegate.application.gating import asked, kept, let_in, measured, waiving
@@ -86,10 +86,8 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
         **kept(platform, contract, found, table, report, base.report.get("erased", 0)),
         "revision": base.revision,
     }
-    told = {**waiving(report, waived, whose), "replays": {"drop": base.drop, "rows": len(mended.rows)}}
-    if not report.stops and (staying := stays.beside(report.reasons)):
-        told["stays"] = [use.as_dict() for use in staying]
-    payload["report"] = {**payload["report"], **told}
+    mends = {"replays": {"drop": base.drop, "rows": len(mended.rows)}, **_staying(stays, report)}
+    payload["report"] = {**payload["report"], **waiving(report, waived, whose), **mends}
     kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
     with platform.ledger.transaction() as tx:
         row = tx.get(BatchRow, dataset, name)
@@ -175,7 +173,11 @@ def _stays(
     rows: dict[str, frozenset[int]] = {}
     for result in asked(platform, contract, table, base.period, lists):
         let = sum(use.rows for use in uses if use.check == result.check.id)
-        if let and (same or len(result.failing) <= let) and (there := frozenset(result.failing).difference(held)):
+        if (
+            let
+            and (same or len(result.failing) <= let)
+            and (there := frozenset(result.failing).difference(held))
+        ):
             rows[result.check.id] = there
     limits = {use.check for use in uses if use.check in LIMITS}
     return Stays(
@@ -184,6 +186,12 @@ def _stays(
         base.quarantined if "quarantine-share" in limits else 0,
         "volume" in limits,
     )
+
+
+def _staying(stays: Stays, report: GateReport) -> dict[str, Any]:
+    """Return what the ledger keeps of what stays in, by the waivers that had let it in."""
+    staying = () if report.stops else stays.beside(report.reasons)
+    return {"stays": [use.as_dict() for use in staying]} if staying else {}
 
 
 def _all_held(mended: Mended, held: Mapping[int, object]) -> None:

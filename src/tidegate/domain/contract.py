@@ -243,7 +243,9 @@ def judge(
 def _as_let_in(contract: Contract, read: int, stays: Stays) -> Contract:
     """Return the contract with its limits as wide as somebody had let them be: the same rows, none more held back."""
     if stays.volume:
-        contract = replace(contract, min_rows=min(contract.min_rows, read), max_rows=max(contract.max_rows, read))
+        contract = replace(
+            contract, min_rows=min(contract.min_rows, read), max_rows=max(contract.max_rows, read)
+        )
     if stays.held and read:
         contract = replace(contract, quarantine_limit=max(contract.quarantine_limit, stays.held / read))
     return contract

@@ -224,18 +224,24 @@ def _told(row: BatchRow, before: BatchRow | None) -> None:
         out.print(f"  stopped by {stop['rule']}: {stop['sentence']}", markup=False)
     if len(stops) > MOST_STOPS:
         out.print(f"  … and {len(stops) - MOST_STOPS} more; --json prints all")
-    for use in row.report.get("waived", ()):
-        out.print(f"  let through by {use['waiver']}: {use['check']}: {use['sentence']}", markup=False)
-    for use in row.report.get("stays", ()):
-        out.print(f"  stays in, let through by {use['waiver']} before: {use['check']}", markup=False)
-    for told in row.report.get("lapsed", {}).values():
-        out.print(f"  {told}: its rows are quarantined again", markup=False)
+    for line in _waived(row):
+        out.print(f"  {line}", markup=False)
     failing = table("check", "severity", "rows", "what it found")
     for check in row.report["checks"]:
         if check["verdict"] in {"failed", "inconclusive"}:
             failing.add_row(check["id"], check["severity"], str(check["failing"]), check["sentence"])
     if failing.row_count:
         out.print(failing)
+
+
+def _waived(row: BatchRow) -> list[str]:
+    """Return what waivers let through, let in before, and let through no more."""
+    let, stays, lapsed = (row.report.get(name, ()) for name in ("waived", "stays", "lapsed"))
+    return [
+        *(f"let through by {use['waiver']}: {use['check']}: {use['sentence']}" for use in let),
+        *(f"stays in, let through by {use['waiver']} before: {use['check']}" for use in stays),
+        *(f"{lapsed[check]}: its rows are quarantined again" for check in lapsed),
+    ]
 
 
 def _named(row: BatchRow) -> str:

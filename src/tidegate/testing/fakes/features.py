@@ -24,6 +24,7 @@ from tidegate.application.ports import (
     Table,
     Whose,
 )
+from tidegate.application.ports.features import at_once
 from tidegate.domain.access import Access, FeaturePermission
 from tidegate.domain.canonical import digest
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -104,11 +105,16 @@ class FakeFeatures:
         """Return what each view says it reads from."""
         return {name: view.datasets for name, view in self._views.items()}
 
-    def build(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> Mapping[str, Frame]:
+    def build(
+        self,
+        batches: Mapping[str, Sequence[Path]],
+        declared: Declared,
+        ready: Callable[[], object] = at_once,
+    ) -> Mapping[str, Frame]:
         """Rebuild every view's rows."""
         import pyarrow as pa
 
-        frames = {}
+        frames, built = {}, {}
         for name, view in self._views.items():
             rows = view.rows(batches, declared)
             times = pa.timestamp("us", "UTC")
@@ -119,8 +125,10 @@ class FakeFeatures:
             frames[name] = write_frame(
                 pa.table(columns), self._home / "features" / name, ("event_timestamp",)
             )
-            self._rows[name] = rows
-            self._frames[name] = frames[name]
+            built[name] = rows
+        ready()
+        self._rows |= built
+        self._frames |= frames
         return frames
 
     def apply(self, expected: Definitions | None = None) -> Mapping[str, str]:
