@@ -348,7 +348,12 @@ def _definition(value: Any) -> Any:
     """Return a protobuf's JSON without what an installation adds; of a transformation, keep the text."""
     volatile = {"meta", "project", "state", "uri", "body", "createdTimestamp", "lastUpdatedTimestamp"}
     if isinstance(value, dict):
-        return {key: _definition(item) for key, item in value.items() if key not in volatile}
+        return {
+            # The names in a mapping are the source's own columns, which may be called as volatile parts are.
+            key: item if key == "fieldMapping" else _definition(item)
+            for key, item in value.items()
+            if key not in volatile
+        }
     return [_definition(item) for item in value] if isinstance(value, list) else value
 
 
