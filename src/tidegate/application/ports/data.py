@@ -271,7 +271,8 @@ class Batches(Protocol):
     def mended(self, file: Path, contract: Contract, digest: str) -> Mended:
         """Read rows that were exported from the quarantine as CSV, and mended: `EXPORTED`, then the contract's columns.
 
-        What was masked stays; what somebody typed into a column that is treated is treated here, as in `read`.
+        What was masked stays; what somebody typed into a column that is treated is treated here, as in `read`. Texts
+        that were written so that no spreadsheet runs them are as they were (`tidegate.domain.cells`).
 
         Raises:
             BadInput: as `read`; or the rows are of several periods or revisions, or one of them stands there twice.

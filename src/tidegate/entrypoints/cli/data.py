@@ -110,7 +110,8 @@ def quarantine(
     """Show the rows a gate kept back, each with all its reasons; of a restated period, those of what is in force.
 
     An exported CSV has _period, _revision, _row and _reasons before the columns of the drop: mend its values, and
-    `tidegate replay` puts them back. Pushed rows are mended in their ``values``, and pushed again.
+    `tidegate replay` puts them back. A text in it that a spreadsheet would run (=, +, -, @) has an apostrophe before
+    it, which replay takes off. Pushed rows are mended in their ``values``, and pushed again.
     """
     here = platform()
     reading(here, as_user)
@@ -122,8 +123,7 @@ def quarantine(
         if reason in (None, *cast("list[str]", item["reasons"]))
     )
     if export is not None:
-        columns = [column.name for column in here.contracts.load(dataset).columns]
-        count = write_held(export, columns, found)
+        count = write_held(export, here.contracts.load(dataset).columns, found)
         told = f"{count} quarantined rows of {dataset} are in {export}"
         say({"file": str(export), "rows": count}, as_json, lambda: out.print(told, markup=False))
         return

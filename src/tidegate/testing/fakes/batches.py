@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from tidegate.application.ports import EXPORTED, Contents, Kept, Mended, Segment, Table, Thinned, Whose
 from tidegate.domain.canonical import canonical, sha256, utc_text
+from tidegate.domain.cells import as_it_was
 from tidegate.domain.contract import Column, Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.keeping import Without
@@ -145,7 +146,8 @@ class FakeBatches:
             )
         names = [column.name for column in contract.columns]
         values: tuple[Mapping[str, object], ...] = tuple(
-            {name: each[name] for name in names} for each in rows
+            {name: as_it_was(value) if isinstance(value := each[name], str) else value for name in names}
+            for each in rows
         )
         if delivered := contract.delivered:
             values = tuple({**row, **_unmasked(row, delivered)} for row in values)
