@@ -26,6 +26,7 @@ from tidegate.application.ports import Mended, StateReader
 from tidegate.application.recording import draft, permit
 from tidegate.application.references import Listing, listing_facts, listings, values
 from tidegate.application.revisions import period_window, standing, touches
+from tidegate.application.unclaimed import settled
 from tidegate.domain.actors import Permission
 from tidegate.domain.contract import Contract, GateReport
 from tidegate.domain.errors import BadInput
@@ -101,8 +102,7 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
             payload |= {"supersedes": replaces, "touches": touches(tx, replaces)}
             tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
             row = tx.get(BatchRow, dataset, name)
-    assert row is not None  # the fold of the event just appended
-    return row
+    return settled(platform, row)
 
 
 def _at(row: BatchRow | None) -> tuple[int, int]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -64,6 +66,14 @@ def a_row(station: object = "ABC", hour: int = 0, **more: object) -> dict[str, o
     """Return one row of tides as JSON has it."""
     values = {"level": 1.5, "reading": 1, "note": None}
     return {"station": station, "at": f"2013-01-01T{hour:02}:00:00Z", **values, **more}
+
+
+def aged(path: Path, hours: int = 2) -> None:
+    """Make a file, and what says of it that it is not recorded, some hours older."""
+    for each in (path, path.with_name(f".{path.name}.unrecorded")):
+        if each.exists():
+            old = each.stat().st_mtime - hours * 3600
+            os.utime(each, (old, old))
 
 
 class BatchesContract:
@@ -495,6 +505,43 @@ class BatchesContract:
         assert [(each["at"], each["note"][:5]) for each in held] == [("2013-01-01T00:00:00Z", "hash:")] * 2  # type: ignore[index]
         assert held[0]["note"] != held[1]["note"]  # type: ignore[index]
         assert "calm" not in str(held)
+
+    # ── what was written, and never recorded ──────────────────────────────────────────────────────
+
+    def written(self, subject: Batches, tmp_path: Path) -> tuple[str, str, list[Path]]:
+        table = read(subject, write_drop(tmp_path))
+        batch, path = subject.accept(TIDES, table, {1: ("T02",)})
+        segment = subject.quarantine(TIDES, table, report(table, {1: ("T02",)}))
+        return batch, segment.root, [path, segment.path]
+
+    def test_what_is_never_recorded_is_swept_after_an_hour(self, subject: Batches, tmp_path: Path) -> None:
+        batch, root, files = self.written(subject, tmp_path)
+        soon, late = (datetime.now(UTC) + timedelta(minutes=minutes) for minutes in (50, 70))
+        empty = subject.empty(TIDES)
+        assert subject.sweep("tides", (), soon) == 0, "it may be recorded yet"
+        assert subject.sweep("trams", (), late) == 0
+        assert subject.sweep("tides", (root,), late) == 1
+        assert [path.exists() for path in (*files, empty)] == [False, True, True]
+        assert subject.sweep("tides", (), late) == 0, "it was on record once: who sweeps may see an older one"
+        again, path = subject.accept(TIDES, read(subject, write_drop(tmp_path)), {1: ("T02",)})
+        assert (again, path) == (batch, files[0])
+        assert subject.sweep("tides", (), late) == 1
+
+    def test_what_is_settled_is_never_swept(self, subject: Batches, tmp_path: Path) -> None:
+        batch, root, files = self.written(subject, tmp_path)
+        subject.settle("tides", (batch, root, ""))
+        assert subject.sweep("tides", (), datetime.now(UTC) + timedelta(days=1)) == 0
+        assert all(path.exists() for path in files)
+
+    def test_what_is_written_again_is_as_young_as_if_it_were_new(
+        self, subject: Batches, tmp_path: Path
+    ) -> None:
+        *_, files = self.written(subject, tmp_path)
+        for path in files:
+            aged(path)
+        self.written(subject, tmp_path)
+        assert subject.sweep("tides", (), datetime.now(UTC)) == 0
+        assert all(path.exists() for path in files)
 
     # ── rows that were held back, and mended ──────────────────────────────────────────────────────
 
