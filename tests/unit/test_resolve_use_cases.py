@@ -18,8 +18,9 @@ from tidegate.application.platform import Acting
 from tidegate.application.promote import climb, preview, request, void_approvals
 from tidegate.application.resolve import Say, resolve, revoke
 from tidegate.application.review import ReviewOutcome, decide_review
+from tidegate.application.standing import overdue
 from tidegate.application.status import status
-from tidegate.application.tend import overdue, recertify, tend
+from tidegate.application.tend import recertify, tend
 from tidegate.application.weighing import Outcome
 from tidegate.domain.canonical import utc_text
 from tidegate.domain.errors import BadInput, Refused
