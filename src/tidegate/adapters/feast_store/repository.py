@@ -158,7 +158,8 @@ def write_overlay(repo: Path, home: Path, redis: str = "", offline: str = "") ->
         registry["path"] = scheme + str(folder / Path(str(registry["path"]).removeprefix(scheme)).name)
     online = config.get("online_store")
     if redis:
-        kept = {"expiry": online["expiry"]} if isinstance(online, dict) and "expiry" in online else {}
+        said = online if isinstance(online, dict) else {}
+        kept = {name: said[name] for name in ("expiry", "writes") if name in said}
         config["online_store"] = {"type": REDIS_STORE, "url": redis, **kept}
     elif isinstance(online, dict) and str(online.get("type")).lower().endswith(
         ("sqlite", "sqliteonlinestore")
