@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.application import ports
-from tidegate.application.examine import Means
 from tidegate.application.identity import Account, authenticate, open_ledger
 from tidegate.application.platform import Acting
 from tidegate.domain.actors import token_digest
@@ -24,6 +23,7 @@ from tidegate.settings import Settings, SinkSettings
 
 if TYPE_CHECKING:
     from tidegate.adapters.arrow_batches.sample import Sample
+    from tidegate.application.examine import Means
 
 #: No tool phones home, and none fills the terminal. Set before any of them is imported.
 QUIET = {
@@ -53,6 +53,7 @@ def means_of_examination() -> Means:
     from tidegate.adapters.cel_expressions import CelExpressions
     from tidegate.adapters.ed25519_signer import Ed25519Verifier
     from tidegate.adapters.policy_files import PolicyFiles
+    from tidegate.application.examine import Means
 
     expressions = CelExpressions()
     # Policies are read from the chain; nothing is read from a folder.

@@ -60,8 +60,8 @@ class Profile:
     """One file of ``infra/profiles/``. Without ``sinks`` nobody is told.
 
     ``online`` is the address of a Redis for online features, with the variables that it names: Feast expands them,
-    and what is written never holds a password. ``offline`` is where offline features lie: duckdb, postgresql or
-    spark. Without either features/feature_store.yaml says it.
+    and what is written never holds a password. ``offline`` is where offline features lie, one of `OFFLINE`. Without
+    either features/feature_store.yaml says it.
     """
 
     ledger: str
@@ -75,6 +75,8 @@ class Profile:
     offline: str = ""
 
 
+#: Where a profile may say that offline features lie.
+OFFLINE = ("duckdb", "postgresql", "spark")
 #: What a profile may leave out.
 _OPTIONAL = frozenset({"sinks", "online", "offline"})
 
@@ -190,12 +192,16 @@ def _profile(folder: Path, name: str, home: Path, env: Mapping[str, str]) -> Pro
             "bad-profile", f"got no text as {', '.join(off)} in {file.name}, expected a text each", "mend it"
         )
     online = table.pop("online", "")
-    return Profile(
-        accounts=accounts,
-        sinks=sinks,
-        online=online,
-        **{key: _expand(value, home, env) for key, value in table.items()},
-    )
+    told = {key: _expand(value, home, env) for key, value in table.items()}
+    if told.get("offline", "") not in {"", *OFFLINE}:
+        # An address has a password: what is no plain word is not repeated.
+        got = repr(told["offline"]) if _NAME.fullmatch(told["offline"]) else "what is no name of a store"
+        raise BadInput(
+            "bad-profile",
+            f"got {got} as offline in {file.name}, expected one of: {', '.join(OFFLINE)}",
+            "name one, or leave it away: then features/feature_store.yaml says it",
+        )
+    return Profile(accounts=accounts, sinks=sinks, online=online, **told)
 
 
 def _accounts(given: object, file: str) -> tuple[LocalAccount, ...]:

@@ -4,6 +4,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
+
+from tidegate.entrypoints.cli.app import COMMANDS, GROUPS, assembled
 
 HEAVY = {
     "prefect", "great_expectations", "feast", "mlflow", "evidently", "pandas", "numpy", "pyarrow", "sklearn",
@@ -37,6 +40,30 @@ except SystemExit:
 
 def test_help_loads_no_heavy_library():
     assert loaded(COMMAND.format(words="'--help'")) == set()
+
+
+def test_a_command_imports_no_other_command_s_module():
+    code = COMMAND.format(words="'status', '--help'") + (
+        "\nprint(*sorted(name for name in sys.modules if name.startswith('tidegate.entrypoints.cli.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}"], capture_output=True, text=True, timeout=60
+    )
+    *_, last = done.stdout.splitlines()
+    assert last.split() == [f"tidegate.entrypoints.cli.{name}" for name in ("app", "common", "work")]
+
+
+def test_each_command_alone_is_what_it_is_among_all():
+    whole = get_command(assembled())
+    names = [each.name for each in (*COMMANDS, *GROUPS)]
+    assert sorted(whole.commands) == sorted(names)
+    for name in names:
+        alone = get_command(assembled(name))
+        assert list(alone.commands) == [name]
+        assert alone.commands[name].help == whole.commands[name].help
+        assert list(getattr(alone.commands[name], "commands", ())) == list(
+            getattr(whole.commands[name], "commands", ())
+        )
 
 
 @pytest.mark.slow

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -77,6 +81,43 @@ def test_a_push_that_was_killed_on_its_way_ends_where_others_end(ready):
     said = shaken.json(*words, **NOW)
     assert (said["read"], said["accepted"], said["quarantined"], said["online"]) == (6, 4, 2, {})
     assert state(shaken) == state(calm)
+
+
+#: Runs a command that is killed when its files are written, before they are recorded.
+KILLED = """
+import os, signal, sys
+from tidegate.application import push
+push.come_back = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from tidegate.entrypoints.cli.app import main
+sys.argv = ["tidegate", *sys.argv[1:]]
+main()
+"""
+
+
+def test_files_of_a_push_that_was_killed_before_it_was_recorded_are_swept_an_hour_later(ready):
+    (calm, words), (shaken, _) = ready("calm"), ready("shaken")
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", KILLED, *words],
+        cwd=shaken.project,
+        env=shaken.environment(**NOW),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    left = sorted(path for path in shaken.home.rglob("*.unrecorded"))
+    files = [path.with_name(path.name.removeprefix(".").removesuffix(".unrecorded")) for path in left]
+    assert sorted(path.parent.parent.name for path in files) == ["batches", "quarantine"]
+    assert "had not recorded" not in shaken.run("doctor", "--as", "ada", **NOW).stdout
+    assert all(path.exists() for path in files)
+    for path in (*left, *files):
+        os.utime(path, (0, 0))
+    said = shaken.run("doctor", "--as", "ada", **NOW).stdout
+    assert "removed 2 with rows that killed commands had not recorded" in said
+    assert not any(path.exists() for path in (*left, *files))
+    calm.json(*words, **NOW)
+    shaken.json(*words, **NOW)
+    assert state(shaken) == state(calm)
+    assert not list(shaken.home.rglob("*.unrecorded")), "recorded is recorded"
 
 
 def test_two_that_push_the_same_at_once_push_it_once_and_say_the_same(ready, tmp_path):

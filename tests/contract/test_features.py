@@ -443,6 +443,7 @@ def test_feast_joins_and_serves_what_the_plain_loop_does(tmp_path, seed):
 
 TTL = ("timedelta(days=2)", "timedelta(days=3)")
 SALES = "shop_sales = view("
+MOMENT = 'timestamp_field="event_timestamp"'
 EDITS = {
     "a ttl": (TTL, "shop_sales: ttl was 172800s, is 259200s"),
     "a type": (("rate=Float64", "rate=Int64"), "shop_sales: field rate was DOUBLE, is INT64"),
@@ -457,6 +458,12 @@ EDITS = {
     "the time that counts": (
         ('created_timestamp_column="created_timestamp"', 'created_timestamp_column="known"'),
         '"createdTimestampColumn": "known"',
+    ),
+    "what a column of the source is called": (
+        (MOMENT, f'field_mapping={{"takings": "sold"}}, {MOMENT}'), '"fieldMapping": {"takings": "sold"}',
+    ),
+    "a column of the source that is called as what no definition keeps": (
+        (MOMENT, f'field_mapping={{"state": "sold"}}, {MOMENT}'), '"fieldMapping": {"state": "sold"}',
     ),
 }  # fmt: skip
 
@@ -480,6 +487,9 @@ class TestEdits:
         assert old in file.read_text()
         file.write_text(file.read_text().replace(old, new))
 
+    def digests(self, store):
+        return {name: view.digest for name, view in store.defined().views.items()}
+
     @pytest.mark.parametrize("what", EDITS)
     def test_each_edit_that_changes_what_a_view_is_is_told_in_a_sentence(self, store, tmp_path, what):
         (old, new), sentence = EDITS[what]
@@ -487,6 +497,15 @@ class TestEdits:
         told = [each for each in self.found(store) if sentence in each]
         assert told
         assert {self.found(store)[each] for each in told} == {Change.MEANING}
+
+    def test_another_mapping_of_columns_is_another_definition(self, store, tmp_path):
+        plain = self.digests(store)
+        self.edit(tmp_path, MOMENT, f'field_mapping={{"state": "sold"}}, {MOMENT}')
+        mapped = self.digests(store)
+        self.edit(tmp_path, '{"state": "sold"}', '{"state": "rate"}')
+        assert len({plain["shop_sales"], mapped["shop_sales"], self.digests(store)["shop_sales"]}) == 3
+        self.edit(tmp_path, 'field_mapping={"state": "rate"}, ', "field_mapping={}, ")
+        assert self.digests(store) == plain, "no mapping is what it was before mappings were looked at"
 
     def test_a_description_and_a_comment_are_words_alone(self, store, tmp_path):
         self.edit(

@@ -92,7 +92,9 @@ def test_nothing_altered_between_building_and_bringing_online_goes_online(
 ) -> None:
     built = {"shop_sales": Frame(world.ledger.state().select(FeatureViewRow)[0].source, Path("x"), 5)}
 
-    def as_before(*_: object) -> Mapping[str, Frame]:
+    def as_before(*given: Any) -> Mapping[str, Frame]:
+        *_, ready = given
+        ready()
         return built
 
     monkeypatch.setattr(world.features, "build", as_before)

@@ -188,6 +188,53 @@ def test_a_change_of_meaning_that_prod_or_canary_consumes_is_refused_and_nothing
     assert defined(world) == before
 
 
+@pytest.mark.parametrize("stage", [Stage.CANARY, Stage.PROD])
+def test_a_promotion_while_the_views_are_built_holds_what_it_consumes(
+    world: FakePlatform, stage: Stage
+) -> None:
+    number, first = version(world, Stage.STAGING), defined(world)
+    promoted: list[Stage] = []
+
+    def meanwhile(*_: object) -> list[dict[str, Any]]:
+        if not promoted:
+            promoted.append(stage)
+            climb(world, world.acting("p-2"), MODEL, number, stage)
+            if stage is Stage.PROD:
+                resolve(world, world.acting("p-3"), MODEL, number, Action.APPROVE, WHY)
+        return [{**row, "late": 9} for row in rows()]
+
+    edit(world, stops=replace(V2, rows=meanwhile))
+    assert held.plan(world, world.ledger.state()).does == "apply"
+    with pytest.raises(Refused, match=f"version {number} in {stage} learned from") as caught:
+        materialize(world)
+    assert caught.value.data["rule"] == "F1"
+    assert [event.payload["action"] for event in refusals(world)] == ["apply_features"]
+    assert defined(world) == first
+    there = world.ledger.state().get(FeatureViewRow, "stops")
+    assert there is not None
+    world.features.verify({"stops": there.source})  # what was built is in nobody's place
+    assert store(world).registered({}).views["stops"].digest == first
+
+
+def test_a_hold_that_ends_while_it_is_being_refused_refuses_nothing(world: FakePlatform) -> None:
+    version(world, Stage.PROD)
+    edit(world, stops=V2)
+    lowered = []
+
+    def lower_first(*given: Any) -> held.Plan:
+        if len(lowered) == 1:  # the hold came after the first look and ends before the second refusal
+            lower(world, world.acting("p-5"), MODEL, Action.STOP, WHY)
+        lowered.append(given)
+        return held.refuse_held(*given) if len(lowered) > 1 else held.Plan((), store(world).defined())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "refuse_held", lower_first)
+        materialize(world)
+    assert len(lowered) == 2
+    assert refusals(world) == []
+    assert not held.plan(world, world.ledger.state()).edits
+
+
 @pytest.mark.parametrize("stage", [Stage.CANDIDATE, Stage.STAGING])
 def test_what_stands_below_canary_holds_nothing(world: FakePlatform, stage: Stage) -> None:
     version(world, stage)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tidegate.application.ingest import ingest
 from tidegate.application.lawfulness import unlawful
+from tidegate.application.recording import draft
 from tidegate.application.replay import replay
 from tidegate.application.revisions import in_force, standing
 from tidegate.application.waive import waive
@@ -37,6 +38,10 @@ CONTRACT = Contract(
     columns=(Column("trip", "integer", required=True), Column("load", "number")), key=("trip",), checks=CHECKS,
     min_rows=1, max_rows=100, max_age=timedelta(days=3), quarantine_limit=0.8, digest="sha256:contract",
 )  # fmt: skip
+UNDER_100 = Check(
+    "T03", "expect_column_values_to_be_between", Severity.WARNING, OnRow.QUARANTINE, True, "load is below 100"
+)
+RULES = {"T01": EachValue("load", lambda load: 0 <= load <= 1), "T02": Unique(("trip",))}
 HEADER = "_period,_revision,_row,_reasons,trip,load\n"
 
 
@@ -45,9 +50,7 @@ def opened(folder: Path) -> FakePlatform:
     assert isinstance(platform.clock, FixedClock)
     platform.clock.moment = NOW
     platform.contracts = FakeContracts(CONTRACT)
-    platform.gate = FakeDataGate(
-        {"T01": EachValue("load", lambda load: 0 <= load <= 1), "T02": Unique(("trip",))}
-    )
+    platform.gate = FakeDataGate(RULES)
     return platform
 
 
@@ -262,6 +265,112 @@ def test_a_waiver_is_not_used_up_by_rows_that_stay_held_back(world: FakePlatform
     assert counts(again) == (3, 3, 0)
     assert [(use["waiver"], use["rows"]) for use in again.report["waived"]] == [("W-1", 1)]
     assert unlawful(world) == ()
+
+
+def test_rows_that_a_waiver_let_in_stay_though_it_is_used_up(world: FakePlatform) -> None:
+    world.contracts = FakeContracts(replace(CONTRACT, checks=(*CHECKS, UNDER_100)))
+    world.gate = FakeDataGate({**RULES, "T03": EachValue("load", lambda load: load < 100)})
+    waived(world, "T01")
+    before = fed(world, 0.1, 7, 800, 900)
+    assert (counts(before), held(world, before)) == ((4, 2, 2), [(2, ["T03"]), (3, ["T03"])])
+    row = put_back(world, "2013-01,0,2,T03,2,0.7")
+    assert (counts(row), held(world, row)) == ((4, 3, 1), [(3, ["T03"])])
+    assert (row.report["waived"], row.report["lapsed"]) == ([], {})
+    assert [(use["waiver"], use["check"]) for use in row.report["stays"]] == [("W-1", "T01")]
+    last = put_back(world, "2013-01,0,3,T03,3,0.8", name="rest.csv")
+    assert (counts(last), last.report["stays"]) == ((4, 4, 0), row.report["stays"])
+    used = world.ledger.state().get(WaiverRow, "W-1")
+    assert used is not None
+    assert used.uses == 1
+    assert unlawful(world) == ()
+
+
+def test_a_mended_row_is_not_let_in_by_a_waiver_that_is_used_up(world: FakePlatform) -> None:
+    world.contracts = FakeContracts(replace(CONTRACT, checks=(*CHECKS, UNDER_100)))
+    world.gate = FakeDataGate({**RULES, "T03": EachValue("load", lambda load: load < 100)})
+    waived(world, "T01")
+    fed(world, 0.1, 7, 800, 900)
+    row = put_back(world, "2013-01,0,2,T03,2,0.7", "2013-01,0,3,T03,3,9")
+    assert (counts(row), held(world, row)) == ((4, 3, 1), [(3, ["T01"])])
+    assert "is used up" in row.report["lapsed"]["T01"]
+
+
+def test_a_row_that_a_waiver_let_in_is_set_aside_for_what_nobody_waived(world: FakePlatform) -> None:
+    world.contracts = FakeContracts(replace(CONTRACT, checks=(*CHECKS, UNDER_100)))
+    world.gate = FakeDataGate({**RULES, "T03": EachValue("load", lambda load: load < 100)})
+    waived(world, "T01")
+    fed(world, 0.1, 7, 800, 900)
+    row = put_back(world, "2013-01,0,2,T03,1,0.7", "2013-01,0,3,T03,3,0.8")
+    assert (counts(row), held(world, row)) == ((4, 2, 2), [(1, ["T02"]), (2, ["T02"])])
+    assert "stays" not in row.report
+
+
+def test_copies_that_a_waiver_let_in_stay_and_a_mended_one_does_not_join_them(world: FakePlatform) -> None:
+    waived(world, "T02")
+    path = world.frames / "trips-2013-01.csv"
+    path.write_text("trip,load\n0,0.1\n0,0.2\n2,7\n3,8\n")
+    assert counts(ingest(world, world.acting("s-3"), "trips", path)) == (4, 2, 2)
+    row = put_back(world, "2013-01,0,2,T01,0,0.7", "2013-01,0,3,T01,3,0.8")
+    assert (counts(row), held(world, row)) == ((4, 3, 1), [(2, ["T02"])])
+
+
+def test_where_more_is_found_than_a_waiver_let_in_all_of_it_is_judged_anew(world: FakePlatform) -> None:
+    waived(world, "T01")
+    world.contracts = FakeContracts(replace(CONTRACT, checks=(*CHECKS, UNDER_100)))
+    world.gate = FakeDataGate({**RULES, "T03": EachValue("load", lambda load: load < 100)})
+    fed(world, 0.1, 0.2, 7, 800)
+    world.contracts = FakeContracts(replace(CONTRACT, checks=(*CHECKS, UNDER_100), digest="sha256:tighter"))
+    tighter = {"T01": EachValue("load", lambda load: load < 0.15), "T02": Unique(("trip",))}
+    world.gate = FakeDataGate({**tighter, "T03": EachValue("load", lambda load: load < 100)})
+    row = put_back(world, "2013-01,0,3,T03,3,0.1")
+    assert (counts(row), held(world, row)) == ((4, 2, 2), [(1, ["T01"]), (2, ["T01"])])
+    assert "stays" not in row.report
+
+
+def test_rows_that_a_waiver_let_in_stay_under_a_contract_that_says_the_same_of_them(
+    world: FakePlatform,
+) -> None:
+    world.contracts = FakeContracts(replace(CONTRACT, checks=(*CHECKS, UNDER_100)))
+    world.gate = FakeDataGate({**RULES, "T03": EachValue("load", lambda load: load < 100)})
+    waived(world, "T01")
+    fed(world, 0.1, 7, 800)
+    world.contracts = FakeContracts(replace(CONTRACT, checks=(*CHECKS, UNDER_100), digest="sha256:reworded"))
+    assert counts(put_back(world, "2013-01,0,2,T03,2,0.7")) == (3, 3, 0)
+
+
+@pytest.mark.parametrize("limit", ["volume", "quarantine-share"])
+def test_a_limit_that_was_waived_does_not_keep_mended_rows_out(world: FakePlatform, limit: str) -> None:
+    world.contracts = FakeContracts(replace(CONTRACT, max_rows=4, quarantine_limit=0.5))
+    waived(world, limit)
+    loads = (0.1, 7, 8, 0.4, 0.5) if limit == "volume" else (0.1, 7, 8, 9)
+    before = fed(world, *loads)
+    row = put_back(world, "2013-01,0,1,T01,1,0.7")
+    assert counts(row) == (len(loads), before.accepted + 1, before.quarantined - 1)
+    assert [use["check"] for use in row.report["stays"]] == [limit]
+    assert unlawful(world) == ()
+
+
+def test_a_share_that_was_waived_lets_no_more_rows_be_held_back_than_it_did(world: FakePlatform) -> None:
+    world.contracts = FakeContracts(replace(CONTRACT, quarantine_limit=0.1))
+    waived(world, "quarantine-share")
+    before = fed(world, 0.1, 0.2, 0.3, 7, 8)
+    # One row is mended, and two others are copies of each other now.
+    row = put_back(world, "2013-01,0,3,T01,0,0.7", "2013-01,0,4,T01,1,0.2")
+    assert (row.batch, [stop["rule"] for stop in row.report["stops"]]) == ("", ["G3"])
+    assert standing(world.ledger.state(), "trips", "2013-01") == before
+
+
+def test_a_record_that_lets_rows_stay_which_nobody_let_in_is_named(world: FakePlatform) -> None:
+    before = fed(world, 0.1, 7)
+    use = {"waiver": "W-1", "check": "T01", "rows": 1, "sentence": "load is 0 to 1: 1 of 2 rows fail"}
+    with world.ledger.transaction() as tx:
+        payload = next(iter(world.ledger.events(stream="dataset/trips"))).payload
+        report = {**payload["report"], "replays": {"drop": before.drop, "rows": 1}, "stays": [use]}
+        forged = {**payload, "drop": "sha256:forged", "supersedes": before.batch, "report": report}
+        tx.append(draft(world.acting("s-3"), EventType.BATCH_ACCEPTED, "dataset/trips", forged))
+    (told,) = unlawful(world)
+    assert "T01 of trips 2013-01 is said to stay by W-1, which had not let it in" in told
+    assert "G6" in told
 
 
 def test_what_nobody_mended_counts_for_the_share_that_may_be_held_back(world: FakePlatform) -> None:

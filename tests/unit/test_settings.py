@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tidegate.adapters.feast_store import repository
 from tidegate.adapters.log_sink import LogSink
 from tidegate.adapters.prefect_sink import PrefectSink
 from tidegate.adapters.webhook_sink import WebhookSink
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.errors import BadInput
-from tidegate.settings import SinkSettings, load
+from tidegate.settings import OFFLINE, SinkSettings, load
 
 PROFILE = """
 assurance = "local"
@@ -70,6 +71,18 @@ def test_the_address_of_online_features_keeps_its_variable_whether_it_is_set_or_
 def test_a_profile_may_say_where_offline_features_lie(project):
     assert load(project('offline = "postgresql"'), {}).profile.offline == "postgresql"
     assert load(project(""), {}).profile.offline == ""
+
+
+def test_the_places_of_offline_features_are_those_that_the_feature_store_knows():
+    assert set(OFFLINE) == set(repository.OFFLINE)
+
+
+@pytest.mark.parametrize("offline", ["nonsense", "DuckDB", "postgresql://tide:hunter2@db/features", " "])
+def test_another_place_of_offline_features_is_refused_where_settings_are_read(project, offline):
+    sentence = fault(project(f'offline = "{offline}"'))
+    assert sentence.endswith("as offline in embedded.toml, expected one of: duckdb, postgresql, spark")
+    assert ("'nonsense'" in sentence) == (offline == "nonsense")
+    assert "hunter2" not in sentence
 
 
 def test_a_profile_that_says_nothing_of_sinks_has_none(project):

@@ -21,11 +21,12 @@ from tidegate.application.ports import ModelSpec, StateReader, Thinned, Whose
 from tidegate.application.pushes import bring
 from tidegate.application.recording import draft, permit, reason_text
 from tidegate.application.revisions import period_window, touched_by
+from tidegate.application.unclaimed import written
 from tidegate.domain.actors import Permission
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import DependencyFailed
-from tidegate.domain.events import Event, EventType
-from tidegate.domain.keeping import Term, Without, counted
+from tidegate.domain.events import EventType
+from tidegate.domain.keeping import FIRST, Term, Without, counted
 from tidegate.domain.push import held_period
 from tidegate.domain.state import BatchRow, FeatureViewRow, PushRow, ScoringRow, TrainingSetRow
 
@@ -170,6 +171,7 @@ def _erased(
                 }
                 texts = {"reason": reason} if reason else {}
                 sequence = tx.append(draft(acting, EventType.ROWS_ERASED, stream, payload, texts)).sequence
+        platform.batches.settle(dataset, [each.successor for each in files if each.kind in FIRST])
         finish(platform)
         if contract.subject:  # whoever was bringing values online meanwhile had read the sources before
             online += platform.features.forget(whose, thinned.keys)
@@ -208,19 +210,8 @@ def _only(
     if periods is None:
         return None
     events = platform.ledger.events(stream=f"dataset/{dataset}")
-    files = {file for event in events for period, file in _written(event) if period in periods}
+    files = {file for event in events for period, file in written(event) if period in periods}
     return frozenset(left_of(state, kind, digest, dataset)[0] for kind, digest in files)
-
-
-def _written(event: Event) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield the files of rows that a gate run wrote, each with the period that it is kept by."""
-    said = event.payload
-    if event.type in {EventType.BATCH_ACCEPTED, EventType.BATCH_REFUSED}:
-        yield said["period"], ("batch", said["batch"])
-        yield said["period"], ("quarantine", said["quarantine_root"])
-    elif event.type in {EventType.PUSH_ACCEPTED, EventType.PUSH_REFUSED}:
-        yield from ((each, ("batch", part["batch"])) for each, part in said["parts"].items())
-        yield held_period(said["report"], event.occurred_at), ("quarantine", said["quarantine_root"])
 
 
 def _on_record(state: StateReader, files: Collection[Without]) -> list[Without]:

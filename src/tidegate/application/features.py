@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from tidegate.application.access import declare
 from tidegate.application.erased import unread
 from tidegate.application.held import plan, refuse_held
 from tidegate.application.platform import Acting, Platform
-from tidegate.application.ports import OnlineWindow, StateReader
+from tidegate.application.ports import OnlineWindow, StateReader, Transaction
 from tidegate.application.ports.features import Declared
 from tidegate.application.pushes import bring, standing
 from tidegate.application.reading import seal
@@ -22,6 +23,7 @@ from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
+from tidegate.domain.feature_change import Definitions
 from tidegate.domain.keeping import Without
 from tidegate.domain.state import ErasedFileRow, FeatureViewRow
 
@@ -112,19 +114,20 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     moment = max([moment, *(window.until for window in online.values())])
     heard = None if until is None or until >= now else moment
     files, batches = accepted(platform, platform.ledger.state(), heard)
-    planned = refuse_held(platform, acting)  # before anything is built: views are swapped whole
-    built = platform.features.build(files, declared(platform))
-    definitions, defined = platform.features.apply(planned.defined), planned.defined.views
-    views: dict[str, Mapping[str, Any]] = {
-        name: {
-            "definition": definitions[name],
-            "source": frame.digest,
-            "rows": frame.rows,
-            "objective": dict(defined[name].objective),
+    planned = refuse_held(platform, acting)  # before anything is built: that may take long, for nothing
+    with _Turn(platform, acting, planned.defined) as turn:
+        built = platform.features.build(files, declared(platform), turn.take)
+        definitions, defined = platform.features.apply(planned.defined), planned.defined.views
+        views: dict[str, Mapping[str, Any]] = {
+            name: {
+                "definition": definitions[name],
+                "source": frame.digest,
+                "rows": frame.rows,
+                "objective": dict(defined[name].objective),
+            }
+            for name, frame in sorted(built.items())
         }
-        for name, frame in sorted(built.items())
-    }
-    changed = _record_built(platform, acting, views, batches)
+        changed = _record_built(platform, turn.tx, acting, views, batches)
     at = utc_text(moment)
     written: tuple[str, ...] = ()
     known = registered_views(platform, platform.ledger.state())
@@ -147,6 +150,32 @@ def materialize(platform: Platform, acting: Acting, until: datetime | None = Non
     bring(platform)  # what was pushed meanwhile, or waited for a view to be online
     _forget_builds(platform, written)
     return Brought(registered_views(platform, platform.ledger.state()), written)
+
+
+class _Turn(ExitStack):
+    """The turn at the record from when views are about to be swapped until that is recorded.
+
+    A promotion that came while they were built holds what it consumes (F1); one that comes now waits, and meets it in
+    its packet.
+    """
+
+    tx: Transaction
+
+    def __init__(self, platform: Platform, acting: Acting, defined: Definitions) -> None:
+        super().__init__()
+        self._platform, self._acting, self._defined = platform, acting, defined
+
+    def take(self) -> None:
+        """Take it, and judge once more.
+
+        Raises:
+            Refused: rule F1; it is recorded, and no view was swapped.
+        """
+        self.tx = self.enter_context(self._platform.ledger.transaction())
+        while plan(self._platform, self.tx, self._defined).held:
+            self.close()  # a refusal is recorded in a transaction of its own
+            refuse_held(self._platform, self._acting, self._defined)
+            self.tx = self.enter_context(self._platform.ledger.transaction())
 
 
 def registered_views(platform: Platform, state: StateReader) -> tuple[FeatureViewRow, ...]:
@@ -192,26 +221,26 @@ def _intact(platform: Platform) -> bool:
 
 
 def _record_built(
-    platform: Platform, acting: Acting, views: Mapping[str, Mapping[str, Any]], batches: Sequence[str]
+    platform: Platform,
+    tx: Transaction,
+    acting: Acting,
+    views: Mapping[str, Mapping[str, Any]],
+    batches: Sequence[str],
 ) -> bool:
     """Record the views that are other than recorded, and say whether there were any."""
     made = [Without("source", name, str(view["source"]), "", 0) for name, view in views.items()]
-    with platform.ledger.transaction() as tx:
-        unread(platform, tx, batches, made)
-        known = {
-            row.view: {
-                "definition": row.definition,
-                "source": row.source,
-                "rows": row.rows,
-                "objective": row.objective,
-            }
-            for row in tx.select(FeatureViewRow)
+    unread(platform, tx, batches, made)
+    known = {
+        row.view: {
+            "definition": row.definition,
+            "source": row.source,
+            "rows": row.rows,
+            "objective": row.objective,
         }
-        changed = {name: view for name, view in views.items() if known.get(name) != view}
-        if changed:
-            tx.append(
-                draft(
-                    acting, EventType.FEATURES_BUILT, "features", {"views": changed, "batches": list(batches)}
-                )
-            )
+        for row in tx.select(FeatureViewRow)
+    }
+    changed = {name: view for name, view in views.items() if known.get(name) != view}
+    if changed:
+        payload = {"views": changed, "batches": list(batches)}
+        tx.append(draft(acting, EventType.FEATURES_BUILT, "features", payload))
     return bool(changed)

@@ -13,7 +13,7 @@ from tidegate.application.references import Listing, listing_facts, values
 from tidegate.application.revisions import period_window
 from tidegate.domain.contract import NOTHING, CheckResult, Contract, GateReport, judge, of_its_period
 from tidegate.domain.evolution import promised
-from tidegate.domain.waiver import Waivers
+from tidegate.domain.waiver import NOBODY_STAYS, Stays, Use, Waivers
 
 
 def measured(
@@ -26,18 +26,20 @@ def measured(
     *,
     first: bool,
     left: Mapping[int, tuple[str, ...]] = NOTHING,
+    stays: Stays = NOBODY_STAYS,
 ) -> GateReport:
     """Run the suite on the table of a period, see that its rows are of that period, and judge it.
 
     ``waivers`` say what somebody lets through (G6). Freshness is promised of a period's ``first`` delivery: what
-    restates or mends it is late by its nature. ``left`` are rows that stay set aside, whatever is found of them.
+    restates or mends it is late by its nature. ``left`` are rows that stay set aside, whatever is found of them, and
+    ``stays`` is what was let in before.
     """
     results = asked(
         platform, contract, table, period, {each.reference.name: values(platform, each) for each in found}
     )
     promised = contract if first else replace(contract, max_age=None)
     end = period_window(period)[1]
-    return judge(promised, table.num_rows, results, end, platform.clock.now(), waivers, left)
+    return judge(promised, table.num_rows, results, end, platform.clock.now(), waivers, left, stays)
 
 
 def asked(
@@ -112,6 +114,11 @@ def report_facts(
         "checks": checks,
         "stops": stops,
     }
+
+
+def let_in(report: Mapping[str, Any]) -> tuple[Use, ...]:
+    """Return by which waivers a recorded batch holds what it holds: its own uses, and those it was mended from."""
+    return tuple(Use(**use) for use in (*report.get("waived", ()), *report.get("stays", ())))
 
 
 def waiving(report: GateReport, waivers: Waivers, whose: Sequence[str]) -> dict[str, Any]:

@@ -168,15 +168,15 @@ class Plan:
         }
 
 
-def plan(platform: Platform, state: StateReader) -> Plan:
-    """Compare what the files define with what was registered last. Nothing is written.
+def plan(platform: Platform, state: StateReader, defined: Definitions | None = None) -> Plan:
+    """Compare what the files define, or ``defined`` has, with what was registered last. Nothing is written.
 
     Raises:
         BadInput: the definitions do not load, or do not belong together, or a permission is none.
     """
     recorded = {row.view: row.definition for row in state.select(FeatureViewRow)}
     store, standing = platform.features, consumers(state)
-    before, after = store.registered(recorded), store.defined()
+    before, after = store.registered(recorded), defined or store.defined()
     before = _with_views(store, _with_services(before, standing), standing, after)
     found: dict[tuple[Of, str], list[Difference]] = {}
     for each in differences(before, after):
@@ -208,13 +208,15 @@ def tried(platform: Platform, state: StateReader) -> None:
         platform.features.check(files, declared)
 
 
-def refuse_held(platform: Platform, acting: Acting) -> Plan:
+def refuse_held(platform: Platform, acting: Acting, defined: Definitions | None = None) -> Plan:
     """Refuse, and record the refusal, where a change of meaning is held (rule F1); else return the plan.
+
+    It is about what the files define, or ``defined`` has.
 
     Raises:
         Refused: rule F1. BadInput: the definitions do not load, or do not belong together.
     """
-    found = plan(platform, platform.ledger.state())
+    found = plan(platform, platform.ledger.state(), defined)
     if not found.held:
         return found
     reasons = [each.reason() for each in found.held]

@@ -35,6 +35,7 @@ from tidegate.application.revisions import (
     succession,
     taken,
 )
+from tidegate.application.unclaimed import settled
 from tidegate.domain.actors import Permission
 from tidegate.domain.contract import Contract
 from tidegate.domain.errors import BadInput
@@ -127,8 +128,7 @@ def ingest(platform: Platform, acting: Acting, dataset: str, drop: Path) -> Batc
     ):  # what let rows through, or whose they may be, has changed while they were looked at, or others came
         return _anew(platform, acting, drop, payload)
     _unless(fault)
-    assert row is not None  # the fold of the event just appended
-    return row
+    return settled(platform, row)
 
 
 def _unless(fault: BadInput | None) -> None:

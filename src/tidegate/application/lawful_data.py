@@ -1,7 +1,8 @@
 """Judge what the record says of batches, pushes and waivers (see `lawfulness`).
 
-    G6  what a gate let through was waived then, by a person whose drop it was not, and not more often than they said;
-        nothing else that stops a batch (G1, G2) is on record of an accepted one
+    G6  what a gate let through was waived then, by a person whose drop it was not, and not more often than they said,
+        or had been so in the batch in which rows were put back; nothing else that stops a batch (G1, G2) is on record
+        of an accepted one
     G7  what was pushed adds up, and no row of it is of a period whose drop had been accepted
 
 That a report is of the rows that came is not shown: whoever can write past the use cases can write reports too.
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from tidegate.application.gating import let_in
 from tidegate.application.ingest import accounts_of
 from tidegate.application.moments import APART
 from tidegate.application.revisions import in_force
@@ -23,7 +25,7 @@ from tidegate.domain.evidence import Verdict
 from tidegate.domain.fold import StateView
 from tidegate.domain.push import delivered
 from tidegate.domain.state import ActorRow, BatchRow, PushRow, WaiverRow
-from tidegate.domain.waiver import MOST_DAYS, MOST_USES, Moment, against, covers
+from tidegate.domain.waiver import MOST_DAYS, MOST_USES, Moment, Use, against, covers
 
 Breaches = Iterator[tuple[str, str]]
 
@@ -37,7 +39,22 @@ def breaches(view: StateView, event: Event) -> Breaches:
 def _accepted(view: StateView, event: Event) -> Breaches:
     said = event.payload
     known = view.get(BatchRow, said["dataset"], said["drop"])
-    yield from _let_in(view, event, known, said["period"], f"{said['dataset']} {said['period']}")
+    about = f"{said['dataset']} {said['period']}"
+    yield from _let_in(view, event, known, said["period"], about)
+    yield from _stays(view, event, about)
+
+
+def _stays(view: StateView, event: Event, about: str) -> Breaches:
+    """What waivers let in before is what the batch says in which rows were put back."""
+    said = event.payload
+    base = view.get(BatchRow, said["dataset"], said["report"].get("replays", {}).get("drop", ""))
+    before = let_in(base.report) if base is not None and base.batch == said["supersedes"] else ()
+    for use in said["report"].get("stays", ()):
+        if Use(**use) not in before:
+            yield (
+                "G6",
+                f"{use['check']} of {about} is said to stay by {use['waiver']}, which had not let it in",
+            )
 
 
 def _pushed(view: StateView, event: Event) -> Breaches:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.recording import again, draft, reason_text, record_refusal, refused
-from tidegate.application.standing import itself, lifecycle
-from tidegate.application.weighing import Outcome, denied_by, outcome_of, stream
+from tidegate.application.standing import itself, lifecycle, stream
+from tidegate.application.weighing import Outcome, denied_by, outcome_of
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.lifecycle import Act, Action, Allowed, Dossier, Reason

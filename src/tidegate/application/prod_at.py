@@ -14,8 +14,7 @@ from typing import Any
 from tidegate.application.platform import Platform
 from tidegate.application.ports import StateReader
 from tidegate.application.resolve import carrying
-from tidegate.application.standing import lifecycle
-from tidegate.application.weighing import stream
+from tidegate.application.standing import lifecycle, stream
 from tidegate.domain.canonical import utc_text, utc_time
 from tidegate.domain.errors import BadInput, TidegateError
 from tidegate.domain.events import Event, EventType

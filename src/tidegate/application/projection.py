@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Difference, StateReader
 from tidegate.application.recording import draft
-from tidegate.application.weighing import stream
+from tidegate.application.standing import stream
 from tidegate.domain.errors import DependencyFailed
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.policy import Stage

@@ -16,7 +16,7 @@ from tidegate.application.packet import gather
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Transaction
 from tidegate.application.recording import again, draft, reason_text, record_refusal, refused
-from tidegate.application.standing import itself, lifecycle, policy_in_force
+from tidegate.application.standing import itself, lifecycle, policy_in_force, stream
 from tidegate.application.weighing import (
     Outcome,
     apply,
@@ -27,7 +27,6 @@ from tidegate.application.weighing import (
     outcome_of,
     seal,
     still,
-    stream,
     subject,
     weigh,
 )

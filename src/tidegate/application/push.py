@@ -27,6 +27,7 @@ from tidegate.application.pushes import beside, bring, feeding, history, pushed_
 from tidegate.application.recording import draft, permit
 from tidegate.application.references import Listing, listing_facts, listings, values
 from tidegate.application.revisions import in_force
+from tidegate.application.unclaimed import settled
 from tidegate.domain.access import Access
 from tidegate.domain.actors import Permission
 from tidegate.domain.contract import Contract, GateReport
@@ -134,8 +135,7 @@ def _recorded(platform: Platform, acting: Acting, contract: Contract, file: Path
             unwrite(platform, platform.ledger.state(), dataset, gated.made)
     if fault is not None:
         raise fault
-    assert row is not None  # the fold of the event just appended
-    return row, fresh
+    return settled(platform, row), fresh
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,10 @@ stood. That whole goes through the same gate once, so that checks over many rows
 judge what the batch will be, and read = accepted + quarantined holds as for any drop. A row that nobody mended
 stays held back for the reasons it has. What is accepted supersedes the batch in force, under its revision.
 
+What a waiver let in stays in, also where it has ended since (G6): that concerns rows that nobody mended. Which rows it
+let in, the record does not say, so the drop as it stood goes through the gate once more. Where a contract or a list is
+another one now, and more is found by it than was let in then, all of it is judged anew.
+
 The file of mended rows is known by its bytes, as a drop is: the same file twice changes nothing.
 """
 
@@ -12,21 +16,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from tidegate.application.erased import marks
-from tidegate.application.gating import kept, measured, waiving
+from tidegate.application.gating import asked, kept, let_in, measured, waiving
 from tidegate.application.ingest import brought_for, stands, turn_away, waived_now
 from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import Mended, StateReader
 from tidegate.application.recording import draft, permit
-from tidegate.application.references import listing_facts, listings
+from tidegate.application.references import Listing, listing_facts, listings, values
 from tidegate.application.revisions import period_window, standing, touches
+from tidegate.application.unclaimed import settled
 from tidegate.domain.actors import Permission
 from tidegate.domain.contract import Contract, GateReport
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.state import BatchRow
+from tidegate.domain.waiver import LIMITS, NOBODY_STAYS, Stays
 
 _SHOWN = 5  # rows named in a sentence
 
@@ -63,7 +69,10 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
         table = platform.batches.restored(contract, base.batch, base.quarantine_root, mended)
         mended_now = frozenset(mended.rows)
         left = {row: reasons for row, reasons in held.items() if row not in mended_now}
-        report = measured(platform, contract, found, table, mended.period, waived, first=False, left=left)
+        stays = _stays(platform, contract, found, base, held)
+        report = measured(
+            platform, contract, found, table, mended.period, waived, first=False, left=left, stays=stays
+        )
         if not report.stops and not mended_now - report.reasons.keys():
             raise _none_passes(mended, report)
     except BadInput as error:
@@ -78,8 +87,8 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
         **kept(platform, contract, found, table, report, base.report.get("erased", 0)),
         "revision": base.revision,
     }
-    told = {**waiving(report, waived, whose), "replays": {"drop": base.drop, "rows": len(mended.rows)}}
-    payload["report"] = {**payload["report"], **told}
+    mends = {"replays": {"drop": base.drop, "rows": len(mended.rows)}, **_staying(stays, report)}
+    payload["report"] = {**payload["report"], **waiving(report, waived, whose), **mends}
     kind = EventType.BATCH_REFUSED if report.stops else EventType.BATCH_ACCEPTED
     with platform.ledger.transaction() as tx:
         row = tx.get(BatchRow, dataset, name)
@@ -93,8 +102,7 @@ def replay(platform: Platform, acting: Acting, dataset: str, file: Path) -> Batc
             payload |= {"supersedes": replaces, "touches": touches(tx, replaces)}
             tx.append(draft(acting, kind, f"dataset/{dataset}", payload))
             row = tx.get(BatchRow, dataset, name)
-    assert row is not None  # the fold of the event just appended
-    return row
+    return settled(platform, row)
 
 
 def _at(row: BatchRow | None) -> tuple[int, int]:
@@ -150,6 +158,40 @@ def _held(platform: Platform, base: BatchRow) -> dict[int, tuple[str, ...]]:
     """Return the reasons of each row that is held back, by its position in the drop."""
     rows = platform.batches.held(base.dataset, base.quarantine_root)
     return {cast(int, row["row"]): tuple(cast("list[str]", row["reasons"])) for row in rows}
+
+
+def _stays(
+    platform: Platform, contract: Contract, found: tuple[Listing, ...], base: BatchRow, held: Collection[int]
+) -> Stays:
+    """Return what waivers let into the batch in force, as far as the same is found of it now."""
+    uses = let_in(base.report)
+    if not uses:
+        return NOBODY_STAYS
+    lists = {each.reference.name: values(platform, each) for each in found}
+    table = platform.batches.whole(contract, base.batch, base.quarantine_root)
+    same = (base.contract, base.report.get("references", {})) == (contract.digest, listing_facts(found))
+    rows: dict[str, frozenset[int]] = {}
+    for result in asked(platform, contract, table, base.period, lists):
+        let = sum(use.rows for use in uses if use.check == result.check.id)
+        if (
+            let
+            and (same or len(result.failing) <= let)
+            and (there := frozenset(result.failing).difference(held))
+        ):
+            rows[result.check.id] = there
+    limits = {use.check for use in uses if use.check in LIMITS}
+    return Stays(
+        uses,
+        rows,
+        base.quarantined if "quarantine-share" in limits else 0,
+        "volume" in limits,
+    )
+
+
+def _staying(stays: Stays, report: GateReport) -> dict[str, Any]:
+    """Return what the ledger keeps of what stays in, by the waivers that had let it in."""
+    staying = () if report.stops else stays.beside(report.reasons)
+    return {"stays": [use.as_dict() for use in staying]} if staying else {}
 
 
 def _all_held(mended: Mended, held: Mapping[int, object]) -> None:

@@ -15,7 +15,7 @@ from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader, Transaction
 from tidegate.application.promote import ASKED_AS, repeated_outcome
 from tidegate.application.recording import again, draft, reason_text, record_refusal, refused
-from tidegate.application.standing import itself, lifecycle, policy_in_force
+from tidegate.application.standing import itself, lifecycle, policy_in_force, stream
 from tidegate.application.weighing import (
     Outcome,
     apply,
@@ -24,7 +24,6 @@ from tidegate.application.weighing import (
     gate_asked,
     outcome_of,
     still,
-    stream,
     subject,
     weigh,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from tidegate.application.gating import let_in
 from tidegate.domain.contract import OnRow
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.state import BatchRow
@@ -88,10 +89,10 @@ def _waived(batches: Iterable[BatchRow]) -> Iterator[tuple[str, str]]:
     """Yield what waivers let through: it did not hold of the data, and somebody said that it need not."""
     let: dict[tuple[str, str, str], list[int]] = {}
     for batch in batches:
-        for use in batch.report.get("waived", ()):
-            seen = let.setdefault((batch.dataset, use["check"], use["waiver"]), [0, 0])
+        for use in let_in(batch.report):
+            seen = let.setdefault((batch.dataset, use.check, use.waiver), [0, 0])
             seen[0] += 1
-            seen[1] += use["rows"]
+            seen[1] += use.rows
     for (dataset, check, waiver), (count, rows) in sorted(let.items()):
         whole = "1 batch" if count == 1 else f"{count} batches"
         of = f", {rows:,} rows" if rows else ""

@@ -11,7 +11,7 @@ from tidegate.application.revisions import period_window
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.evidence import Verdict
-from tidegate.domain.lifecycle import Lifecycle, Reason
+from tidegate.domain.lifecycle import Lifecycle, Reason, time_for
 from tidegate.domain.policy import Policy, Stage
 from tidegate.domain.rollout import Standing
 from tidegate.domain.state import (
@@ -174,3 +174,19 @@ def canary_facts(state: StateReader, version: VersionRow) -> dict[str, Any]:
         "baseline": row.baseline,
         **row.analysis,
     }
+
+
+def overdue(state: StateReader, now: datetime) -> tuple[ReviewRow, ...]:
+    """Return the open reviews whose time is over, the oldest first."""
+    marks = state.marks()
+    late = [
+        row
+        for row in state.select(ReviewRow, status="open")
+        if utc_time(row.due_at) < time_for(marks, row.sequence, now)
+    ]
+    return tuple(sorted(late, key=lambda row: row.due_at))
+
+
+def stream(model: str) -> str:
+    """Return the stream that a model's events belong to."""
+    return f"model/{model}"

@@ -13,8 +13,7 @@ from tidegate.application.platform import Platform
 from tidegate.application.projection import SINK, incidents
 from tidegate.application.revisions import in_force
 from tidegate.application.runs import schedule_status
-from tidegate.application.standing import MANDATORY
-from tidegate.application.tend import overdue
+from tidegate.application.standing import MANDATORY, overdue
 from tidegate.application.waive import shown as waivers
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import BadInput

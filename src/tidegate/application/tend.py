@@ -14,8 +14,8 @@ from tidegate.application.platform import Acting, Platform
 from tidegate.application.ports import StateReader, Transaction
 from tidegate.application.recording import again, draft, permit, reason_text, record_refusal, refused
 from tidegate.application.resolve import carrying
-from tidegate.application.standing import itself, lifecycle, policy_in_force
-from tidegate.application.weighing import open_review, stream
+from tidegate.application.standing import itself, lifecycle, policy_in_force, stream
+from tidegate.application.weighing import open_review
 from tidegate.domain.actors import Permission, permits
 from tidegate.domain.approval import unfit
 from tidegate.domain.canonical import utc_text, utc_time
@@ -187,14 +187,3 @@ def certified_days(rule: Certification | None, version: VersionRow) -> int | Non
 def term_end(term: int | None, now: datetime) -> str:
     """Return until when a new certificate holds; without end where no policy has a term any more."""
     return utc_text(now + timedelta(days=term)) if term is not None else ""
-
-
-def overdue(state: StateReader, now: datetime) -> tuple[ReviewRow, ...]:
-    """Return the open reviews whose time is over, the oldest first."""
-    marks = state.marks()
-    late = [
-        row
-        for row in state.select(ReviewRow, status="open")
-        if utc_time(row.due_at) < time_for(marks, row.sequence, now)
-    ]
-    return tuple(sorted(late, key=lambda row: row.due_at))

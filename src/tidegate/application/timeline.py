@@ -48,6 +48,8 @@ def _gated(payload: Payload) -> str:
         told += f", {left_out} left out whose subject was erased"
     if let := payload["report"].get("waived"):
         told += "; " + ", ".join(f"{use['check']} was waived by {use['waiver']}" for use in let)
+    if stays := payload["report"].get("stays"):
+        told += "; " + ", ".join(f"what {use['waiver']} let in of {use['check']} stays" for use in stays)
     if not payload["supersedes"]:
         return told
     touched = ", ".join(payload["touches"]["versions"]) or "no version"

@@ -19,6 +19,7 @@ from tidegate.application.ports import StateReader, Transaction
 from tidegate.application.preconditions import preconditions
 from tidegate.application.predating import dated
 from tidegate.application.recording import draft
+from tidegate.application.standing import stream
 from tidegate.domain.attestation import packet_statement
 from tidegate.domain.canonical import utc_text
 from tidegate.domain.errors import TidegateError
@@ -48,11 +49,6 @@ class Outcome:
     stage: str
     promotion: str
     waits: tuple[Reason, ...] = ()
-
-
-def stream(model: str) -> str:
-    """Return the stream that a model's events belong to."""
-    return f"model/{model}"
 
 
 def denied_by(untrue: Sequence[Reason], decision: Decision) -> tuple[Reason, ...]:

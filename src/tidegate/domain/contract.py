@@ -13,7 +13,8 @@ A row that names another period than its drop, or none, is set aside (the check 
 drop of its own.
 
 What somebody has waived (G6, see `waiver`) neither stops a batch nor sets a row aside, and is told as a use of it;
-what could not be measured is not waived. A waiver that counts no more is named by what stops again without it.
+what could not be measured is not waived. A waiver that counts no more is named by what stops again without it. Rows
+that one let in before stay in where others are put back beside them.
 
 A stopped batch is held back whole, so that read = accepted + quarantined always. Its verdict is the worst
 of what stopped it: an error (G1), a failure (G2, G3, G5), or that it cannot be told (G4).
@@ -30,7 +31,7 @@ from types import MappingProxyType
 from tidegate.domain.evidence import Verdict, worst
 from tidegate.domain.keeping import Term
 from tidegate.domain.masking import Column
-from tidegate.domain.waiver import NONE, Use, Waivers
+from tidegate.domain.waiver import NOBODY_STAYS, NONE, Stays, Use, Waivers
 
 __all__ = [
     "Check",
@@ -202,15 +203,18 @@ def judge(
     now: datetime,
     waivers: Waivers = NONE,
     left: Mapping[int, tuple[str, ...]] = NOTHING,
+    stays: Stays = NOBODY_STAYS,
 ) -> GateReport:
     """Judge a batch of ``read`` rows by what its checks found.
 
     ``period_end`` is when the drop's period closed, for freshness; ``now`` is the clock's time; ``waivers`` say
     what somebody lets through, by check or limit; ``left`` are rows that stay set aside for the reasons they have,
-    whatever is found of them now.
+    whatever is found of them now; ``stays`` is what was let in before, which is not judged again.
     """
-    reasons, aside = _reasons(results), {**_reasons(results, waivers.in_force), **left}
-    stops = [*_check_stops(contract, read, results), *_volume_and_freshness(contract, read, period_end, now)]
+    contract = _as_let_in(contract, read, stays)
+    judged = [_without(result, stays.rows.get(result.check.id, frozenset())) for result in results]
+    reasons, aside = _reasons(results), {**_reasons(judged, waivers.in_force), **left}
+    stops = [*_check_stops(contract, read, judged), *_volume_and_freshness(contract, read, period_end, now)]
     share = len(aside) / read if read else 0.0
     if not share <= contract.quarantine_limit:  # written so that a limit that is no number stops everything
         stops.append(
@@ -222,7 +226,7 @@ def judge(
                 "quarantine-share",
             )
         )
-    stops, waived = _let_through(results, stops, waivers.in_force, left)
+    stops, waived = _let_through(judged, stops, waivers.in_force, left)
     if stops:
         stops = [_named(stop, waivers.lapsed, results) for stop in stops]
         held = _Whole(read, reasons, f"batch:{stops[0].code}")
@@ -230,10 +234,31 @@ def judge(
         return GateReport(verdict, read, held, tuple(results), tuple(stops))  # nothing was let through
     lapsed = {
         result.check.id: waivers.lapsed[result.check.id]
-        for result in results
-        if result.failing and result.check.id in waivers.lapsed
+        for result in judged
+        if result.check.id in waivers.lapsed and any(position not in left for position in result.failing)
     }
     return GateReport(Verdict.PASSED, read, dict(sorted(aside.items())), tuple(results), (), waived, lapsed)
+
+
+def _as_let_in(contract: Contract, read: int, stays: Stays) -> Contract:
+    """Return the contract with its limits as wide as somebody had let them be: the same rows, none more held back."""
+    if stays.volume:
+        contract = replace(
+            contract, min_rows=min(contract.min_rows, read), max_rows=max(contract.max_rows, read)
+        )
+    if stays.held and read:
+        contract = replace(contract, quarantine_limit=max(contract.quarantine_limit, stays.held / read))
+    return contract
+
+
+def _without(result: CheckResult, rows: Collection[int]) -> CheckResult:
+    """Return what a check found beside these rows; where it found nothing else, it passed."""
+    if not rows or result.verdict is not Verdict.FAILED:
+        return result
+    failing = tuple(position for position in result.failing if position not in rows)
+    if result.failing and not failing:
+        return replace(result, failing=(), verdict=Verdict.PASSED)
+    return replace(result, failing=failing)
 
 
 def _reasons(results: Sequence[CheckResult], waived: Collection[str] = ()) -> dict[int, tuple[str, ...]]:

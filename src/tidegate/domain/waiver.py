@@ -7,7 +7,8 @@ nobody has seen (G1).
 
     G6  a waiver is given by a person whose role permits it, for a check that the contract has, for at most `MOST_DAYS`
         days and `MOST_USES` batches; it counts for its dataset, check and period only, not for a drop that its giver
-        had brought, under whichever account, and not after its end or its last use, whatever clocks do
+        had brought, under whichever account, and not after its end or its last use, whatever clocks do; what it let
+        in stays in, also where other rows of its drop are put back
 """
 
 from __future__ import annotations
@@ -52,6 +53,31 @@ class Waivers:
 
 
 NONE = Waivers()
+
+
+@dataclass(frozen=True)
+class Stays:
+    """What waivers let into the batch that rows are put back into: it stays in, whether or not they still count.
+
+    ``rows`` are positions in the drop, by the check that had found them; ``held`` how many rows were held back, where
+    too many had been waived (0: it was not); ``volume`` says whether the number of rows was; ``uses`` is all of it.
+    """
+
+    uses: tuple[Use, ...] = ()
+    rows: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    held: int = 0
+    volume: bool = False
+
+    def beside(self, aside: Collection[int]) -> tuple[Use, ...]:
+        """Return the uses that something stays in by, where these rows do not."""
+        return tuple(
+            use
+            for use in self.uses
+            if use.check in LIMITS or any(row not in aside for row in self.rows.get(use.check, ()))
+        )
+
+
+NOBODY_STAYS = Stays()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from tidegate.application.outbox import standings
 from tidegate.application.projection import SINK
 from tidegate.application.reconcile import reconcile
 from tidegate.application.runs import ran_ahead, schedule_status
+from tidegate.application.unclaimed import sweep_rows
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.state import BatchRow, PolicyRow, VersionRow
@@ -81,6 +82,8 @@ def _files(here: Tidegate) -> Look:
     )
     young = len(partials(here.settings.home))
     yield True, sentence + (f"; {young} being written, or removed in an hour" if young else ""), ""
+    if rows := sweep_rows(here):
+        yield True, f"removed {rows} with rows that killed commands had not recorded", ""
 
 
 def _ledger(here: Tidegate) -> Look:

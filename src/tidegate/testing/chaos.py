@@ -138,11 +138,11 @@ def mortal(steps: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def whole_files(home: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file in the folders of `WHOLE`, but for partial files."""
+    """Return the SHA-256 of every file in the folders of `WHOLE`, but for partial files and marks (`unrecorded`)."""
     parts = set(partials(home))
     return {
         str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest()
         for folder in WHOLE
         for path in sorted((home / folder).rglob("*"))
-        if path.is_file() and path not in parts
+        if path.is_file() and path not in parts and path.suffix != ".unrecorded"
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -76,3 +77,11 @@ def mended_line(line: str, level: str, note: str) -> str:
     """Return a line of the drop with another level and note."""
     station, at, _, reading, _ = line.split(",")
     return f"{station},{at},{level},{reading},{note}"
+
+
+def aged(path: Path, hours: int = 2) -> None:
+    """Make a file, and what says of it that it is not recorded, some hours older."""
+    for each in (path, path.with_name(f".{path.name}.unrecorded")):
+        if each.exists():
+            old = each.stat().st_mtime - hours * 3600
+            os.utime(each, (old, old))

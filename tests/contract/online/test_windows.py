@@ -19,6 +19,7 @@ import redis
 
 from tidegate.adapters.feast_store import online_redis, online_sqlite
 from tidegate.adapters.feast_store.newest import Row
+from tidegate.adapters.feast_store.repository import write_overlay
 from tidegate.adapters.shared.arrow import write_parquet
 from tidegate.application.ports import OnlineWindow, Pushes
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -270,6 +271,38 @@ def test_a_file_from_before_there_were_pushes_takes_them(built, tmp_path, place,
     assert store.materialize(shops.at(40)).written == ()
     assert store.push(shops.pushes(tmp_path, FIRST)) == {"shop_sales": 2}
     assert served(store, 42) == [5, None, 6]
+
+
+def test_a_store_may_take_what_tidegate_brings_alone(tmp_path, place):
+    import pandas as pd
+
+    store = ours(tmp_path, {**place, "writes": "tidegate"})
+    store.build({"sales": [shops.write_batch(tmp_path / "a.parquet", shops.SALES)]}, shops.DECLARED)
+    store.apply()
+    store.materialize(shops.at(40))
+    feast = store._store()
+    row = {"shop": "north", "sold": 77, "rate": 0.1}
+    times = dict.fromkeys(("event_timestamp", "created_timestamp"), shops.at(39))
+    rows = pd.DataFrame([row | times])
+    for write in (
+        lambda: feast.push("shop_sales_push", rows),
+        lambda: feast.write_to_online_store("shop_sales", rows),
+        lambda: feast.materialize(shops.at(0), shops.at(40), ["shop_sales"]),
+    ):
+        with pytest.raises(BadInput) as refused:
+            write()
+        assert refused.value.code == "writes-of-feast"
+        assert "rows of shop_sales that Feast itself writes, expected none" in refused.value.sentence
+    assert served(store, 42) == [20, None, None]
+    assert store.push(shops.pushes(tmp_path, FIRST)) == {"shop_sales": 2}
+    assert served(store, 42) == [5, None, 6]
+
+
+def test_what_a_file_says_of_writes_holds_where_a_profile_names_the_store(tmp_path):
+    folder = shops.write_repository(tmp_path / "features", online="{type: sqlite, writes: tidegate}")
+    overlay = write_overlay(folder, tmp_path / "home", redis="${TIDEGATE_ONLINE_URL}").read_text()
+    assert "writes: tidegate" in overlay
+    assert "NewestRedisOnlineStore" in overlay
 
 
 def test_files_that_were_edited_and_not_applied_do_not_read_what_is_pushed(built, tmp_path):

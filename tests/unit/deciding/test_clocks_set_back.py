@@ -9,8 +9,9 @@ import pytest
 from tidegate.application.lawfulness import unlawful
 from tidegate.application.promote import climb, preview, request, void_approvals
 from tidegate.application.resolve import Say
+from tidegate.application.standing import overdue
 from tidegate.application.status import status
-from tidegate.application.tend import overdue, recertify, tend
+from tidegate.application.tend import recertify, tend
 from tidegate.domain.errors import Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.lifecycle import Allowed

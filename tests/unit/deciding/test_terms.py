@@ -6,7 +6,8 @@ import pytest
 
 from tidegate.application.lawfulness import unlawful
 from tidegate.application.lower import lower
-from tidegate.application.tend import overdue, recertify, tend
+from tidegate.application.standing import overdue
+from tidegate.application.tend import recertify, tend
 from tidegate.domain.canonical import utc_text
 from tidegate.domain.errors import Refused
 from tidegate.domain.events import EventType

@@ -11,7 +11,8 @@ from tidegate.application.lower import lower
 from tidegate.application.promote import climb
 from tidegate.application.resolve import Say, revoke
 from tidegate.application.review import ReviewOutcome, decide_review
-from tidegate.application.tend import overdue, recertify, tend
+from tidegate.application.standing import overdue
+from tidegate.application.tend import recertify, tend
 from tidegate.domain.errors import Refused
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.state import ReviewRow

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.adapters.arrow_batches.ordering import write_in_order
+from tidegate.adapters.arrow_batches.unrecorded import made_young, mark
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, partial, told
 from tidegate.adapters.shared.pieces import Stored
@@ -21,13 +22,16 @@ class Accepted:
     """The batches below one folder, by dataset."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
-    def keep(self, dataset: str, rows: pa.Table) -> tuple[str, Path]:
-        """Keep rows as they are; return their digest and their file."""
+    def keep(self, dataset: str, rows: pa.Table, *, marked: bool = True) -> tuple[str, Path]:
+        """Keep rows as they are; return their digest and their file, marked until it is recorded."""
         digest = table_digest(rows)
         path = self.place(dataset, digest)
-        if not self._holds(path, digest):
+        if not (made_young(path) and self._holds(path, digest)):
+            if marked:
+                with told(path, rows.nbytes):
+                    mark(path)
             write_parquet(rows, path)
         return digest, path
 
@@ -35,12 +39,13 @@ class Accepted:
         self, dataset: str, rows: Stored, keep: np.ndarray, order: Sequence[str]
     ) -> tuple[str, Path]:
         """Keep rows that are never in memory whole."""
-        place = self._folder / dataset / "rows.parquet"
+        place = self.folder / dataset / "rows.parquet"
         with told(place, rows.nbytes), partial(place) as part:
             write_in_order(rows, keep, order, part)
             digest = table_digest(Stored(part))
             path = self.place(dataset, digest)
-            if not self._holds(path, digest):
+            if not (made_young(path) and self._holds(path, digest)):
+                mark(path)
                 part.chmod(0o644)
                 part.replace(path)
         return digest, path
@@ -69,11 +74,11 @@ class Accepted:
 
     def digests(self, dataset: str) -> list[str]:
         """Return the digests that files are there for."""
-        return [PREFIX + path.stem for path in sorted((self._folder / dataset).glob("[0-9a-f]*.*"))]
+        return [PREFIX + path.stem for path in sorted((self.folder / dataset).glob("[0-9a-f]*.*"))]
 
     def place(self, dataset: str, digest: str) -> Path:
         """Return where a batch lies, if it does."""
-        return self._folder / dataset / f"{hex_of(digest, PREFIX)}.parquet"
+        return self.folder / dataset / f"{hex_of(digest, PREFIX)}.parquet"
 
     def _there(self, dataset: str, digest: str) -> Path:
         path = self.place(dataset, digest)

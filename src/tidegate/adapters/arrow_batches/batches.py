@@ -4,6 +4,7 @@
                                                contract's columns without a row, where one was asked for
     HOME/batches/masked-with                   the fingerprint of the key that classified columns were masked with
     HOME/quarantine/DATASET/<64 hex>.jsonl     the rows one gate run held back, named by their root
+    .NAME.unrecorded beside either             it was written, and is on no record yet
 
 A batch's digest is taken over its values in the order of the contract's key (`tidegate.adapters.shared.arrow`
 states the bytes), so it does not depend on how the drop was ordered, packed or written to Parquet. A
@@ -17,10 +18,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from tidegate.adapters.arrow_batches import unrecorded
 from tidegate.adapters.arrow_batches.accepted import Accepted
 from tidegate.adapters.arrow_batches.delimited import arrow_type, read_csv
 from tidegate.adapters.arrow_batches.drop import open_regular, opened, room_for
@@ -32,7 +35,7 @@ from tidegate.adapters.arrow_batches.pushed import read_pushed
 from tidegate.adapters.arrow_batches.rebuilding import rebuilt
 from tidegate.adapters.arrow_batches.straying import strays
 from tidegate.adapters.arrow_batches.thinning import lines_left, spared, theirs, whose
-from tidegate.adapters.shared.arrow import table_digest
+from tidegate.adapters.shared.arrow import PREFIX, table_digest
 from tidegate.adapters.shared.files import told
 from tidegate.adapters.shared.keyed import keyed
 from tidegate.adapters.shared.pieces import Stored, gathered, pieces
@@ -189,7 +192,7 @@ class ArrowBatches:
         import pyarrow as pa
 
         schema = pa.schema([(column.name, arrow_type(column.type)) for column in contract.columns])
-        return self._accepted.keep(contract.dataset, schema.empty_table())[1]
+        return self._accepted.keep(contract.dataset, schema.empty_table(), marked=False)[1]
 
     def quarantine(
         self,
@@ -334,6 +337,30 @@ class ArrowBatches:
             assert path is not None  # it is there
             with told(path, 0):
                 path.unlink(missing_ok=True)
+                unrecorded.settle(path)
+
+    def settle(self, dataset: str, names: Collection[str]) -> None:
+        """Take the marks from batches and held-back rows that are recorded."""
+        for path in self._named(dataset, names):
+            with told(path, 0):
+                unrecorded.settle(path)
+
+    def sweep(self, dataset: str, known: Collection[str], now: datetime) -> int:
+        """Remove marked files that the record does not know and that are older than an hour."""
+        paths, count = self._named(dataset, known), 0
+        for folder in (self._accepted.folder, self._held_back.folder):
+            with told(folder / dataset, 0):
+                count += unrecorded.sweep(folder / dataset, paths, now)
+        return count
+
+    def _named(self, dataset: str, names: Collection[str]) -> set[Path]:
+        return {
+            self._accepted.place(dataset, name)
+            if name.startswith(PREFIX)
+            else self._held_back.place(dataset, name)
+            for name in names
+            if name
+        }
 
     def _path(self, file: Without) -> Path | None:
         if file.kind == "batch":

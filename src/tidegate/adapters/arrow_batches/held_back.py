@@ -10,6 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import BinaryIO
 
+from tidegate.adapters.arrow_batches.unrecorded import made_young, mark
 from tidegate.adapters.shared.files import hex_of, partial, told
 from tidegate.adapters.shared.pieces import pieces
 from tidegate.application.ports import Table
@@ -26,18 +27,20 @@ class HeldBack:
     """The rows held back below one folder, by dataset."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def keep(self, dataset: str, lines: Iterable[bytes], about: int) -> tuple[str, Path]:
         """Write lines as a file that is called by their root; ``about`` says how much room they take."""
-        folder = self._folder / dataset
+        folder = self.folder / dataset
         with told(folder / "rows.jsonl", about), partial(folder / "rows.jsonl") as part:
             with part.open("wb") as file:
                 root = merkle_root(_written(file, lines))
                 file.flush()
                 os.fsync(file.fileno())
             part.chmod(0o644)
-            return root, part.replace(self.place(dataset, root))
+            if not made_young(path := self.place(dataset, root)):
+                mark(path)
+            return root, part.replace(path)
 
     def rows(self, dataset: str, root: str) -> Iterator[Mapping[str, object]]:
         """Yield row by row what one gate run held back, after the whole file was read against its root.
@@ -67,11 +70,11 @@ class HeldBack:
 
     def roots(self, dataset: str) -> list[str]:
         """Return the roots that files are there for."""
-        return [_PREFIX + path.stem for path in sorted((self._folder / dataset).glob("[0-9a-f]*.*"))]
+        return [_PREFIX + path.stem for path in sorted((self.folder / dataset).glob("[0-9a-f]*.*"))]
 
     def place(self, dataset: str, root: str) -> Path:
         """Return where the rows lie, if they do."""
-        return self._folder / dataset / f"{hex_of(root, _PREFIX)}.jsonl"
+        return self.folder / dataset / f"{hex_of(root, _PREFIX)}.jsonl"
 
 
 def lines_of(table: Table, reasons: Mapping[int, tuple[str, ...]]) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from tidegate.adapters.arrow_batches.delimited import arrow_type, read_csv
 from tidegate.adapters.shared import pieces
 from tidegate.application.ports import EXPORTED, Mended, Table
+from tidegate.domain.cells import MARKED
 from tidegate.domain.contract import Column, Contract
 from tidegate.domain.errors import BadInput
 
@@ -51,7 +52,7 @@ def read_mended(file: Drop, contract: Contract, nulls: Sequence[str]) -> Mended:
             f"expected each held-back row once, by its number in `{ROW}`",
             "leave these columns as they were exported",
         )
-    values = table.drop_columns(list(EXPORTED))
+    values = _as_they_were(table.drop_columns(list(EXPORTED)))
     return Mended(str(period), cast(int, revision), tuple(rows.to_pylist()), cast(Table, values))
 
 
@@ -72,6 +73,18 @@ def restored(whole: pa.Table, contract: Contract, mended: Mended) -> pa.Table:
     new = cast("pa.Table", mended.table)
     rows = pa.concat_tables([table.select(schema.names).cast(schema) for table in (whole, new)])
     return rows.take(pa.array(order)).combine_chunks()
+
+
+def _as_they_were(table: pa.Table) -> pa.Table:
+    """Return texts without the apostrophe by which an export keeps spreadsheets from running them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            texts = pc.replace_substring_regex(table.column(place), pattern=MARKED, replacement=r"\1")
+            table = table.set_column(place, field, texts)
+    return table
 
 
 def _only(table: pa.Table, name: str, file: str) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,21 +33,26 @@ class Built:
         #: What the bytes of sources were found to hold.
         self._held: dict[str, str] = {}
 
-    def build(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> Mapping[str, Frame]:
-        """Run ``sources/<view>.sql`` for every view; keep the rows by content and swap the view's source.
+    def build(
+        self, batches: Mapping[str, Sequence[Path]], declared: Declared, ready: Callable[[], object]
+    ) -> Mapping[str, Frame]:
+        """Run ``sources/<view>.sql`` for every view; keep the rows by content and, once ``ready``, swap the sources.
 
         What several sources share is a query ``sources/shared/<step>.sql``, a view to those that name it.
 
         Raises:
             BadInput: a view has no SQL, the SQL does not run, or its rows break the view's definition.
         """
-        with self._opened.alone(), tool_errors("building sources"):
-            views, frames = self._opened.views(), {}
-            for view in views:
-                text, steps = repository.source_sql(self._opened.repo, view.name)
-                rows = tables.as_defined(view, run_sql(text, batches, declared, steps=steps))
-                frames[view.name] = write_frame(rows, self._folder / view.name, (view.event,))
-            self.put(frames, beside={})
+        with self._opened.alone():
+            with tool_errors("building sources"):
+                views, frames = self._opened.views(), {}
+                for view in views:
+                    text, steps = repository.source_sql(self._opened.repo, view.name)
+                    rows = tables.as_defined(view, run_sql(text, batches, declared, steps=steps))
+                    frames[view.name] = write_frame(rows, self._folder / view.name, (view.event,))
+            ready()
+            with tool_errors("swapping sources"):
+                self.put(frames, beside={})
             return frames
 
     def put(self, frames: Mapping[str, Frame], beside: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ value that was corrected since, and both serve a value however old it is. Here i
   next window takes its place as it does the rest.
 
 Rows that Feast itself writes (``feast materialize``, its own push) come one by one, beside the window; the later one is
-served. ``bring`` is how Tidegate materializes, ``add`` how it pushes.
+served. ``writes: tidegate`` refuses them. ``bring`` is how Tidegate materializes, ``add`` how it pushes.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ from feast.protos.feast.types.Value_pb2 import Map
 
 from tidegate.adapters.feast_store.tables import oldest
 from tidegate.application.ports import OnlineWindow
+from tidegate.domain.errors import BadInput
 
 #: Times are counted from here, in microseconds: never negative, and of one length as text.
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 #: When a value is past its ttl: by the clock, or by the last moment that was brought online.
 Expiry = Literal["clock", "materialized"]
+#: Whose writes are taken: anybody's through Feast's interface, or only those that Tidegate brings.
+Writes = Literal["feast", "tidegate"]
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,18 @@ class NewestOnlineStore(OnlineStore):  # type: ignore[misc] # Feast has no types
         data: Sequence[tuple[Any, Mapping[str, Any], datetime, datetime | None]],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Keep each row, unless the one that is there is later."""
+        """Keep each row, unless the one that is there is later.
+
+        Raises:
+            BadInput: the store takes what Tidegate brings alone (``writes: tidegate``).
+        """
+        if config.online_store.writes == "tidegate":
+            raise BadInput(
+                "writes-of-feast",
+                f"got {len(data)} rows of {table.name} that Feast itself writes, expected none: its online store says "
+                "`writes: tidegate`",
+                "have them pass the gate: `tidegate push` for rows, `tidegate run materialize` for what was accepted",
+            )
         self.put(config, self.name_of(config, table), rows_of(config, data))
         if progress:
             progress(len(data))

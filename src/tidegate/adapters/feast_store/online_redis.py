@@ -23,7 +23,15 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import redis
 from feast.repo_config import FeastConfigBaseModel
 
-from tidegate.adapters.feast_store.newest import Expiry, Found, NewestOnlineStore, Row, moment_of, ticks
+from tidegate.adapters.feast_store.newest import (
+    Expiry,
+    Found,
+    NewestOnlineStore,
+    Row,
+    Writes,
+    moment_of,
+    ticks,
+)
 from tidegate.application.ports import OnlineWindow
 from tidegate.domain.errors import BadInput, DependencyFailed
 
@@ -111,6 +119,7 @@ class NewestRedisOnlineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc] 
     type: str = "tidegate.adapters.feast_store.online_redis.NewestRedisOnlineStore"
     url: str = "redis://localhost:6379/0"
     expiry: Expiry = "clock"
+    writes: Writes = "feast"
 
 
 class NewestRedisOnlineStore(NewestOnlineStore):

@@ -22,7 +22,15 @@ from typing import Any, TypeVar
 import filelock
 from feast.repo_config import FeastConfigBaseModel
 
-from tidegate.adapters.feast_store.newest import Expiry, Found, NewestOnlineStore, Row, moment_of, ticks
+from tidegate.adapters.feast_store.newest import (
+    Expiry,
+    Found,
+    NewestOnlineStore,
+    Row,
+    Writes,
+    moment_of,
+    ticks,
+)
 from tidegate.application.ports import OnlineWindow
 from tidegate.domain.errors import DependencyFailed
 
@@ -40,6 +48,7 @@ class NewestSqliteOnlineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
     type: str = "tidegate.adapters.feast_store.online_sqlite.NewestSqliteOnlineStore"
     path: str = "data/online.db"
     expiry: Expiry = "clock"
+    writes: Writes = "feast"
 
 
 class NewestSqliteOnlineStore(NewestOnlineStore):
@@ -244,7 +253,7 @@ def _found(
         for key, *row in _rows(database, _beside(name), keys):
             if key not in rows or row[:2] >= rows[key][:2]:
                 rows[key] = row
-    return [(row[0], row[2]) if (row := rows.get(key)) else None for key in keys]
+    return [(found[0], found[2]) if (found := rows.get(key)) else None for key in keys]
 
 
 def _rows(database: sqlite3.Connection, table: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:

@@ -158,7 +158,8 @@ def write_overlay(repo: Path, home: Path, redis: str = "", offline: str = "") ->
         registry["path"] = scheme + str(folder / Path(str(registry["path"]).removeprefix(scheme)).name)
     online = config.get("online_store")
     if redis:
-        kept = {"expiry": online["expiry"]} if isinstance(online, dict) and "expiry" in online else {}
+        said = online if isinstance(online, dict) else {}
+        kept = {name: said[name] for name in ("expiry", "writes") if name in said}
         config["online_store"] = {"type": REDIS_STORE, "url": redis, **kept}
     elif isinstance(online, dict) and str(online.get("type")).lower().endswith(
         ("sqlite", "sqliteonlinestore")
@@ -348,7 +349,12 @@ def _definition(value: Any) -> Any:
     """Return a protobuf's JSON without what an installation adds; of a transformation, keep the text."""
     volatile = {"meta", "project", "state", "uri", "body", "createdTimestamp", "lastUpdatedTimestamp"}
     if isinstance(value, dict):
-        return {key: _definition(item) for key, item in value.items() if key not in volatile}
+        return {
+            # The names in a mapping are the source's own columns, which may be called as volatile parts are.
+            key: item if key == "fieldMapping" else _definition(item)
+            for key, item in value.items()
+            if key not in volatile
+        }
     return [_definition(item) for item in value] if isinstance(value, list) else value
 
 

@@ -38,6 +38,7 @@ from tidegate.application.ports import (
     Table,
     Whose,
 )
+from tidegate.application.ports.features import at_once
 from tidegate.domain.feature_change import Definitions, ViewDefinition
 from tidegate.domain.parity import Pair
 
@@ -90,8 +91,13 @@ class FeastStore:
 
     # ── sources ───────────────────────────────────────────────────────────────────────────────────
 
-    def build(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> Mapping[str, Frame]:
-        return self._built.build(batches, declared)
+    def build(
+        self,
+        batches: Mapping[str, Sequence[Path]],
+        declared: Declared,
+        ready: Callable[[], object] = at_once,
+    ) -> Mapping[str, Frame]:
+        return self._built.build(batches, declared, ready)
 
     def reads(self) -> Mapping[str, frozenset[str]]:
         return self._built.reads()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -271,7 +272,8 @@ class Batches(Protocol):
     def mended(self, file: Path, contract: Contract, digest: str) -> Mended:
         """Read rows that were exported from the quarantine as CSV, and mended: `EXPORTED`, then the contract's columns.
 
-        What was masked stays; what somebody typed into a column that is treated is treated here, as in `read`.
+        What was masked stays; what somebody typed into a column that is treated is treated here, as in `read`. Texts
+        that were written so that no spreadsheet runs them are as they were (`tidegate.domain.cells`).
 
         Raises:
             BadInput: as `read`; or the rows are of several periods or revisions, or one of them stands there twice.
@@ -329,4 +331,22 @@ class Batches(Protocol):
 
     def discard(self, files: Sequence[Without]) -> None:
         """Remove batches and held-back rows; those that are gone are left out."""
+        ...
+
+    def settle(self, dataset: str, names: Collection[str]) -> None:
+        """Take note that batches and held-back rows, by digest and root, are on record; an empty name is none.
+
+        What is written is marked until then, and `sweep` removes nothing else.
+        """
+        ...
+
+    def sweep(self, dataset: str, known: Collection[str], now: datetime) -> int:
+        """Remove marked batches and held-back rows of a dataset that are not ``known`` to the record; count them.
+
+        One that was written, or found again, within the hour before ``now`` stays: it may be recorded yet. ``now`` is
+        the machine's time.
+
+        Raises:
+            DependencyFailed: a file cannot be removed.
+        """
         ...

@@ -71,14 +71,27 @@ class Answer:
     ages: Mapping[str, timedelta | None]
 
 
+def at_once() -> None:
+    """Wait for nothing."""
+
+
 class Features(Protocol):
     """The feature store, and the sources its views are built from."""
 
     @property
     def tool(self) -> str: ...
 
-    def build(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> Mapping[str, Frame]:
-        """Rebuild every view's source table from accepted batches; return them by view name."""
+    def build(
+        self,
+        batches: Mapping[str, Sequence[Path]],
+        declared: Declared,
+        ready: Callable[[], object] = at_once,
+    ) -> Mapping[str, Frame]:
+        """Rebuild every view's source table from accepted batches; return them by view name.
+
+        ``ready`` is called once when all are built, before any takes the place of the one before: what it raises
+        leaves every view as it was.
+        """
         ...
 
     def reads(self) -> Mapping[str, frozenset[str]]:

@@ -1,4 +1,7 @@
-"""The commands, put together, and the one place where errors become sentences and exit codes."""
+"""The commands, put together, and the one place where errors become sentences and exit codes.
+
+A command's module is imported when it is asked for: most commands take less long than importing all of them.
+"""
 
 from __future__ import annotations
 
@@ -6,97 +9,130 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from tidegate import __version__
 from tidegate.domain.errors import BadInput, DependencyFailed, TidegateError
-from tidegate.entrypoints.cli import (
-    audit,
-    bundle,
-    create,
-    data,
-    deciding,
-    features,
-    gates,
-    history,
-    models,
-    online,
-    outbox,
-    parity,
-    people,
-    policy,
-    pushes,
-    reconcile,
-    rollout,
-    schedule,
-    subjects,
-    texts,
-    waivers,
-    work,
-)
 from tidegate.entrypoints.cli.common import err, json_text, out, printable, tell_sinks
 
-app = typer.Typer(
-    name="tidegate",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Models rise through gates that open on evidence, policy and people.",
-    epilog="Exit codes: 0 done, 1 refused by a rule, 2 usage or bad input, 3 a dependency failed.",
+
+class Place(NamedTuple):
+    """A command, or a group of them: how it is called, the panel that shows it, and its module and name there."""
+
+    name: str
+    panel: str
+    module: str
+    of: str
+
+    def found(self) -> Any:
+        """Import it."""
+        return getattr(import_module(f"tidegate.entrypoints.cli.{self.module}"), self.of)
+
+
+COMMANDS = tuple(
+    Place(*each)
+    for each in (
+        ("init", "Start", "create", "init"),
+        ("status", "See", "work", "status"),
+        ("why", "See", "models", "why"),
+        ("packet", "See", "bundle", "packet"),
+        ("lineage", "See", "features", "lineage"),
+        ("prod", "See", "history", "prod"),
+        ("canary", "See", "rollout", "canary"),
+        ("rehearse", "See", "rollout", "rehearse"),
+        ("log", "See", "work", "log"),
+        ("desk", "See", "work", "desk"),
+        ("doctor", "See", "work", "doctor"),
+        ("ingest", "Data", "data", "ingest"),
+        ("push", "Data", "pushes", "push"),
+        ("replay", "Data", "data", "replay"),
+        ("quarantine", "Data", "data", "quarantine"),
+        ("train", "Models", "models", "train"),
+        ("versions", "Models", "models", "versions"),
+        ("promote", "Models", "models", "promote"),
+        ("rollback", "Models", "models", "rollback"),
+        ("demote", "Models", "models", "demote"),
+        ("retire", "Models", "models", "retire"),
+        ("approve", "People", "people", "approve"),
+        ("reject", "People", "people", "reject"),
+        ("revoke", "People", "deciding", "revoke"),
+        ("recertify", "People", "deciding", "recertify"),
+        ("break-glass", "People", "deciding", "break_glass"),
+        ("review", "People", "people", "review"),
+        ("erase", "People", "texts", "erase"),
+        ("retention", "People", "texts", "retention"),
+        ("open", "Work", "work", "open_"),
+        ("run", "Work", "work", "run"),
+        ("demo", "Work", "work", "demo"),
+        ("reconcile", "Work", "reconcile", "reconcile"),
+    )
+)
+GROUPS = tuple(
+    Place(*each)
+    for each in (
+        ("dataset", "Start", "create", "dataset"),
+        ("model", "Start", "create", "model"),
+        ("gate", "Data", "gates", "gate"),
+        ("features", "Data", "features", "features"),
+        ("waiver", "People", "waivers", "waiver"),
+        ("delegation", "People", "deciding", "delegation"),
+        ("user", "People", "people", "user"),
+        ("policy", "People", "policy", "policy"),
+        ("subject", "People", "subjects", "subject"),
+        ("audit", "See", "audit", "audit"),
+        ("schedule", "Work", "schedule", "schedule"),
+        ("outbox", "Work", "outbox", "outbox"),
+    )
+)
+#: Commands of a group whose module is another than the group's; the panel is the group.
+WITHIN = tuple(
+    Place(*each)
+    for each in (
+        ("parity", "features", "parity", "parity"),
+        ("online", "features", "online", "online"),
+        ("export", "audit", "bundle", "export"),
+        ("verify-bundle", "audit", "bundle", "verify_bundle"),
+    )
 )
 
-app.command(rich_help_panel="Start")(create.init)
-app.add_typer(create.dataset, name="dataset", rich_help_panel="Start")
-app.add_typer(create.model, name="model", rich_help_panel="Start")
-app.command(rich_help_panel="See")(work.status)
-app.command(rich_help_panel="See")(models.why)
-app.command(rich_help_panel="See")(bundle.packet)
-app.command(rich_help_panel="See")(features.lineage)
-app.command(rich_help_panel="See")(history.prod)
-app.command(rich_help_panel="See")(rollout.canary)
-app.command(rich_help_panel="See")(rollout.rehearse)
-app.command(rich_help_panel="See")(work.log)
-app.command(rich_help_panel="See")(work.desk)
-app.command(rich_help_panel="See")(work.doctor)
-app.command(rich_help_panel="Data")(data.ingest)
-app.command(rich_help_panel="Data")(pushes.push)
-app.command(rich_help_panel="Data")(data.replay)
-app.command(rich_help_panel="Data")(data.quarantine)
-app.add_typer(gates.gate, name="gate", rich_help_panel="Data")
-features.features.command("parity")(parity.parity)
-features.features.command("online")(online.online)
-app.add_typer(features.features, name="features", rich_help_panel="Data")
-app.command(rich_help_panel="Models")(models.train)
-app.command(rich_help_panel="Models")(models.versions)
-app.command(rich_help_panel="Models")(models.promote)
-app.command(rich_help_panel="Models")(models.rollback)
-app.command(rich_help_panel="Models")(models.demote)
-app.command(rich_help_panel="Models")(models.retire)
-app.command(rich_help_panel="People")(people.approve)
-app.command(rich_help_panel="People")(people.reject)
-app.command(rich_help_panel="People")(deciding.revoke)
-app.command(rich_help_panel="People")(deciding.recertify)
-app.command("break-glass", rich_help_panel="People")(deciding.break_glass)
-app.add_typer(waivers.waiver, name="waiver", rich_help_panel="People")
-app.add_typer(deciding.delegation, name="delegation", rich_help_panel="People")
-app.command(rich_help_panel="People")(people.review)
-app.add_typer(people.user, name="user", rich_help_panel="People")
-app.add_typer(policy.policy, name="policy", rich_help_panel="People")
-app.command(rich_help_panel="People")(texts.erase)
-app.command(rich_help_panel="People")(texts.retention)
-app.add_typer(subjects.subject, name="subject", rich_help_panel="People")
-audit.audit.command()(bundle.export)
-audit.audit.command()(bundle.verify_bundle)
-app.add_typer(audit.audit, name="audit", rich_help_panel="See")
-app.command("open", rich_help_panel="Work")(work.open_)
-app.command(rich_help_panel="Work")(work.run)
-app.command(rich_help_panel="Work")(work.demo)
-app.add_typer(schedule.schedule, name="schedule", rich_help_panel="Work")
-app.command(rich_help_panel="Work")(reconcile.reconcile)
-app.add_typer(outbox.outbox, name="outbox", rich_help_panel="Work")
+
+@cache
+def assembled(word: str = "") -> typer.Typer:
+    """Return the app with the command or group of this name alone; with all where there is none."""
+    app = typer.Typer(
+        name="tidegate",
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Models rise through gates that open on evidence, policy and people.",
+        epilog="Exit codes: 0 done, 1 refused by a rule, 2 usage or bad input, 3 a dependency failed.",
+        callback=tidegate,
+    )
+    one = {word} & {each.name for each in (*COMMANDS, *GROUPS)}
+    for each in COMMANDS:
+        if not one or each.name in one:
+            app.command(each.name, rich_help_panel=each.panel)(each.found())
+    for each in GROUPS:
+        if not one or each.name in one:
+            group = each.found()
+            there = {command.name for command in group.registered_commands}
+            for part in WITHIN:
+                if part.panel == each.name and part.name not in there:
+                    group.command(part.name)(part.found())
+            app.add_typer(group, name=each.name, rich_help_panel=each.panel)
+    return app
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """Return the app with all commands, for whoever imports it."""
+    if name == "app":
+        return assembled()
+    raise AttributeError(name)
 
 
 def _version(wanted: bool) -> None:
@@ -105,7 +141,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def tidegate(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
@@ -131,7 +166,7 @@ def main() -> None:
 
 
 def _command() -> None:
-    app(standalone_mode=False)
+    assembled(*sys.argv[1:2])(standalone_mode=False)
     sys.stdout.flush()
 
 

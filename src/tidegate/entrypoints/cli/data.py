@@ -110,7 +110,8 @@ def quarantine(
     """Show the rows a gate kept back, each with all its reasons; of a restated period, those of what is in force.
 
     An exported CSV has _period, _revision, _row and _reasons before the columns of the drop: mend its values, and
-    `tidegate replay` puts them back. Pushed rows are mended in their ``values``, and pushed again.
+    `tidegate replay` puts them back. A text in it that a spreadsheet would run (=, +, -, @) has an apostrophe before
+    it, which replay takes off. Pushed rows are mended in their ``values``, and pushed again.
     """
     here = platform()
     reading(here, as_user)
@@ -122,8 +123,7 @@ def quarantine(
         if reason in (None, *cast("list[str]", item["reasons"]))
     )
     if export is not None:
-        columns = [column.name for column in here.contracts.load(dataset).columns]
-        count = write_held(export, columns, found)
+        count = write_held(export, here.contracts.load(dataset).columns, found)
         told = f"{count} quarantined rows of {dataset} are in {export}"
         say({"file": str(export), "rows": count}, as_json, lambda: out.print(told, markup=False))
         return
@@ -224,16 +224,24 @@ def _told(row: BatchRow, before: BatchRow | None) -> None:
         out.print(f"  stopped by {stop['rule']}: {stop['sentence']}", markup=False)
     if len(stops) > MOST_STOPS:
         out.print(f"  … and {len(stops) - MOST_STOPS} more; --json prints all")
-    for use in row.report.get("waived", ()):
-        out.print(f"  let through by {use['waiver']}: {use['check']}: {use['sentence']}", markup=False)
-    for told in row.report.get("lapsed", {}).values():
-        out.print(f"  {told}: its rows are quarantined again", markup=False)
+    for line in _waived(row):
+        out.print(f"  {line}", markup=False)
     failing = table("check", "severity", "rows", "what it found")
     for check in row.report["checks"]:
         if check["verdict"] in {"failed", "inconclusive"}:
             failing.add_row(check["id"], check["severity"], str(check["failing"]), check["sentence"])
     if failing.row_count:
         out.print(failing)
+
+
+def _waived(row: BatchRow) -> list[str]:
+    """Return what waivers let through, let in before, and let through no more."""
+    let, stays, lapsed = (row.report.get(name, ()) for name in ("waived", "stays", "lapsed"))
+    return [
+        *(f"let through by {use['waiver']}: {use['check']}: {use['sentence']}" for use in let),
+        *(f"stays in, let through by {use['waiver']} before: {use['check']}" for use in stays),
+        *(f"{lapsed[check]}: its rows are quarantined again" for check in lapsed),
+    ]
 
 
 def _named(row: BatchRow) -> str:

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tidegate.application.ports import EXPORTED
+from tidegate.domain.cells import disarmed
+from tidegate.domain.contract import Column
 from tidegate.domain.errors import BadInput, DependencyFailed
 
 
-def write_held(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+def write_held(path: Path, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> int:
     """Write rows as they come, by the name's ending: CSV or JSON lines. Return how many.
+
+    In a CSV no text is one that a spreadsheet would run: see `tidegate.domain.cells`.
 
     Raises:
         BadInput: the name ends otherwise, or something has it already.
@@ -42,24 +46,30 @@ def write_held(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, A
         ) from error
 
 
-def _csv(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+def _csv(file: TextIO, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> int:
     """Write rows that read back as what they were: texts in quotes, so that an empty one is no null."""
     count = 0
-    file.write(",".join((*EXPORTED, *map(_cell, columns))) + "\n")
+    file.write(",".join((*EXPORTED, *(_quoted(column.name) for column in columns))) + "\n")
     for count, row in enumerate(rows, 1):  # noqa: B007  # the last one is the count
-        marks = (row["period"], row["revision"], row["row"], " ".join(row["reasons"]))
-        cells = map(_cell, (*marks, *(row["values"].get(name) for name in columns)))
-        file.write(",".join(cells) + "\n")
+        marks = map(_cell, (row["period"], row["revision"], row["row"], " ".join(row["reasons"])))
+        cells = (_cell(row["values"].get(column.name), column.type) for column in columns)
+        file.write(",".join((*marks, *cells)) + "\n")
     return count
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, kind: str = "string") -> str:
     if isinstance(value, str):
-        return '"' + value.replace('"', '""') + '"'
+        # An integer beyond what JSON holds is a text there, and a number here, whatever its sign.
+        number = kind == "integer" and value.removeprefix("-").isdecimal()
+        return _quoted(value if number else disarmed(value))
     return "" if value is None else json.dumps(value)
 
 
-def _lines(file: TextIO, _: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _lines(file: TextIO, _: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> int:
     count = 0
     for count, row in enumerate(rows, 1):  # noqa: B007  # the last one is the count
         file.write(json.dumps(row, ensure_ascii=False) + "\n")

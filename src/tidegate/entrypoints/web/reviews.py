@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tidegate.application.follow import DOING
-from tidegate.application.tend import overdue
+from tidegate.application.standing import overdue
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.state import CanaryRow, ReviewRow

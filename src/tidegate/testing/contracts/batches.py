@@ -5,6 +5,7 @@ What it does with rows that are pushed is in `pushed_rows`, with those that are 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tidegate.domain.masking import Mask, Treatment
 from tidegate.domain.suggestion import Profile
 from tidegate.testing.contracts.held_rows import HeldRows
 from tidegate.testing.contracts.pushed_rows import PushedRows
-from tidegate.testing.drops import SOME, read, report, treated, write_drop
+from tidegate.testing.drops import SOME, aged, read, report, treated, write_drop
 from tidegate.testing.tides import HEADER, LINES, TIDES
 
 
@@ -218,3 +219,40 @@ class BatchesContract(PushedRows, HeldRows):
         digest, other = subject.accept(TIDES, read(subject, write_drop(tmp_path)), {})
         assert other != path
         assert subject.path("tides", digest) == other
+
+    # ── what was written, and never recorded ──────────────────────────────────────────────────────
+
+    def written(self, subject: Batches, tmp_path: Path) -> tuple[str, str, list[Path]]:
+        table = read(subject, write_drop(tmp_path))
+        batch, path = subject.accept(TIDES, table, {1: ("T02",)})
+        segment = subject.quarantine(TIDES, table, report(table, {1: ("T02",)}))
+        return batch, segment.root, [path, segment.path]
+
+    def test_what_is_never_recorded_is_swept_after_an_hour(self, subject: Batches, tmp_path: Path) -> None:
+        batch, root, files = self.written(subject, tmp_path)
+        soon, late = (datetime.now(UTC) + timedelta(minutes=minutes) for minutes in (50, 70))
+        empty = subject.empty(TIDES)
+        assert subject.sweep("tides", (), soon) == 0, "it may be recorded yet"
+        assert subject.sweep("trams", (), late) == 0
+        assert subject.sweep("tides", (root,), late) == 1
+        assert [path.exists() for path in (*files, empty)] == [False, True, True]
+        assert subject.sweep("tides", (), late) == 0, "it was on record once: who sweeps may see an older one"
+        again, path = subject.accept(TIDES, read(subject, write_drop(tmp_path)), {1: ("T02",)})
+        assert (again, path) == (batch, files[0])
+        assert subject.sweep("tides", (), late) == 1
+
+    def test_what_is_settled_is_never_swept(self, subject: Batches, tmp_path: Path) -> None:
+        batch, root, files = self.written(subject, tmp_path)
+        subject.settle("tides", (batch, root, ""))
+        assert subject.sweep("tides", (), datetime.now(UTC) + timedelta(days=1)) == 0
+        assert all(path.exists() for path in files)
+
+    def test_what_is_written_again_is_as_young_as_if_it_were_new(
+        self, subject: Batches, tmp_path: Path
+    ) -> None:
+        *_, files = self.written(subject, tmp_path)
+        for path in files:
+            aged(path)
+        self.written(subject, tmp_path)
+        assert subject.sweep("tides", (), datetime.now(UTC)) == 0
+        assert all(path.exists() for path in files)

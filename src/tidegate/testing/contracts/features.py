@@ -50,6 +50,24 @@ class FeaturesContract(JoinedFeatures, OnlineFeatures):
             name: frame.digest for name, frame in frames.items()
         }
 
+    def test_nothing_is_swapped_before_somebody_is_ready(self, subject: Features, tmp_path: Path) -> None:
+        first = subject.build({"sales": [write_batch(tmp_path / "batches" / "a.parquet", SALES)]}, DECLARED)
+        fewer = {"sales": [write_batch(tmp_path / "batches" / "b.parquet", SALES[:3])]}
+        subject.apply()
+
+        def looks() -> None:
+            subject.verify({name: frame.digest for name, frame in first.items()})
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            subject.build(fewer, DECLARED, looks)
+        subject.verify({name: frame.digest for name, frame in first.items()})
+        ready: list[str] = []
+        second = subject.build(fewer, DECLARED, lambda: ready.append("once"))
+        subject.verify({name: frame.digest for name, frame in second.items()})
+        assert ready == ["once"]
+        assert second["shop_sales"].digest != first["shop_sales"].digest
+
     def test_the_same_rows_in_other_batches_give_the_same_build(
         self, subject: Features, tmp_path: Path
     ) -> None:

@@ -165,6 +165,20 @@ class HeldRows:
             },
         )  # fmt: skip
 
+    def test_a_text_that_no_spreadsheet_runs_is_read_as_what_it_was(
+        self, subject: Batches, tmp_path: Path
+    ) -> None:
+        texts = {"'=1+1": "=1+1", "''-x": "'-x", "'plain": "'plain", "@typed": "@typed", "'": "'"}
+        lines = [f"ABC,2013-01-01T0{hour}:00:00Z,-1.5,1,{text}" for hour, text in enumerate(texts)]
+        file = write_mended(tmp_path, *(("2013-01", 0, at, "T02", line) for at, line in enumerate(lines)))
+        mended = subject.mended(file, TIDES, subject.drop_digest(file))
+        root = subject.quarantine(
+            TIDES, mended.table, report(mended.table, dict.fromkeys(range(5), ("T02",)))
+        )
+        values = [cast("Mapping[str, object]", each["values"]) for each in subject.held("tides", root.root)]
+        assert [each["note"] for each in values] == list(texts.values())
+        assert {each["level"] for each in values} == {-1.5}
+
     def test_what_a_person_types_into_a_masked_column_is_masked_and_what_was_masked_stays(
         self, subject: Batches, tmp_path: Path
     ) -> None:

@@ -10,11 +10,13 @@ import re
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 from tidegate.application.ports import EXPORTED, Contents, Kept, Mended, Segment, Table, Thinned, Whose
 from tidegate.domain.canonical import canonical, sha256
+from tidegate.domain.cells import as_it_was
 from tidegate.domain.contract import Column, Contract, GateReport
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.domain.keeping import Without
@@ -39,6 +41,7 @@ class FakeBatches:
 
     def __init__(self, home: Path) -> None:
         self._home = home
+        self._unrecorded: set[tuple[str, str]] = set()
 
     def drop_digest(self, drop: Path) -> str:
         return sha256(_bytes(drop))
@@ -138,7 +141,8 @@ class FakeBatches:
             )
         names = [column.name for column in contract.columns]
         values: tuple[Mapping[str, object], ...] = tuple(
-            {name: each[name] for name in names} for each in rows
+            {name: as_it_was(value) if isinstance(value := each[name], str) else value for name in names}
+            for each in rows
         )
         if delivered := contract.delivered:
             values = tuple({**row, **remasked(row, delivered)} for row in values)
@@ -167,9 +171,10 @@ class FakeBatches:
         body = b"".join(canonical(row) + b"\n" for row in kept)
         digest = "tg1:" + hashlib.sha256(body).hexdigest()
         path = self._batch(contract.dataset, digest)
-        if not path.exists() or path.read_bytes() != body:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(body)
+        if kept and not path.exists():
+            self._unrecorded.add((contract.dataset, digest))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
         return digest, path
 
     def quarantine(self, contract: Contract, table: Table, report: GateReport) -> Segment:
@@ -180,6 +185,8 @@ class FakeBatches:
         ]
         root = merkle_root(lines)
         path = self._quarantine(contract.dataset, root)
+        if not path.exists():
+            self._unrecorded.add((contract.dataset, root))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"".join(line + b"\n" for line in lines))
         return Segment(root, path, len(lines))
@@ -306,6 +313,22 @@ class FakeBatches:
         for each in self.left(files):
             if (path := self._of(each)) is not None:
                 path.unlink()
+                self._unrecorded.discard((each.place, each.digest))
+
+    def settle(self, dataset: str, names: Collection[str]) -> None:
+        self._unrecorded -= {(dataset, name) for name in names}
+
+    def sweep(self, dataset: str, known: Collection[str], now: datetime) -> int:
+        count = 0
+        for place, name in sorted(self._unrecorded):
+            of = self._batch if name.startswith("tg1:") else self._quarantine
+            path, young = of(place, name), (now - timedelta(hours=1)).timestamp()
+            if place == dataset and (name in known or path.stat().st_mtime < young):
+                self._unrecorded.discard((place, name))
+                if name not in known:
+                    path.unlink()
+                    count += 1
+        return count
 
     def _of(self, file: Without) -> Path | None:
         if file.kind == "batch":

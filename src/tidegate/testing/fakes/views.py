@@ -11,6 +11,7 @@ from typing import Any
 from tidegate.adapters.shared.frames import read_frame
 from tidegate.adapters.shared.sql import Declared, write_frame
 from tidegate.application.ports import Frame
+from tidegate.application.ports.features import at_once
 from tidegate.domain.access import Access, FeaturePermission
 from tidegate.domain.errors import BadInput, DependencyFailed
 
@@ -63,11 +64,16 @@ class FakeViews:
         """Return what each view says it reads from."""
         return {name: view.datasets for name, view in self._views.items()}
 
-    def build(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> Mapping[str, Frame]:
+    def build(
+        self,
+        batches: Mapping[str, Sequence[Path]],
+        declared: Declared,
+        ready: Callable[[], object] = at_once,
+    ) -> Mapping[str, Frame]:
         """Rebuild every view's rows."""
         import pyarrow as pa
 
-        frames = {}
+        frames, built = {}, {}
         for name, view in self._views.items():
             rows = view.rows(batches, declared)
             times = pa.timestamp("us", "UTC")
@@ -78,8 +84,10 @@ class FakeViews:
             frames[name] = write_frame(
                 pa.table(columns), self._home / "features" / name, ("event_timestamp",)
             )
-            self._rows[name] = rows
-            self._frames[name] = frames[name]
+            built[name] = rows
+        ready()
+        self._rows |= built
+        self._frames |= frames
         return frames
 
     def check(self, batches: Mapping[str, Sequence[Path]], declared: Declared) -> None:
