@@ -148,6 +148,12 @@ def test_p2_failed_and_errored_evidence_block(case: Case, verdict: Verdict, verb
     assert refused(case.but_found(verdict).decide(Action.PROMOTE)) == (expected,)
 
 
+def test_p2_a_finding_that_knows_what_is_left_to_do_says_so_instead(case: Case) -> None:
+    waits = Finding("not_worse", Verdict.FAILED, "got 0.2", step="tidegate run canary")
+    (reason,) = refused(case.but(evidence=replace(case.evidence, findings=(waits,))).decide(Action.PROMOTE))
+    assert (reason.code, reason.next_step) == ("evidence-failed", "tidegate run canary")
+
+
 def test_p2_an_unknown_verdict_blocks(case: Case) -> None:
     (reason,) = refused(case.but_found("fine").decide(Action.PROMOTE))  # type: ignore[arg-type]
     assert reason.code == "evidence-fine"

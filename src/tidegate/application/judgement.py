@@ -18,9 +18,12 @@ from tidegate.application.ports import Expressions
 from tidegate.domain.errors import BadInput
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.policy import Demand, Finding, Gate, Policy, PolicyTest, Stage, Tier
+from tidegate.domain.rollout import Standing
 
 #: How many of the values that an expression names a finding quotes.
 _QUOTED = 6
+#: Where an expression reads what became of the canary.
+_READS_CANARY = re.compile(r"\bpacket\.canary\b")
 _PATH = re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*(?!\w*\s*\())+")
 
 
@@ -104,13 +107,24 @@ def finding(demand: Demand, facts: Mapping[str, object], expressions: Expression
         else:
             verdict = Verdict.FAILED
     except BadInput as error:
-        return Finding(
-            demand.id, Verdict.ERROR, f"could not be evaluated: {error.sentence}; demanded: {demand.sentence}"
-        )
+        told = f"could not be evaluated: {error.sentence}; demanded: {demand.sentence}"
+        return Finding(demand.id, Verdict.ERROR, told, step=_step(demand, facts))
     seen = _quoted(f"{demand.passes} {demand.unclear}" if demand.unclear else demand.passes, facts)
-    return Finding(
-        demand.id, verdict, f"got {seen}; demanded: {demand.sentence}" if seen else demand.sentence
-    )
+    told = f"got {seen}; demanded: {demand.sentence}" if seen else demand.sentence
+    return Finding(demand.id, verdict, told, step=_step(demand, facts) if verdict is Verdict.FAILED else "")
+
+
+def _step(demand: Demand, facts: Mapping[str, object]) -> str:
+    """Say what is left to do where a demand asks after a canary that nobody has analysed, or that still waits."""
+    packet = facts.get("packet")
+    canary = packet.get("canary") if isinstance(packet, Mapping) else None
+    if not isinstance(canary, Mapping) or not _READS_CANARY.search(f"{demand.passes} {demand.unclear}"):
+        return ""
+    if canary.get("verdict") == "none":
+        return "tidegate run canary, once it has scored a period in canary (tidegate run score)"
+    if canary.get("standing") == Standing.WAITS:
+        return "tidegate run canary, once what it waits for is there (tidegate canary says what)"
+    return ""
 
 
 def _quoted(expression: str, facts: Mapping[str, object]) -> str:

@@ -286,11 +286,8 @@ def _demands(gate: Gate, evidence: Dossier) -> tuple[list[Reason], list[Reason]]
         elif finding.verdict is not Verdict.PASSED:
             verb = _VERB.get(finding.verdict, f"has the unknown verdict `{finding.verdict}`")
             sentence = f"{demand.id} {verb}: {finding.sentence}"
-            blocked.append(
-                Reason(
-                    f"evidence-{finding.verdict}", "P2", sentence, "mend the cause and train a new version"
-                )
-            )
+            step = finding.step or "mend the cause and train a new version"
+            blocked.append(Reason(f"evidence-{finding.verdict}", "P2", sentence, step))
     for section in gate.requires:
         if (gap := found.get(f"section {section}")) is None or gap.verdict is not Verdict.PASSED:
             sentence = (
