@@ -142,8 +142,7 @@ def test_a_gate_that_demands_a_held_canary_refuses_one_that_still_waits(world: F
     assert "canary_held failed: got packet.canary.verdict = inconclusive" in error.value.sentence
     assert "packet.canary.standing = waits" in error.value.sentence
     assert (
-        error.value.hint
-        == "tidegate run canary, once what it waits for is there (tidegate canary says what)"
+        error.value.hint == "tidegate run canary, once what it waits for is there (tidegate canary says what)"
     )
 
 

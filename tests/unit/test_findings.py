@@ -79,7 +79,10 @@ HELD = Demand("held", "its canary held", 'packet.canary.verdict == "passed"')
 @pytest.mark.parametrize(
     ("canary", "step"),
     [
-        ({"verdict": "none"}, "tidegate run canary, once it has scored a period in canary (tidegate run score)"),
+        (
+            {"verdict": "none"},
+            "tidegate run canary, once it has scored a period in canary (tidegate run score)",
+        ),
         (
             {"verdict": "inconclusive", "standing": "waits"},
             "tidegate run canary, once what it waits for is there (tidegate canary says what)",
