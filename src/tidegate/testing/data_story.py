@@ -109,7 +109,7 @@ class DataStory(Teller):
             "verdict": verdict,
             "sampled": 97,
             "skewed": {} if verdict == "passed" else {"level": 2},
-            "sentence": "97 values of 97 keys are served as they were known",
+            "sentence": "served as it was known: 97 values of 97 keys",
         }
         payload = {"views": {"station_day": said}, "tolerances": {"double": 1e-9}, "sample": 100}
         return self._append(EventType.FEATURES_COMPARED, "features", "s-5", payload)
