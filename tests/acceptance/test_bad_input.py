@@ -61,7 +61,11 @@ def mistaken(copy_of_played, tmp_path_factory):
             2,
             "flights-2013-01.zip",
         ),
-        (["quarantine", "trains"], 2, "got trains"),
+        (
+            ["quarantine", "trains"],
+            2,
+            "got the dataset `trains`, expected one with a drop on record: airports",
+        ),
         (
             ["run", "fly", "--as", "svc-score"],
             2,

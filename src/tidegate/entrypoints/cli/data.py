@@ -12,6 +12,7 @@ import typer
 from tidegate.application import ingest as use_case
 from tidegate.application import replay as mending
 from tidegate.application.references import unlisted
+from tidegate.application.revisions import spans
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.state import BatchRow, PushRow
@@ -167,14 +168,19 @@ def _batches(here: Tidegate, dataset: str, period: str | None) -> list[tuple[Bat
         BadInput: nothing of it is on record.
     """
     rows = here.ledger.state().select(BatchRow, dataset=dataset)
-    if not rows or (period and period not in {row.period for row in rows}):
-        known = ", ".join(
-            sorted({f"{row.dataset} {row.period}" for row in here.ledger.state().select(BatchRow)})
-        )
+    if not rows:
+        known = sorted({row.dataset for row in here.ledger.state().select(BatchRow)})
         raise BadInput(
             "unknown-batch",
-            f"got {dataset}{f' {period}' if period else ''}, expected one of: {known or 'none yet'}",
-            "ingest it first",
+            f"got the dataset `{dataset}`, expected one with a drop on record: {', '.join(known) or 'none yet'}",
+            _first(here, dataset, "ingest"),
+        )
+    periods = {row.period for row in rows}
+    if period is not None and period not in periods:
+        raise BadInput(
+            "unknown-batch",
+            f"got {dataset} {period}, expected a period on record: {spans(periods)}",
+            f"tidegate ingest {dataset} DROP, if one of that period is there",
         )
     asked = [
         row
@@ -193,15 +199,29 @@ def _pushes(here: Tidegate, dataset: str, period: str | None) -> list[tuple[Push
         BadInput: none is on record.
     """
     rows = here.ledger.state().select(PushRow, dataset=dataset)
-    asked = [row for row in rows if period in (None, row.report.get("period"))]
-    if not asked:
+    if not rows:
         known = ", ".join(sorted({row.dataset for row in here.ledger.state().select(PushRow)})) or "none yet"
         raise BadInput(
             "unknown-push",
-            f"got {dataset}{f' {period}' if period else ''}, expected a dataset that was pushed: {known}",
-            "push it first",
+            f"got the dataset `{dataset}`, expected one that was pushed: {known}",
+            _first(here, dataset, "push"),
+        )
+    asked = [row for row in rows if period in (None, row.report.get("period"))]
+    if not asked:
+        periods = {row.report["period"] for row in rows if row.report.get("period")}
+        raise BadInput(
+            "unknown-push",
+            f"got {dataset} {period}, expected a period of which rows were pushed: {spans(periods) or 'none yet'}",
+            f"`tidegate quarantine {dataset} --pushed` shows all of them",
         )
     return [(row, row.report.get("period", ""), 0) for row in sorted(asked, key=lambda row: row.sequence)]
+
+
+def _first(here: Tidegate, dataset: str, command: str) -> str:
+    """Return what comes before anything of a dataset is on record."""
+    if dataset in here.contracts.datasets():
+        return f"tidegate {command} {dataset} …: nothing of it came that way yet"
+    return "name one of them; another one begins with `tidegate dataset new`"
 
 
 def _told(row: BatchRow, before: BatchRow | None) -> None:
