@@ -74,7 +74,7 @@ def mistaken(copy_of_played, tmp_path_factory):
         (
             ["run", "monitor", "modell=flight_delay", "--as", "svc-monitor"],
             2,
-            "got parameters that the flow `monitor` does not take",
+            "got the parameter `modell` for the flow `monitor`, expected one of: model, period",
         ),
         (
             ["run", "score", "model=flight_delay", "period=spring", "--as", "svc-score"],

@@ -196,7 +196,7 @@ def _explain(error: TidegateError) -> None:
 def _lines(error: TidegateError, word: str) -> list[str]:
     """Return what went wrong in a line; each of a file's several faults, which its sentence ends with, in its own."""
     faults = error.data.get("faults")
-    if not isinstance(faults, list) or len(faults) < 2:
+    if not isinstance(faults, list) or not faults[1:]:
         return [f"{word}: {error.sentence}"]
     each = [
         " ".join(part for part in (fault.get("file"), f"line {fault['line']}: {fault['sentence']}") if part)
