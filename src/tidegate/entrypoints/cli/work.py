@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +23,7 @@ from tidegate.entrypoints.cli.common import (
     say,
     table,
 )
+from tidegate.entrypoints.cli.results import in_words
 
 #: How many incidents `status` names.
 LATEST = 3
@@ -266,7 +266,8 @@ def run(
     found = run_flow(here.settings, flow, given, acting(here, as_user).actor)
 
     def render() -> None:
-        out.print(json.dumps(found, indent=2, ensure_ascii=False, default=str), markup=False)
+        for line in in_words(found):
+            out.print(printable(line), markup=False)
 
     say(found, as_json, render)
 
