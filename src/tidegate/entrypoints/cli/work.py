@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from tidegate.application.runs import ran_ahead
 from tidegate.application.standing import lifecycle
 from tidegate.application.status import status as read_status
 from tidegate.application.timeline import sentence, stale_rows
+from tidegate.domain.counting import many
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.entrypoints.cli.common import (
     As,
@@ -60,43 +62,54 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
 
     def render() -> None:
         out.print(f"policy in force: {found['policy']} ({found['policy_digest'].split(':')[-1][:12]})")
-        counts = found["batches"]
-        out.print(
-            f"data: {counts['accepted']} batches, {counts['rows']} rows; {counts['quarantined']} rows quarantined, "
-            f"{counts['held_back']} drops held back, {counts['restated']} batches restated"
-        )
+        for line in _data(found):
+            out.print(line)
         models = table("model", "tier", "versions", "staging", "canary", "prod")
         for name, model in found["models"].items():
             stages = [str(model["stages"].get(stage, "—")) for stage in ("staging", "canary", "prod")]
             models.add_row(name, model["tier"], str(model["versions"]), *stages)
         if models.row_count:
             out.print(models)
-        waiting = found["waiting"]
-        for item in waiting["approvals"]:
-            way = " BY BREAK-GLASS" if item["kind"] == "break_glass" else ""
-            out.print(
-                f"waits for an approver: {item['promotion']}, {item['model']} version {item['version']} "
-                f"to {item['to']}{way}{_due(item)}",
-                markup=False,
-            )
-        for item in waiting["policies"]:
-            out.print(
-                f"waits for approvers: policy {item['proposal']}, {item['name']} {item['version']}",
-                markup=False,
-            )
-        for item in waiting["reviews"]:
-            about = item["period"] or item["kind"].replace("_", " ")
-            out.print(
-                f"waits for a reviewer: {item['review']}, {item['model']} {about}{_due(item)}", markup=False
-            )
+        for line in _waiting(found["waiting"]):
+            out.print(line, markup=False)
         for model in found["held"]:
             out.print(f"held: {model}: a review that must not be missed is overdue, nothing goes up (P9)")
-        if not any(waiting.values()):
+        if not any(found["waiting"].values()):
             out.print("nothing waits for anybody")
         for line in (*_stale(found), *_waived(found), *_gaps(found), *_clockwork(found), *_outside(found)):
             out.print(printable(line), markup=False)
 
     say(found, as_json, render)
+
+
+def _data(found: dict[str, Any]) -> list[str]:
+    """Return what people are told of drops, and of pushes where there are some."""
+    drops, pushes = found["batches"], found["pushes"]
+    told = (
+        f"data: {many(drops['accepted'], 'batch')}, {many(drops['rows'], 'row')}; "
+        f"{many(drops['quarantined'], 'row')} quarantined, {many(drops['held_back'], 'drop')} held back, "
+        f"{many(drops['restated'], 'batch')} restated"
+    )
+    if not pushes["accepted"] and not pushes["held_back"]:
+        return [told]
+    beside = (
+        f"pushed: {many(pushes['accepted'], 'push')}, {many(pushes['rows'], 'row')}; "
+        f"{many(pushes['quarantined'], 'row')} quarantined, {many(pushes['held_back'], 'push')} held back"
+    )
+    return [told, beside]
+
+
+def _waiting(waiting: dict[str, Any]) -> Iterator[str]:
+    """Yield what waits for people, and for whom."""
+    for item in waiting["approvals"]:
+        way = " BY BREAK-GLASS" if item["kind"] == "break_glass" else ""
+        what = f"{item['promotion']}, {item['model']} version {item['version']}"
+        yield f"waits for an approver: {what} to {item['to']}{way}{_due(item)}"
+    for item in waiting["policies"]:
+        yield f"waits for approvers: policy {item['proposal']}, {item['name']} {item['version']}"
+    for item in waiting["reviews"]:
+        about = item["period"] or item["kind"].replace("_", " ")
+        yield f"waits for a reviewer: {item['review']}, {item['model']} {about}{_due(item)}"
 
 
 def _due(item: dict[str, Any]) -> str:
