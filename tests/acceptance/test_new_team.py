@@ -303,7 +303,7 @@ def test_an_edit_that_prod_consumes_is_planned_and_refused_with_whom_it_concerns
     team.run(f"{NEXT_HOUR} tidegate run materialize --as svc-features", 1)
     said = team.said[-1][1]
     assert (
-        "F1  got another meaning of the view station_day (ttl was 1209600s, is 604800s), expected the one that "
+        "F1  got another meaning of the view station_day (ttl was 14 days, is 7 days), expected the one that "
         "busy_hour version 1 in prod and hour_count version 1 in prod learned from, until they have left"
     ) in said
     assert "next: restore station_day and define station_day_v2 beside it" in said
