@@ -165,7 +165,9 @@ def _must_load(name: str) -> None:
         platform().contracts.load(name)
     except TidegateError as error:
         raise BadInput(
-            "contract", f"the contract was written, but does not load: {error.sentence}", "mend it by hand"
+            "contract",
+            f"the contract was written, but does not load: {error.sentence}",
+            "mend the lines named by hand, in the folder that they were written to",
         ) from error
 
 
