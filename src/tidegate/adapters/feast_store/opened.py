@@ -162,6 +162,7 @@ class Opened:
                 raise DependencyFailed(
                     "registry-foreign",
                     f"got another source for {view.name} in Feast's registry, expected features/{view.name}.parquet",
-                    "find out who wrote it, and build the features again",
+                    "if this home was moved or copied, `tidegate run materialize` registers where its views lie now; "
+                    "else find out who wrote it, and build the features again",
                 )
         return selected, views
