@@ -16,7 +16,7 @@ APPROVE_STEP = f"tidegate approve {MODEL} 2 --as … --reason …"
 ONE_MORE = Reason(
     "approval-missing",
     "P4",
-    "the gate into prod waits for 1 more approval(s) by role `approver`",
+    "the gate into prod waits for 1 more approval by role `approver`",
     APPROVE_STEP,
 )
 
@@ -441,7 +441,7 @@ def test_p4_two_needed_approvals_are_two_people() -> None:
     case = a_case(action=Action.APPROVE, tier=Tier.HIGH)
     none, one = case, case.but(approvals=(case.approval(),))
     assert waiting(none.decide(Action.PROMOTE))[0].sentence == (
-        "the gate into prod waits for 2 more approval(s) by role `approver`"
+        "the gate into prod waits for 2 more approvals by role `approver`"
     )
     assert waiting(one.decide(Action.PROMOTE)) == (ONE_MORE,)
     assert allowed(one.but(approvals=(case.approval("p-3"), case.approval("p-4"))).decide(Action.PROMOTE))

@@ -207,7 +207,7 @@ def test_of_rows_that_are_all_bad_nothing_goes_on(world: FakePlatform) -> None:
     done = pushed(world, row(level=99), row("BCD", "2013-01-31T05:00:00Z"))
     assert done.row.verdict == "failed"
     (stop,) = done.row.report["stops"]
-    assert stop["sentence"] == "none of its 2 rows may go on (T01: 1, push:delivered: 1)"
+    assert stop["sentence"] == "nothing of its 2 rows may go on (T01: 1, push:delivered: 1)"
     held = world.batches.quarantined("levels", done.row.quarantine_root)
     assert [each["reasons"] for each in held] == [["T01"], ["push:delivered"]]
 
@@ -392,7 +392,7 @@ def test_a_drop_that_comes_while_rows_are_looked_at_is_the_truth(
     lines = ("ABC,2013-02-01T02:00:00Z,3,1", "BCD,2013-02-01T02:00:00Z,4,1")
     meanwhile(world, monkeypatch, lambda: bring_drop(world, "2013-02-01", *lines))
     done = pushed(world, row())
-    assert done.row.report["stops"][0]["sentence"] == "none of its 1 rows may go on (push:delivered: 1)"
+    assert done.row.report["stops"][0]["sentence"] == "nothing of its 1 row may go on (push:delivered: 1)"
     assert unlawful(world) == ()  # type: ignore[arg-type]
 
 

@@ -32,7 +32,7 @@ class DataStory(Teller):
         """Rows of a period are pushed before its drop comes; those that are not bad are accepted."""
         name = f"{self.dataset} {period} pushed {len(self.ledger.state().select(PushRow))}"
         part = {period: {"batch": named(f"batch {name}"), "rows": rows - bad}}
-        stop = {"rule": "G7", "code": "nothing-left", "sentence": f"none of its {rows} rows may go on"}
+        stop = {"rule": "G7", "code": "nothing-left", "sentence": f"nothing of its {rows} rows may go on"}
         payload = {
             "dataset": self.dataset,
             "drop": named(f"push {name}"),

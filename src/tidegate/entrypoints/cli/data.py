@@ -14,6 +14,7 @@ from tidegate.application import replay as mending
 from tidegate.application.references import unlisted
 from tidegate.application.revisions import spans
 from tidegate.bootstrap import Tidegate
+from tidegate.domain.counting import many
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.state import BatchRow, PushRow
 from tidegate.entrypoints.cli.common import (
@@ -125,7 +126,7 @@ def quarantine(
     if export is not None:
         columns = [column.name for column in here.contracts.load(dataset).columns]
         count = write_held(export, columns, found)
-        told = f"{count} quarantined rows of {dataset} are in {export}"
+        told = f"{many(count, 'quarantined row')} of {dataset} in {export}"
         say({"file": str(export), "rows": count}, as_json, lambda: out.print(told, markup=False))
         return
     held = list(found)
@@ -134,7 +135,7 @@ def quarantine(
         reasons: Counter[str] = Counter()
         for item in held:
             reasons.update(item["reasons"])
-        out.print(f"{len(held)} {'pushed ' if pushed else ''}rows of {dataset} are quarantined")
+        out.print(f"{many(len(held), 'pushed row' if pushed else 'row')} of {dataset} in quarantine")
         rows = here.ledger.state().select(BatchRow, dataset=dataset)
         restated = [row for row in rows if row.superseded_by and period in (None, row.period) and not pushed]
         if restated:
@@ -151,7 +152,7 @@ def quarantine(
             )
         out.print(shown)
         for each, count in reasons.most_common():
-            out.print(f"  {each}: {count} rows")
+            out.print(f"  {each}: {many(count, 'row')}")
 
     say(held, as_json, render)
 
@@ -230,7 +231,7 @@ def _told(row: BatchRow, before: BatchRow | None) -> None:
         since = f", and superseded since by {_short(row.superseded_by)}" if row.superseded_by else ""
         out.print(f"these bytes were recorded before (event {row.sequence}){since}; nothing changed")
     out.print(
-        f"{_named(row)}: {row.verdict}; {row.read} rows in, {row.accepted} accepted, "
+        f"{_named(row)}: {row.verdict}; {many(row.read, 'row')} in, {row.accepted} accepted, "
         f"{row.quarantined} quarantined" + (f", {row.erased} erased" if row.erased else "")
     )
     for line in (
@@ -268,7 +269,7 @@ def _restated(row: BatchRow) -> list[str]:
     if not row.supersedes:
         return ["  it supersedes no batch: none other was in force, or one with these very rows"]
     sets, versions = row.touches["training_sets"], row.touches["versions"]
-    learned = f"{len(sets)} training set{'s' if len(sets) != 1 else ''}"
+    learned = many(len(sets), "training set")
     names = f"; trained on them: {', '.join(versions)}" if versions else ""
     return [
         f"  {_does(row)}: {_short(row.batch)} is in force instead of {_short(row.supersedes)}",
@@ -281,7 +282,7 @@ def _reconciled(row: BatchRow) -> list[str]:
     if not (said := row.report.get("pushed")):
         return []
     told = f"{said['same']} are in it as they were pushed, {said['other']} otherwise, {said['absent']} not at all"
-    return [f"  of {said['rows']} rows that were pushed in {said['pushes']} parts, {told}"]
+    return [f"  of {many(said['rows'], 'row')} pushed in {many(said['pushes'], 'part')}, {told}"]
 
 
 def _does(row: BatchRow) -> str:

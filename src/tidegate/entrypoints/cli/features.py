@@ -17,7 +17,7 @@ from tidegate.application.revisions import spans
 from tidegate.application.standing import lifecycle
 from tidegate.application.statistics import statistics as take_statistics
 from tidegate.domain.canonical import utc_time
-from tidegate.domain.counting import many
+from tidegate.domain.counting import many, times
 from tidegate.domain.errors import BadInput
 from tidegate.domain.feature_drift import Shift
 from tidegate.domain.freshness import stated
@@ -71,7 +71,7 @@ def show(
         for each in found:
             out.print(f"{each['view']}: {', '.join(each['fields'])}", markup=False)
             out.print(f"  definition {each['definition']}", markup=False)
-            out.print(f"  source {each['source']}, {each['rows']} rows", markup=False)
+            out.print(f"  source {each['source']}, {many(each['rows'], 'row')}", markup=False)
             newest, asked = each["newest"] or "none", stated(each["objective"])
             out.print(
                 f"  newest data {newest}; " + (asked or "how fresh it must be is not stated"), markup=False
@@ -134,7 +134,7 @@ def _figures(said: Mapping[str, Any] | None) -> str:
         return "the view had no such feature"
     if not said["row_count"]:
         return "no row happened"
-    told = [f"{said['row_count']} rows", f"{said['null_rate']:.1%} missing"]
+    told = [many(said["row_count"], "row"), f"{said['null_rate']:.1%} missing"]
     told += [f"{said['not_finite']} that are no finite number"] if said["not_finite"] else []
     if said["kind"] == "categorical" and said["histogram"]:
         told.append(f"{said['histogram']['unique_count']} distinct")
@@ -213,11 +213,11 @@ def reads(
             who = called.get(each.actor, each.actor)
             whom = f" for {called.get(each.on_behalf_of, each.on_behalf_of)}" if each.on_behalf_of else ""
             service = f" of {each.service}" if each.service else ""
-            times = f"{each.reads:,} times, " if each.reads > 1 else ""
+            often = f"{times(each.reads, ',')}, " if each.reads > 1 else ""
             place = f"#{each.sequence}" if each.sequence else "not sealed yet"
             out.print(
-                f"{each.last[:16].replace('T', ' ')}  {who}{whom}: {each.why}{service}, {times}{each.rows:,} rows of "
-                f"{', '.join(each.views)} ({', '.join(each.access)}) {place}",
+                f"{each.last[:16].replace('T', ' ')}  {who}{whom}: {each.why}{service}, {often}"
+                f"{many(each.rows, 'row', ',')} of {', '.join(each.views)} ({', '.join(each.access)}) {place}",
                 markup=False,
                 soft_wrap=True,
             )
@@ -252,7 +252,7 @@ def lineage(
     def render() -> None:
         made, rows = found["version"], found["training_set"]
         out.print(f"{model} version {made['number']}, artifact {made['artifact']}", markup=False)
-        out.print(f"  training set {rows['digest']}, {rows['rows']} rows", markup=False)
+        out.print(f"  training set {rows['digest']}, {many(rows['rows'], 'row')}", markup=False)
         out.print(f"  entity frame {rows['entities']}", markup=False)
         out.print(f"  feature service {rows['service']}", markup=False)
         for view, each in found["features"].items():

@@ -12,7 +12,7 @@ from tidegate.application.runs import ran_ahead
 from tidegate.application.standing import lifecycle
 from tidegate.application.status import status as read_status
 from tidegate.application.timeline import sentence, stale_rows
-from tidegate.domain.counting import many
+from tidegate.domain.counting import many, times
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.entrypoints.cli.common import (
     As,
@@ -141,7 +141,7 @@ def _stale(found: dict[str, Any]) -> list[str]:
     """Return what people are told of views that are older than they may be, and of decisions that rest on such."""
     lines = [f"stale: {each['sentence']}" for each in found["features"] if not each["fresh"]]
     return lines + [
-        f"{each['model']} {each['period']}, {each['rows']:,} decisions of version {each['version']}: {told}"
+        f"{each['model']} {each['period']}, {many(each['rows'], 'decision', ',')} of version {each['version']}: {told}"
         for each in found["scorings"]
         for told in stale_rows(each["freshness"])
     ]
@@ -151,14 +151,14 @@ def _waived(found: dict[str, Any]) -> list[str]:
     """Return what people are told of checks that do not count now, and of what was let through before."""
     lines = [
         f"waived: {row['dataset']} {row['check']} for {row['period'] or 'every period'} until {row['until']}, "
-        f"used {row['uses']} of {row['most']} times, {row['rows']:,} rows let through ({row['id']})"
+        f"used {row['uses']} of {many(row['most'], 'time')}, {many(row['rows'], 'row', ',')} let through ({row['id']})"
         for row in found["waivers"]
         if not row["over"]
     ]
     past = [row for row in found["waivers"] if row["over"] and row["uses"]]
     if past:
         uses = sum(row["uses"] for row in past)
-        lines.append(f"waivers that are over were used {uses} times: `tidegate waiver list`")
+        lines.append(f"waivers that are over were used {times(uses)}: `tidegate waiver list`")
     return lines
 
 
@@ -172,7 +172,7 @@ def _gaps(found: dict[str, Any]) -> list[str]:
 def _outside(found: dict[str, Any]) -> list[str]:
     """Return what people are told of the world outside: who was not told, and what was changed by another hand."""
     lines = [
-        f"not told to {each['sink']} yet: {each['behind']} events; {each['error']}"
+        f"not told to {each['sink']} yet: {many(each['behind'], 'event')}; {each['error']}"
         for each in found["sinks"]
         if each["error"]
     ]
@@ -181,7 +181,9 @@ def _outside(found: dict[str, Any]) -> list[str]:
         f"incident {each['id']} on {each['occurred_at'][:10]}: {'; '.join(each['facts'])}" for each in latest
     ]
     more = len(found["incidents"]) - len(latest)
-    return lines + ([f"and {more} incidents before; `tidegate status --json` has all"] if more else [])
+    return lines + (
+        [f"and {many(more, 'incident')} before; `tidegate status --json` has all"] if more else []
+    )
 
 
 def log(
@@ -251,7 +253,7 @@ def doctor(as_user: As = None, as_json: AsJson = False) -> None:
     bad = [finding for finding in findings if not finding.ok]
     if bad:
         raise DependencyFailed(
-            "unwell", f"{len(bad)} of {len(findings)} examinations found a fault", bad[0].hint
+            "unwell", f"{len(bad)} of {many(len(findings), 'examination')} found a fault", bad[0].hint
         )
 
 
