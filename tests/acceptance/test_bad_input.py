@@ -81,6 +81,11 @@ def mistaken(copy_of_played, tmp_path_factory):
             2,
             "got the period `spring`",
         ),
+        (
+            ["features", "online", "nothing", "origin=JFK", "--as", "svc-score"],
+            2,
+            "`tidegate run materialize` registers what features/ defines",
+        ),
         (["user", "add", "eve", "--role", "king", "--as", "ada"], 2, "got `king`"),
         (
             ["user", "add", "bot", "--service", "--role", "approver", "--as", "ada"],
