@@ -73,7 +73,11 @@ def test_an_error_s_finding_says_what_could_not_be_evaluated():
     assert ranks.sentence.endswith("demanded: the interval is at least 0.55")
 
 
-HELD = Demand("held", "its canary held", 'packet.canary.verdict == "passed"')
+HELD = Demand(
+    "held",
+    "its canary held beside what is live",
+    'packet.canary.verdict == "passed" && packet.canary.baseline == packet.champion.version',
+)
 
 
 @pytest.mark.parametrize(
@@ -87,14 +91,20 @@ HELD = Demand("held", "its canary held", 'packet.canary.verdict == "passed"')
             {"verdict": "inconclusive", "standing": "waits"},
             "tidegate run canary, once what it waits for is there (tidegate canary says what)",
         ),
-        ({"verdict": "failed", "standing": "worse"}, ""),
-        ({"verdict": "passed", "standing": "holds"}, ""),
+        ({"verdict": "failed", "standing": "worse", "baseline": 1}, ""),
+        ({"verdict": "passed", "standing": "holds", "baseline": 2}, ""),
+        (
+            {"verdict": "passed", "standing": "holds", "baseline": 1},
+            "tidegate run canary, once both it and what is live now have scored a period (tidegate run score)",
+        ),
     ],
 )
-def test_a_demand_on_a_canary_that_has_not_concluded_says_what_is_left_to_do(canary, step):
-    facts = {"packet": {"canary": canary, "format": "pickle"}}
+def test_a_demand_on_a_canary_that_says_nothing_yet_or_any_more_says_what_is_left_to_do(canary, step):
+    facts = {"packet": {"canary": canary, "champion": {"version": 2}, "format": "pickle"}}
     held, safe = findings(Gate(Stage.PROD, (HELD, SAFE)), facts, FakeExpressions())
-    assert (held.verdict is Verdict.PASSED) == (canary["verdict"] == "passed")
+    assert (held.verdict is Verdict.PASSED) == (
+        canary == {"verdict": "passed", "standing": "holds", "baseline": 2}
+    )
     assert (held.step, safe.verdict, safe.step) == (step, Verdict.FAILED, "")
 
 

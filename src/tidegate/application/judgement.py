@@ -115,15 +115,25 @@ def finding(demand: Demand, facts: Mapping[str, object], expressions: Expression
 
 
 def _step(demand: Demand, facts: Mapping[str, object]) -> str:
-    """Say what is left to do where a demand asks after a canary that nobody has analysed, or that still waits."""
+    """Say what is left to do where a demand asks after a canary that says nothing yet, or nothing any more.
+
+    Nobody has analysed it, it waits, or it stood beside a version that was replaced since.
+    """
     packet = facts.get("packet")
-    canary = packet.get("canary") if isinstance(packet, Mapping) else None
-    if not isinstance(canary, Mapping) or not _READS_CANARY.search(f"{demand.passes} {demand.unclear}"):
+    if not isinstance(packet, Mapping) or not _READS_CANARY.search(f"{demand.passes} {demand.unclear}"):
+        return ""
+    canary, champion = packet.get("canary"), packet.get("champion")
+    if not isinstance(canary, Mapping):
         return ""
     if canary.get("verdict") == "none":
         return "tidegate run canary, once it has scored a period in canary (tidegate run score)"
     if canary.get("standing") == Standing.WAITS:
         return "tidegate run canary, once what it waits for is there (tidegate canary says what)"
+    held = canary.get("verdict") in {Verdict.PASSED, Verdict.INCONCLUSIVE}
+    if held and isinstance(champion, Mapping) and canary.get("baseline") != champion.get("version"):
+        return (
+            "tidegate run canary, once both it and what is live now have scored a period (tidegate run score)"
+        )
     return ""
 
 
