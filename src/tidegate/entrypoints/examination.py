@@ -132,9 +132,8 @@ def _features(here: Tidegate) -> Look:
         yield not other, told if other else f"{many(len(rows), 'view')} online as recorded", hint
         if not other:
             services = here.features.registered({}).services
-            for (
-                service
-            ) in services:  # of nobody, but all the way: its views must lie where Feast registered them
+            # Of nobody, but all the way: views must lie where Feast has them registered.
+            for service in services:
                 here.features.answers(service, [], here.clock.now())
             yield True, f"{many(len(services), 'service')} asked, as registered", ""
 
