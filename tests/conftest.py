@@ -124,6 +124,7 @@ def copy_of_played(played):
         for database in played[0].home.rglob("*.db"):
             _back_up(database, home / database.relative_to(played[0].home))
         _move_registry(home / "mlflow" / "mlflow.db", str(played[0].home), str(home))
+        _move_features(home / "feast" / "registry.db", str(played[0].home), str(home))
         return Shell(home, ROOT)
 
     return copy
@@ -176,3 +177,39 @@ def in_namespace():
 def empty(tmp_path):
     """A home in which nothing happened yet."""
     return Shell(tmp_path / "empty", ROOT)
+
+
+def _move_features(database, old, new):
+    """Feast keeps absolute paths too; elsewhere `tidegate run materialize` registers views where they lie now."""
+    from tidegate.adapters.feast_store import repository
+
+    repository.import_feast()
+    from feast.protos.feast.core.DataSource_pb2 import DataSource
+    from feast.protos.feast.core.FeatureService_pb2 import FeatureService
+    from feast.protos.feast.core.FeatureView_pb2 import FeatureView
+
+    kinds = {
+        ("data_sources", "data_source"): DataSource,
+        ("feature_views", "feature_view"): FeatureView,
+        ("feature_services", "feature_service"): FeatureService,
+    }
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        for (table, of), kind in kinds.items():
+            rows = connection.execute(f"SELECT {of}_name, {of}_proto FROM {table}").fetchall()
+            for name, body in rows:
+                message = kind.FromString(body)
+                _move_files(message, old, new)
+                connection.execute(
+                    f"UPDATE {table} SET {of}_proto = ? WHERE {of}_name = ?",
+                    (message.SerializeToString(), name),
+                )
+
+
+def _move_files(message, old, new):
+    """Replace the place of every file that a message names, however deep."""
+    if message.DESCRIPTOR.name == "FileOptions":
+        message.uri = message.uri.replace(old, new)
+    for field, value in message.ListFields():
+        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            for part in value if field.is_repeated else (value,):
+                _move_files(part, old, new)

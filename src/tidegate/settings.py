@@ -189,7 +189,9 @@ def _profile(folder: Path, name: str, home: Path, env: Mapping[str, str]) -> Pro
     sinks = _sinks(table.pop("sinks", []), file.name, home, env)
     if off := sorted(key for key, value in table.items() if not isinstance(value, str)):
         raise BadInput(
-            "bad-profile", f"got no text as {', '.join(off)} in {file.name}, expected a text each", "mend it"
+            "bad-profile",
+            f"got no text as {', '.join(off)} in {file.name}, expected a text each",
+            f"put its value in quotes, in {folder.name}/{file.name}",
         )
     online = table.pop("online", "")
     told = {key: _expand(value, home, env) for key, value in table.items()}

@@ -61,7 +61,11 @@ def mistaken(copy_of_played, tmp_path_factory):
             2,
             "flights-2013-01.zip",
         ),
-        (["quarantine", "trains"], 2, "got trains"),
+        (
+            ["quarantine", "trains"],
+            2,
+            "got the dataset `trains`, expected one with a drop on record: airports",
+        ),
         (
             ["run", "fly", "--as", "svc-score"],
             2,
@@ -70,12 +74,17 @@ def mistaken(copy_of_played, tmp_path_factory):
         (
             ["run", "monitor", "modell=flight_delay", "--as", "svc-monitor"],
             2,
-            "got parameters that the flow `monitor` does not take",
+            "got the parameter `modell` for the flow `monitor`, expected one of: model, period",
         ),
         (
             ["run", "score", "model=flight_delay", "period=spring", "--as", "svc-score"],
             2,
             "got the period `spring`",
+        ),
+        (
+            ["features", "online", "nothing", "origin=JFK", "--as", "svc-score"],
+            2,
+            "`tidegate run materialize` registers what features/ defines",
         ),
         (["user", "add", "eve", "--role", "king", "--as", "ada"], 2, "got `king`"),
         (

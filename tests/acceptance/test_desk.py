@@ -197,7 +197,7 @@ def test_every_ink_reads_on_every_paper(scheme: str) -> None:
 def test_an_open_promotion_shows_what_was_found_what_it_waits_for_and_who_may_approve(page: Page) -> None:
     assert f"{MODEL} version 4: canary → to prod" in page.text
     assert "way_back ✓ passed it declares a way back" in page.text
-    assert "P4 the gate into prod waits for 1 more approval(s) by role approver" in page.text
+    assert "P4 the gate into prod waits for 1 more approval by role approver" in page.text
     assert "amir , The evidence holds. may approve it." in page.text
     assert f"tidegate approve {MODEL} 4 --as NAME" in page.text
 

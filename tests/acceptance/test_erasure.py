@@ -43,14 +43,14 @@ def test_a_person_is_erased_and_the_record_stays_sound(gone):
     done = gone.run("erase", "Zoe Marlowe", *WHY, "--as", "ada")
     assert (done.returncode, done.stdout) == (
         0,
-        "erased 1 text(s) about p-8, and the key that opens their copies\n",
+        "erased 1 text about p-8, and the key that opens their copies\n",
     )
     assert [row["name"] for row in gone.json("user", "list") if row["id"] == "p-8"] == ["p-8"]
     verified = gone.run("audit", "verify")
     assert verified.returncode == 0
-    assert "1 personal text(s) were erased, each by an event that says so" in verified.stdout
+    assert "erased since: 1 personal text, each by an event that says so" in verified.stdout
     assert gone.json("audit", "verify")["erased"] == 1
-    assert "erased 1 text(s) of p-8" in gone.run("log").stdout
+    assert "erased 1 text of p-8" in gone.run("log").stdout
     assert gone.json("log")[-1]["reason"] == WHY[1]
     gone.json("desk")
     gone.json("status")

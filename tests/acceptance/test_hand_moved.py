@@ -102,7 +102,7 @@ def test_while_mlflow_is_away_a_rollback_stands_and_status_says_what_is_owed(she
     done = shell.run("rollback", "flight_delay", "--as", "otto", "--reason", "odd scores")
     assert done.returncode == 0
     assert "recorded, but not told to the registry yet" in done.stderr
-    assert "not told to registry yet: 1 events; got no MLflow store" in shell.run("status").stdout
+    assert "not told to registry yet: 1 event; got no MLflow store" in shell.run("status").stdout
     store.with_suffix(".away").rename(store)
     assert shell.run("reconcile", "--as", "otto").stdout == "the registry says what the ledger says\n"
     assert in_prod(shell) == 1

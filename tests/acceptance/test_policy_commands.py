@@ -112,7 +112,7 @@ def test_a_policy_that_asks_for_more_people_than_there_are_is_refused_beside_a_l
     (reason,) = refused(ours, "policy", "check", path)["reasons"]
     assert (reason["rule"], reason["code"]) == ("P6", "too-few-people")
     assert reason["sentence"] == (
-        "a change of the policy asks for 2 approval(s) by `approver`, which 1 eligible person holds"
+        "a change of the policy asks for 2 approvals by `approver`, which 1 eligible person holds"
     )
     done = ours.run("policy", "check", path)
     assert (done.returncode, "P6  a change of the policy asks for 2" in done.stderr) == (1, True)

@@ -159,7 +159,7 @@ def test_the_commands_tell_what_is_restated_and_show_what_is_in_force(project: P
     assert "name it tides-2013-01.r2.csv" in said
     code, said = run("quarantine", "tides", "--as", "aude")
     assert code == 0
-    assert "1 rows of tides are quarantined\nnot shown: 1 of tides 2013-01, superseded since" in said
+    assert "1 row of tides in quarantine\nnot shown: 1 of tides 2013-01, superseded since" in said
     held = shell.json("quarantine", "tides", "--as", "aude", TIDEGATE_NOW=NOW)
     assert [(item["revision"], item["row"]) for item in held] == [(1, 2)]
     mine, other = tmp_path / "held.csv", tmp_path / "other.jsonl"

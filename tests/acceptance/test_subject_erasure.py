@@ -203,13 +203,13 @@ def test_nothing_of_a_subject_is_found_in_any_file_or_table_and_nothing_of_other
     )  # fmt: skip
     printed = [done.stdout]
     assert done.stdout.splitlines()[1:] == [
-        "  batches: 1 row(s) from 1 file(s)",
-        "  segments of decisions: 1 row(s) from 1 file(s)",
-        "  entity frames: 1 row(s) from 1 file(s)",
-        "  training frames and those that were scored: 1 row(s) from 1 file(s)",
-        "  held-back rows: 1 row(s) from 1 file(s)",
-        "  sources of features: 1 row(s) from 1 file(s)",
-        "  online: 1 row(s)",
+        "  batches: 1 row from 1 file",
+        "  segments of decisions: 1 row from 1 file",
+        "  entity frames: 1 row from 1 file",
+        "  training frames and those that were scored: 1 row from 1 file",
+        "  held-back rows: 1 row from 1 file",
+        "  sources of features: 1 row from 1 file",
+        "  online: 1 row",
         "  what features count or average over is built without them by `tidegate run materialize`",
     ]
     export = used.home / "held.csv"
@@ -234,7 +234,7 @@ def test_the_record_says_what_was_erased_and_by_whom_and_stays_sound(used):
     assert (event["rows"], event["online"]) == (2, 1)
     assert len(event["touches"]["training_sets"]) == 1
     verified = used.run("audit", "verify", **NOW)
-    assert "2 row(s) were erased from 6 file(s), each by an event that says so" in verified.stdout
+    assert "erased since: 2 rows from 6 files, each by an event that says so" in verified.stdout
     faults = used.json("log", **NOW)[-1]
     assert (faults["type"], faults["reason"]) == ("rows.erased", WHY[1])
     here = Tidegate(load(used.project, used.environment(**NOW)))
@@ -256,7 +256,7 @@ def test_erased_files_that_a_backup_brings_back_are_told_and_removed(used, tmp_p
     unsound = used.run("audit", "verify", **NOW)
     assert unsound.returncode == 1
     assert "was erased, and lies there: `tidegate subject finish` removes it" in unsound.stdout
-    assert used.run("subject", "finish", "--as", "ada", **NOW).stdout == "removed 1 erased file(s)\n"
+    assert used.run("subject", "finish", "--as", "ada", **NOW).stdout == "removed 1 erased file\n"
     assert "lies there" not in used.run("audit", "verify", **NOW).stdout
     assert found(used.home, [SUBJECT, hers]) == []
 

@@ -54,7 +54,7 @@ def test_what_a_waiver_lets_through_is_shown_and_what_comes_after_its_last_use_i
     assert taken.returncode == 0, taken.stdout + taken.stderr
     assert "let through by W-1: quarantine-share: 2 of 3 rows" in taken.stdout
     told = run("status").stdout
-    assert "waivers that are over were used 1 times: `tidegate waiver list`" in told
+    assert "waivers that are over were used once: `tidegate waiver list`" in told
     shown = run("waiver", "list").stdout
     assert "1 of 1" in shown
     assert "W-1, which let quarantine-share through, is used up (1 of 1)" in shown

@@ -445,7 +445,7 @@ TTL = ("timedelta(days=2)", "timedelta(days=3)")
 SALES = "shop_sales = view("
 MOMENT = 'timestamp_field="event_timestamp"'
 EDITS = {
-    "a ttl": (TTL, "shop_sales: ttl was 172800s, is 259200s"),
+    "a ttl": (TTL, "shop_sales: ttl was 2 days, is 3 days"),
     "a type": (("rate=Float64", "rate=Int64"), "shop_sales: field rate was DOUBLE, is INT64"),
     "a field less": ((", rate=Float64", ""), "shop_sales: field rate is gone, was DOUBLE"),
     "a key less": (

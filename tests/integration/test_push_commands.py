@@ -115,7 +115,7 @@ def test_bad_input_is_one_sentence_with_exit_code_2_and_changes_nothing(shell: S
 def test_a_stream_pushes_by_standard_input_and_in_columns(shell: Shell) -> None:
     for words in ((), ("-",)):
         done = piped(shell, json.dumps(row(hour=5 + len(words))) + "\n", *words)
-        assert (done.returncode, "1 rows pushed, 1 accepted" in done.stdout) == (0, True), done.stderr
+        assert (done.returncode, "1 row pushed, 1 accepted" in done.stdout) == (0, True), done.stderr
     lines = [json.dumps(row(hour=6, level=level)) + "\n" for level in (1.5, 2.5, 99, 3.5)]
     streamed = piped(shell, "".join((*lines, "\n", lines[0], '{"station": 1')), "--each", "1", "--json")
     assert streamed.returncode == 2  # what cannot be read ends a stream, what a gate holds back does not
@@ -162,12 +162,12 @@ def test_a_push_is_served_told_reconciled_with_its_drop_and_sound_throughout(tmp
     later = {"TIDEGATE_NOW": "2013-02-02T06:00:00Z"}
     told = shell.run("ingest", "tides", str(drop), "--as", "svc-ingest", **later)
     assert (
-        "of 2 rows that were pushed in 1 parts, 1 are in it as they were pushed, 0 otherwise, 1 not at all"
+        "of 2 rows pushed in 1 part, 1 are in it as they were pushed, 0 otherwise, 1 not at all"
         in told.stdout
     )
     late = push(shell, written(shell, row(hour=8)), **later)
     assert late.returncode == 1
-    assert "none of its 1 rows may go on (push:delivered: 1)" in late.stderr
+    assert "nothing of its 1 row may go on (push:delivered: 1)" in late.stderr
     shell.json("run", "materialize", "--as", "svc-features", **later)
     assert online(shell) == {"keys": 3, "pushed": 0}  # EFG went with the push that its drop did not bear out
     assert shell.run("features", "parity", "--as", "svc-features", **later).returncode == 0

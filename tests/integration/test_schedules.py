@@ -503,7 +503,7 @@ def test_a_clock_that_jumped_ahead_and_back_stops_no_schedule_and_is_said(tickin
     app(["status"], standalone_mode=False)
     assert f"ahead of the clock: {said}" in " ".join(capsys.readouterr().out.split())
     monkeypatch.setattr(examination, "_LOOKS", {"schedules": examination._LOOKS["schedules"]})
-    with pytest.raises(DependencyFailed, match="1 of 1 examinations found a fault"):
+    with pytest.raises(DependencyFailed, match="1 of 1 examination found a fault"):
         app(["doctor"], standalone_mode=False)
     assert f"BAD schedules: {said}" in " ".join(capsys.readouterr().out.split())
     ticking(far)

@@ -226,7 +226,7 @@ def test_what_passed_would_have_waited_for_more_people(world: FakePlatform) -> N
     flip = only(world, a_policy("2", standard=2))
     assert (flip.then, flip.now) == ("passed", "waited")
     assert [reason.sentence for reason in flip.reasons] == [
-        "the gate into prod waits for 1 more approval(s) by role `approver`"
+        "the gate into prod waits for 1 more approval by role `approver`"
     ]
     assert flip.followed == (
         "version 1 would have waited for people in front of prod",

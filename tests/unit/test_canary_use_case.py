@@ -128,12 +128,18 @@ def test_a_gate_that_demands_a_held_canary_refuses_one_that_still_waits(world: F
         climb(world, world.acting("p-2"), MODEL, 2)
     assert "canary_held failed: got packet.canary.verdict = inconclusive" in error.value.sentence
     assert "packet.canary.standing = waits" in error.value.sentence
+    assert (
+        error.value.hint == "tidegate run canary, once what it waits for is there (tidegate canary says what)"
+    )
 
 
 def test_a_gate_that_demands_a_held_canary_refuses_one_that_was_never_analysed(world: FakePlatform) -> None:
     with pytest.raises(Refused) as error:
         climb(world, world.acting("p-2"), MODEL, 2)
     assert "canary_held failed: got packet.canary.verdict = none" in error.value.sentence
+    assert (
+        error.value.hint == "tidegate run canary, once it has scored a period in canary (tidegate run score)"
+    )
 
 
 # ── what holds ────────────────────────────────────────────────────────────────────────────────────

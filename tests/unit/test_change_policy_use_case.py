@@ -203,7 +203,7 @@ def test_an_approval_that_is_not_the_last_leaves_the_proposal_waiting(tmp_path: 
     outcome = approve(world)
     assert (outcome.proposal.status, [each.sentence for each in outcome.waits]) == (
         "open",
-        ["C-1 waits for 1 more approval(s) by role `risk_officer`"],
+        ["C-1 waits for 1 more approval by role `risk_officer`"],
     )
     assert in_force(world) == "1"
     assert denied(world, lambda: approve(world)) == [("P6", "counted-once")]

@@ -83,7 +83,7 @@ def test_what_an_erased_person_did_is_told_under_their_id(world: FakePlatform) -
     assert called["p-7"] == "p-7"
     told = [sentence(event, lambda actor: called.get(actor, actor)) for event in world.ledger.events()]
     assert any(each.startswith("p-7 approved ") for each in told)
-    assert "p-1 erased 2 text(s) of p-7" in told
+    assert "p-1 erased 2 texts of p-7" in told
     record = Record.read(world.ledger)
     (approved,) = record.of(EventType.PROMOTION_APPROVED)
     assert (record.note(approved).who, record.note(approved).reason) == ("p-7", ERASED)

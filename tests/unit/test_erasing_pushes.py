@@ -221,7 +221,7 @@ def test_a_push_of_nobody_else_is_held_back_and_on_record_once(world: FakePlatfo
     (stop,) = done.row.report["stops"]
     assert (stop["rule"], stop["sentence"]) == (
         "G7",
-        "none of its 1 rows may go on: whoever they are about was erased",
+        "nothing of its 1 row may go on: whoever they are about was erased",
     )
     assert pushed(world, ("Ann", GOOD)).fresh is False
     assert sound(world)

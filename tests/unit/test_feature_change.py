@@ -132,6 +132,11 @@ PARTS = {
         {"keys": {"carrier": "INT64"}}, "join key carrier", Change.MEANING, "join key carrier was STRING, is INT64",
     ),
     "the ttl": ({"ttl": ""}, "ttl", Change.MEANING, "ttl was 7d, is none"),
+    "a ttl in days": ({"ttl": "604800s"}, "ttl", Change.MEANING, "ttl was 7d, is 7 days"),
+    "one of a day": ({"ttl": "86400s"}, "ttl", Change.MEANING, "ttl was 7d, is 1 day"),
+    "one in hours": ({"ttl": "129600s"}, "ttl", Change.MEANING, "ttl was 7d, is 36 hours"),
+    "one in seconds": ({"ttl": "90061s"}, "ttl", Change.MEANING, "ttl was 7d, is 90061 seconds"),
+    "one in parts of a second": ({"ttl": "0.500s"}, "ttl", Change.MEANING, "ttl was 7d, is 0.500s"),
     "the sql": ({"sql": "SELECT 2"}, "sql", Change.MEANING, "sql is written otherwise, in what it computes"),
     "a comment": ({"sql": SQL + " -- why"}, "sql", Change.DESCRIPTION, "sql is written otherwise, in words alone"),
     "a step": (

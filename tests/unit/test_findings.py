@@ -73,6 +73,41 @@ def test_an_error_s_finding_says_what_could_not_be_evaluated():
     assert ranks.sentence.endswith("demanded: the interval is at least 0.55")
 
 
+HELD = Demand(
+    "held",
+    "its canary held beside what is live",
+    'packet.canary.verdict == "passed" && packet.canary.baseline == packet.champion.version',
+)
+
+
+@pytest.mark.parametrize(
+    ("canary", "step"),
+    [
+        (
+            {"verdict": "none"},
+            "tidegate run canary, once it has scored a period in canary (tidegate run score)",
+        ),
+        (
+            {"verdict": "inconclusive", "standing": "waits"},
+            "tidegate run canary, once what it waits for is there (tidegate canary says what)",
+        ),
+        ({"verdict": "failed", "standing": "worse", "baseline": 1}, ""),
+        ({"verdict": "passed", "standing": "holds", "baseline": 2}, ""),
+        (
+            {"verdict": "passed", "standing": "holds", "baseline": 1},
+            "tidegate run canary, once both it and what is live now have scored a period (tidegate run score)",
+        ),
+    ],
+)
+def test_a_demand_on_a_canary_that_says_nothing_yet_or_any_more_says_what_is_left_to_do(canary, step):
+    facts = {"packet": {"canary": canary, "champion": {"version": 2}, "format": "pickle"}}
+    held, safe = findings(Gate(Stage.PROD, (HELD, SAFE)), facts, FakeExpressions())
+    assert (held.verdict is Verdict.PASSED) == (
+        canary == {"verdict": "passed", "standing": "holds", "baseline": 2}
+    )
+    assert (held.step, safe.verdict, safe.step) == (step, Verdict.FAILED, "")
+
+
 def test_a_gate_that_demands_nothing_finds_nothing():
     assert findings(Gate(Stage.STAGING, ()), {"packet": {}}, FakeExpressions()) == ()
 

@@ -99,7 +99,7 @@ def test_a_proposal_by_somebody_who_may_not_is_named(world: FakePlatform) -> Non
 def test_a_proposal_that_asks_for_more_people_than_there_are_is_named(world: FakePlatform) -> None:
     many = world.knows(a_policy("3", high=3))
     sequence = forge(world, EventType.POLICY_PROPOSED, proposal(**text(many)), "p-2")
-    assert "asks for 3 approval(s) by `approver`, which 2 eligible people hold" in told(world, sequence)[0]
+    assert "asks for 3 approvals by `approver`, which 2 eligible people hold" in told(world, sequence)[0]
 
 
 def test_a_proposal_made_again_under_its_name_is_named(world: FakePlatform) -> None:
@@ -163,7 +163,7 @@ def test_a_policy_put_in_force_without_the_approvals_it_takes_is_named(world: Fa
     forge(world, EventType.POLICY_PROPOSED, proposal(), "p-2")
     sequence = forge(world, EventType.POLICY_ADOPTED, text())
     assert told(world, sequence) == [
-        "policy.adopted was not allowed: C-1 waits for 1 more approval(s) by role `approver`"
+        "policy.adopted was not allowed: C-1 waits for 1 more approval by role `approver`"
     ]
 
 
@@ -174,7 +174,7 @@ def test_one_approval_where_the_policy_in_force_asks_for_two_is_named(tmp_path: 
     forge(world, EventType.POLICY_PROPOSED, proposal(base=TWO.digest), "p-2")
     forge(world, EventType.POLICY_APPROVED, said())
     sequence = forge(world, EventType.POLICY_ADOPTED, text())
-    assert "waits for 1 more approval(s)" in told(world, sequence)[0]
+    assert "waits for 1 more approval" in told(world, sequence)[0]
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def test_a_forged_promotion_from_candidate_into_prod_is_named(world: FakePlatfor
 def test_an_application_without_the_approvals_its_gate_needs_is_named(world: FakePlatform) -> None:
     sequence = forge(world, EventType.PROMOTION_APPLIED, application(world), "p-2")
     (breach,) = unlawful(world)
-    assert "waits for 1 more approval(s)" in breach
+    assert "waits for 1 more approval" in breach
     assert told(world, sequence, "P4") == [breach]
 
 

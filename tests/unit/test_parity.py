@@ -75,9 +75,22 @@ def test_one_value_that_differs_is_a_skew_with_its_feature_named() -> None:
     pairs = [Pair(f"shop={key}", "sold", "integer", key, key or 9) for key in range(3)]
     found = judged([*pairs, Pair("shop=0", "rate", "double", 0.5, 0.5)], TOLERANCES)
     assert found.verdict is Verdict.FAILED
-    assert found.sentence == "1 of 4 values of 3 keys are served otherwise than they were known: sold 1 times"
+    assert found.sentence == "served otherwise than it was known: 1 of 4 values of 3 keys: sold once"
     assert (found.skewed, found.examples) == ({"sold": 1}, (pairs[0],))
     assert judged(pairs[1:], TOLERANCES).verdict is Verdict.PASSED
+
+
+def test_where_part_was_unknown_it_is_said_on_what_the_verdict_rests() -> None:
+    pairs = [Pair("shop=0", "sold", "integer", 5, 5), Pair("shop=1", "sold", "integer", None, None)]
+    assert judged(pairs, TOLERANCES).sentence == (
+        "served as it was known: 2 values of 2 keys (1 known, 1 unknown)"
+    )
+    assert judged(pairs[1:], TOLERANCES).sentence == (
+        "served as it was known: 1 value of 1 key (0 known, 1 unknown)"
+    )
+    assert judged([*pairs, Pair("shop=2", "sold", "integer", 7, None)], TOLERANCES).sentence == (
+        "served otherwise than it was known: 1 of 3 values of 3 keys (1 known, 2 unknown): sold once"
+    )
 
 
 def test_a_view_without_a_key_cannot_be_told() -> None:
@@ -129,7 +142,7 @@ def test_what_is_served_as_it_was_known_passes_and_is_recorded(shop: FakePlatfor
     found = parity(shop, shop.acting("s-5"))["shop_sales"]
     assert (found.verdict, found.sampled) == (Verdict.PASSED, 2)
     row = recorded(shop)
-    told = "2 values of 2 keys are served as they were known (2 were, the rest is unknown)"
+    told = "served as it was known: 2 values of 2 keys"
     assert (row.verdict, row.sentence) == ("passed", told)
     assert row.until == shop.features.windows()["shop_sales"].until.strftime("%Y-%m-%dT%H:%M:%SZ")
 

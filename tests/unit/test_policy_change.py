@@ -181,7 +181,7 @@ def test_no_place_may_ask_for_more_people_than_hold_the_role(place: str) -> None
     assert understaffed(PLACES[place]((Need("approver", 2),)), staffed()) == []
     (reason,) = understaffed(PLACES[place]((Need("approver", 3),)), staffed())
     assert (reason.rule, reason.code) == ("P6", "too-few-people")
-    assert reason.sentence == f"{place} asks for 3 approval(s) by `approver`, which 2 eligible people hold"
+    assert reason.sentence == f"{place} asks for 3 approvals by `approver`, which 2 eligible people hold"
     assert reason.next_step == "ask for fewer, or let an administrator give more people the role"
 
 
@@ -191,7 +191,7 @@ def test_a_role_to_escalate_to_needs_somebody_who_holds_it() -> None:
     assert understaffed(policy, staffed()) == []
     (reason,) = understaffed(policy, staffed(PEOPLE["p-3"], PEOPLE["p-4"]))
     assert reason.sentence == (
-        "the gate into prod in tier high, where it is escalated, asks for 1 approval(s) by `risk_officer`, "
+        "the gate into prod in tier high, where it is escalated, asks for 1 approval by `risk_officer`, "
         "which 0 eligible people hold"
     )
 
@@ -202,7 +202,7 @@ def test_one_of_each_role_needs_two_people_even_if_one_holds_both() -> None:
     only = [reason for reason in understaffed(each, staffed(one)) if "a change" in reason.sentence]
     assert [reason.sentence for reason in only] == [
         (
-            "a change of the policy asks for 2 approval(s) by `approver` and `risk_officer`, which 1 eligible "
+            "a change of the policy asks for 2 approvals by `approver` and `risk_officer`, which 1 eligible "
             "person holds"
         )
     ]
@@ -271,7 +271,7 @@ def asking(*needs: Need, **more: object) -> Change:
 def test_a_proposal_waits_until_the_policy_in_force_has_the_people_it_asks_for() -> None:
     (reason,) = short_of(a_change())
     assert (reason.rule, reason.code) == ("P6", "approval-missing")
-    assert reason.sentence == "C-1 waits for 1 more approval(s) by role `approver`"
+    assert reason.sentence == "C-1 waits for 1 more approval by role `approver`"
     assert reason.next_step == "tidegate policy approve C-1 --as … --reason …"
     assert short_of(a_change(decisions=(decided("p-3"),))) == []
     two = asking(Need("approver", 2), decisions=(decided("p-3"),))

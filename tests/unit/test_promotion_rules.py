@@ -16,7 +16,7 @@ APPROVE_STEP = f"tidegate approve {MODEL} 2 --as … --reason …"
 ONE_MORE = Reason(
     "approval-missing",
     "P4",
-    "the gate into prod waits for 1 more approval(s) by role `approver`",
+    "the gate into prod waits for 1 more approval by role `approver`",
     APPROVE_STEP,
 )
 
@@ -146,6 +146,12 @@ def test_p2_failed_and_errored_evidence_block(case: Case, verdict: Verdict, verb
         f"evidence-{verdict}", "P2", f"not_worse {verb}: got 0.2", "mend the cause and train a new version"
     )
     assert refused(case.but_found(verdict).decide(Action.PROMOTE)) == (expected,)
+
+
+def test_p2_a_finding_that_knows_what_is_left_to_do_says_so_instead(case: Case) -> None:
+    waits = Finding("not_worse", Verdict.FAILED, "got 0.2", step="tidegate run canary")
+    (reason,) = refused(case.but(evidence=replace(case.evidence, findings=(waits,))).decide(Action.PROMOTE))
+    assert (reason.code, reason.next_step) == ("evidence-failed", "tidegate run canary")
 
 
 def test_p2_an_unknown_verdict_blocks(case: Case) -> None:
@@ -435,7 +441,7 @@ def test_p4_two_needed_approvals_are_two_people() -> None:
     case = a_case(action=Action.APPROVE, tier=Tier.HIGH)
     none, one = case, case.but(approvals=(case.approval(),))
     assert waiting(none.decide(Action.PROMOTE))[0].sentence == (
-        "the gate into prod waits for 2 more approval(s) by role `approver`"
+        "the gate into prod waits for 2 more approvals by role `approver`"
     )
     assert waiting(one.decide(Action.PROMOTE)) == (ONE_MORE,)
     assert allowed(one.but(approvals=(case.approval("p-3"), case.approval("p-4"))).decide(Action.PROMOTE))

@@ -16,12 +16,14 @@ from tidegate.application.ingest import ingest
 from tidegate.application.lawfulness import unlawful
 from tidegate.application.parity import parity
 from tidegate.application.push import Outcome, push
+from tidegate.application.status import status
 from tidegate.application.waive import waive
 from tidegate.domain.contract import Check, Column, Contract, OnRow, Severity
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.events import EventType
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.state import BatchRow, PushRow
+from tidegate.entrypoints.cli.work import _data
 from tidegate.testing.fakes.contracts import FakeContracts
 from tidegate.testing.fakes.data_gate import EachValue, FakeDataGate, Whole
 from tidegate.testing.fakes.features import FakeFeatures
@@ -198,7 +200,7 @@ def test_of_rows_that_are_all_bad_nothing_goes_on(world: FakePlatform) -> None:
     done = pushed(world, row(level=99), row("BCD", "2013-01-31T05:00:00Z"))
     assert done.row.verdict == "failed"
     (stop,) = done.row.report["stops"]
-    assert stop["sentence"] == "none of its 2 rows may go on (T01: 1, push:delivered: 1)"
+    assert stop["sentence"] == "nothing of its 2 rows may go on (T01: 1, push:delivered: 1)"
     held = world.batches.quarantined("levels", done.row.quarantine_root)
     assert [each["reasons"] for each in held] == [["T01"], ["push:delivered"]]
 
@@ -383,7 +385,7 @@ def test_a_drop_that_comes_while_rows_are_looked_at_is_the_truth(
     lines = ("ABC,2013-02-01T02:00:00Z,3,1", "BCD,2013-02-01T02:00:00Z,4,1")
     meanwhile(world, monkeypatch, lambda: bring_drop(world, "2013-02-01", *lines))
     done = pushed(world, row())
-    assert done.row.report["stops"][0]["sentence"] == "none of its 1 rows may go on (push:delivered: 1)"
+    assert done.row.report["stops"][0]["sentence"] == "nothing of its 1 row may go on (push:delivered: 1)"
     assert unlawful(world) == ()  # type: ignore[arg-type]
 
 
@@ -471,3 +473,17 @@ def test_a_forged_push_is_seen(world: FakePlatform) -> None:
     found = unlawful(world)  # type: ignore[arg-type]
     assert [told.endswith("rule G7") for told in found] == [True, True]
     assert f"event {done.row.sequence + 1}" in found[0]
+
+
+# ── what status counts ────────────────────────────────────────────────────────────────────────────
+
+
+def test_status_counts_what_was_pushed_and_what_was_held_back_of_it(world: FakePlatform) -> None:
+    (drops,) = _data(status(world))  # type: ignore[arg-type]
+    assert drops == "data: 1 batch, 2 rows; 0 rows quarantined, 0 drops held back, 0 batches restated"
+    pushed(world, row(), row("BCD", level=99))
+    pushed(world, row("BCD", level=98))
+    found = status(world)  # type: ignore[arg-type]
+    assert found["pushes"] == {"accepted": 1, "held_back": 1, "rows": 1, "quarantined": 2}
+    assert found["batches"]["quarantined"] == 0
+    assert _data(found)[1:] == ["pushed: 1 push, 1 row; 2 rows quarantined, 1 push held back"]

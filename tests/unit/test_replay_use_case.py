@@ -126,7 +126,7 @@ def test_where_no_row_passes_nothing_changes_and_it_is_on_record_once(world: Fak
     for _ in range(2):
         fault = refusal(world, "2013-01,0,1,T01,1,9")
         assert fault.code == "nothing-mended"
-        assert fault.sentence == "got 1 rows that fail again (T01), expected one at least that passes"
+        assert fault.sentence == "got 1 row failing again (T01), expected at least one that passes"
     events = list(world.ledger.events(stream="dataset/trips"))
     assert [event.type for event in events] == [EventType.BATCH_ACCEPTED, EventType.DROP_REFUSED]
     assert standing(world.ledger.state(), "trips", "2013-01") == before

@@ -109,7 +109,7 @@ def of_each(asked: Case) -> Case:
 def test_p4_one_of_each_role_is_not_two_of_one(of_each: Case) -> None:
     two = of_each.but(approvals=(of_each.approval("p-3"), of_each.approval("p-4")))
     reason = only(two.decide(Action.PROMOTE), Waiting)
-    assert reason.sentence == "the gate into prod waits for 1 more approval(s) by role `risk_officer`"
+    assert reason.sentence == "the gate into prod waits for 1 more approval by role `risk_officer`"
     both = of_each.but(approvals=(of_each.approval("p-3"), of_each.approval("p-9", role="risk_officer")))
     assert isinstance(both.decide(Action.PROMOTE), Allowed)
 
@@ -291,7 +291,7 @@ def test_one_officer_stands_in_for_one_approval_only(asked: Case) -> None:
     escalated = replace(two.promotion, escalated_to="risk_officer")
     officer = two.but(promotion=escalated, approvals=(two.approval("p-9", role="risk_officer"),))
     reason = only(officer.decide(Action.PROMOTE), Waiting)
-    assert reason.sentence == "the gate into prod waits for 1 more approval(s) by role `approver`"
+    assert reason.sentence == "the gate into prod waits for 1 more approval by role `approver`"
 
 
 # ── P7: a demand was in force before what it judges ───────────────────────────────────────────────

@@ -194,7 +194,7 @@ def test_a_check_that_points_outside_the_drop_did_not_measure_it_and_is_not_waiv
     world.gate = Astray(RULES)
     give(world, "T01")
     row = feed(world, drop(world, 0.1))
-    assert stops(row)[0] == ("G1", "T01 points at row 7, the drop holds 1 rows")
+    assert stops(row)[0] == ("G1", "T01 points at row 7, the drop holds 1 row")
     assert (row.verdict, waiver(world).uses) == ("error", 0)
 
 

@@ -18,9 +18,12 @@ from tidegate.application.ports import Expressions
 from tidegate.domain.errors import BadInput
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.policy import Demand, Finding, Gate, Policy, PolicyTest, Stage, Tier
+from tidegate.domain.rollout import Standing
 
 #: How many of the values that an expression names a finding quotes.
 _QUOTED = 6
+#: Where an expression reads what became of the canary.
+_READS_CANARY = re.compile(r"\bpacket\.canary\b")
 _PATH = re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*(?!\w*\s*\())+")
 
 
@@ -104,13 +107,34 @@ def finding(demand: Demand, facts: Mapping[str, object], expressions: Expression
         else:
             verdict = Verdict.FAILED
     except BadInput as error:
-        return Finding(
-            demand.id, Verdict.ERROR, f"could not be evaluated: {error.sentence}; demanded: {demand.sentence}"
-        )
+        told = f"could not be evaluated: {error.sentence}; demanded: {demand.sentence}"
+        return Finding(demand.id, Verdict.ERROR, told, step=_step(demand, facts))
     seen = _quoted(f"{demand.passes} {demand.unclear}" if demand.unclear else demand.passes, facts)
-    return Finding(
-        demand.id, verdict, f"got {seen}; demanded: {demand.sentence}" if seen else demand.sentence
-    )
+    told = f"got {seen}; demanded: {demand.sentence}" if seen else demand.sentence
+    return Finding(demand.id, verdict, told, step=_step(demand, facts) if verdict is Verdict.FAILED else "")
+
+
+def _step(demand: Demand, facts: Mapping[str, object]) -> str:
+    """Say what is left to do where a demand asks after a canary that says nothing yet, or nothing any more.
+
+    Nobody has analysed it, it waits, or it stood beside a version that was replaced since.
+    """
+    packet = facts.get("packet")
+    if not isinstance(packet, Mapping) or not _READS_CANARY.search(f"{demand.passes} {demand.unclear}"):
+        return ""
+    canary, champion = packet.get("canary"), packet.get("champion")
+    if not isinstance(canary, Mapping):
+        return ""
+    if canary.get("verdict") == "none":
+        return "tidegate run canary, once it has scored a period in canary (tidegate run score)"
+    if canary.get("standing") == Standing.WAITS:
+        return "tidegate run canary, once what it waits for is there (tidegate canary says what)"
+    held = canary.get("verdict") in {Verdict.PASSED, Verdict.INCONCLUSIVE}
+    if held and isinstance(champion, Mapping) and canary.get("baseline") != champion.get("version"):
+        return (
+            "tidegate run canary, once both it and what is live now have scored a period (tidegate run score)"
+        )
+    return ""
 
 
 def _quoted(expression: str, facts: Mapping[str, object]) -> str:

@@ -9,6 +9,7 @@ from tidegate.application.freshness import fresh_views
 from tidegate.application.ports import Ledger, StateReader
 from tidegate.application.revisions import in_force, period_window
 from tidegate.domain.canonical import utc_time
+from tidegate.domain.counting import many
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.lifecycle import Precondition, WayBack, time_for
@@ -63,7 +64,7 @@ def _asked(
     if asked.failed_changes is not None:
         most, days = asked.failed_changes
         count = sum(1 for moment in taken_out if now - moment <= timedelta(days=days))
-        sentence = f"{count} version(s) were taken out of prod within {days} days, expected at most {most}"
+        sentence = f"got {many(count, 'version')} taken out of prod within {many(days, 'day')}, expected at most {most}"
         step = "find the cause; the budget renews itself with time"
         yield Precondition("failed_changes", "P8", count <= most, sentence, step)
 

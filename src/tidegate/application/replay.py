@@ -29,6 +29,7 @@ from tidegate.application.revisions import period_window, standing, touches
 from tidegate.application.unclaimed import settled
 from tidegate.domain.actors import Permission
 from tidegate.domain.contract import Contract, GateReport
+from tidegate.domain.counting import many
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.state import BatchRow
@@ -208,6 +209,6 @@ def _none_passes(mended: Mended, report: GateReport) -> BadInput:
     reasons = sorted({reason for row in mended.rows for reason in report.reasons[row]})
     return BadInput(
         "nothing-mended",
-        f"got {len(mended.rows)} rows that fail again ({', '.join(reasons)}), expected one at least that passes",
+        f"got {many(len(mended.rows), 'row')} failing again ({', '.join(reasons)}), expected at least one that passes",
         "mend their values; they stay held back as they were",
     )

@@ -83,8 +83,23 @@ def period_window(period: str) -> tuple[datetime, datetime]:
         raise BadInput(
             "bad-period",
             f"got the period `{period[:40]}`, expected one like 2026, 2026-01 or 2026-01-31",
-            "mend it",
+            "name it like that: a year, a month or a day",
         ) from error
+
+
+def spans(periods: Collection[str]) -> str:
+    """Return periods for people, those that follow one another as a span: ``2026-01 to 2026-03, 2026-07``."""
+    runs: list[list[str]] = []
+    for period in sorted(set(periods)):
+        if runs and len(runs[-1][-1]) == len(period) and _follows(runs[-1][-1], period):
+            runs[-1].append(period)
+        else:
+            runs.append([period])
+    return ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+def _follows(period: str, other: str) -> bool:
+    return period_window(period)[1] == period_window(other)[0]
 
 
 def in_force(

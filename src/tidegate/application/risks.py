@@ -10,6 +10,7 @@ from typing import Any
 
 from tidegate.application.gating import let_in
 from tidegate.domain.contract import OnRow
+from tidegate.domain.counting import many
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.state import BatchRow
 
@@ -94,7 +95,7 @@ def _waived(batches: Iterable[BatchRow]) -> Iterator[tuple[str, str]]:
             seen[0] += 1
             seen[1] += use.rows
     for (dataset, check, waiver), (count, rows) in sorted(let.items()):
-        whole = "1 batch" if count == 1 else f"{count} batches"
+        whole = many(count, "batch")
         of = f", {rows:,} rows" if rows else ""
         yield "waived", f"{dataset} {check} was waived by {waiver} for {whole} that it learned from{of}"
 
@@ -110,7 +111,7 @@ def _kept(batches: Iterable[BatchRow]) -> Iterator[tuple[str, str]]:
                 for place, count in enumerate((1, check["failing"], check["evaluated"])):
                     seen[place] += count
     for (dataset, check, told), (count, failing, evaluated) in sorted(rows.items()):
-        whole = "1 batch" if count == 1 else f"{count} batches"
+        whole = many(count, "batch")
         said = f"{failing:,} of {evaluated:,} rows" if failing else whole
         yield "findings", f"{dataset} {check}, {told}: not so of {said}, which were kept"
 

@@ -24,6 +24,7 @@ from tidegate.domain.state import (
     PolicyRow,
     PromotionRow,
     ProposalRow,
+    PushRow,
     ReviewRow,
     VersionRow,
 )
@@ -44,7 +45,7 @@ def status(platform: Platform) -> dict[str, Any]:
     policy = state.select(PolicyRow, in_force=True)
     # One row a batch: what was restated is no longer in force, and two drops may bring the same batch.
     batches = {(row.dataset, row.period, row.batch): row for row in in_force(state)}.values()
-    drops = state.select(BatchRow)
+    drops, pushes = state.select(BatchRow), state.select(PushRow)
     models = {}
     for model in state.select(ModelRow):
         rows = state.select(VersionRow, model=model.name)
@@ -59,6 +60,12 @@ def status(platform: Platform) -> dict[str, Any]:
             "restated": sum(1 for row in drops if row.superseded_by),
             "rows": sum(row.accepted for row in batches),
             "quarantined": sum(row.quarantined for row in batches),
+        },
+        "pushes": {
+            "accepted": sum(1 for row in pushes if row.parts),
+            "held_back": sum(1 for row in pushes if not row.parts),
+            "rows": sum(row.accepted for row in pushes),
+            "quarantined": sum(row.quarantined for row in pushes),
         },
         "models": models,
         "held": sorted({row.model for row in late if row.kind in MANDATORY}),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from tidegate.domain.counting import many, times
 from tidegate.domain.events import Event, EventType
 from tidegate.domain.freshness import spelled
 
@@ -41,9 +42,9 @@ def _gated(payload: Payload) -> str:
     name = f"{payload['dataset']} {payload['period']}"
     if not payload["batch"]:
         stops = "; ".join(stop["sentence"] for stop in payload["report"]["stops"])
-        return f"held back {name} whole ({payload['read']} rows): {stops}"
+        return f"held back {name} whole ({many(payload['read'], 'row')}): {stops}"
     held = payload["quarantined"]
-    told = f"accepted {name}: {payload['read']} rows in, {payload['accepted']} on, {held} quarantined"
+    told = f"accepted {name}: {many(payload['read'], 'row')} in, {payload['accepted']} on, {held} quarantined"
     if left_out := payload["report"].get("erased"):
         told += f", {left_out} left out whose subject was erased"
     if let := payload["report"].get("waived"):
@@ -61,9 +62,11 @@ def _gated(payload: Payload) -> str:
 def _pushed(payload: Payload) -> str:
     if not payload["parts"]:
         stops = "; ".join(stop["sentence"] for stop in payload["report"]["stops"])
-        return f"held back a push of {payload['dataset']} whole ({payload['read']} rows): {stops}"
+        return f"held back a push of {payload['dataset']} whole ({many(payload['read'], 'row')}): {stops}"
     of = f"{payload['dataset']} {', '.join(sorted(payload['parts']))}"
-    counts = f"{payload['read']} rows in, {payload['accepted']} on, {payload['quarantined']} quarantined"
+    counts = (
+        f"{many(payload['read'], 'row')} in, {payload['accepted']} on, {payload['quarantined']} quarantined"
+    )
     if left_out := payload["report"].get("erased"):
         counts += f", {left_out} left out whose subject was erased"
     return f"took a push of {of}: {counts}"
@@ -72,7 +75,7 @@ def _pushed(payload: Payload) -> str:
 def _rows(payload: Payload) -> str:
     """Say how many rows were decided, and of how many where a condition allows a share only."""
     whole = payload["rows"] == payload["of"]
-    return f"{payload['rows']} rows" if whole else f"{payload['rows']} of {payload['of']} rows"
+    return many(payload["rows"], "row") if whole else f"{payload['rows']} of {many(payload['of'], 'row')}"
 
 
 def _monitored(payload: Payload) -> str:
@@ -101,12 +104,8 @@ def _opened(payload: Payload) -> str:
     return "; ".join(told) or "nobody"
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
 def _some(names: Sequence[str], noun: str) -> str:
-    return f"{noun} {names[0]}" if len(names) == 1 else f"{len(names)} {noun}s"
+    return f"{noun} {names[0]}" if len(names) == 1 else many(len(names), noun)
 
 
 def _denied(payload: Payload) -> str:
@@ -134,11 +133,7 @@ def _stale(view: str, of: Mapping[str, int]) -> str:
 def _drifted(payload: Payload) -> str:
     """Say the verdict, and of how many features it is not better."""
     by = [{said["verdict"] for said in measures.values()} for measures in payload["found"].values()]
-    return f"{payload['verdict']} ({sum(payload['verdict'] in each for each in by)} of {_some_of(len(by))})"
-
-
-def _some_of(count: int) -> str:
-    return "1 feature" if count == 1 else f"{count} features"
+    return f"{payload['verdict']} ({sum(payload['verdict'] in each for each in by)} of {many(len(by), 'feature')})"
 
 
 _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
@@ -182,11 +177,13 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
         f"judged the drift of {p['view']} over {p['window']} beside {p['declared']['baseline']}: {_drifted(p)}"
     ),
     EventType.FEATURES_READ: lambda p: (
-        f"sealed {p['records']} reads of features from {p['first']} to {p['last']}: "
-        + "; ".join(f"{each['actor']} read {each['service']} {_times(each['reads'])}" for each in p["by"])
+        f"sealed {many(p['records'], 'read')} of features from {p['first']} to {p['last']}: "
+        + "; ".join(f"{each['actor']} read {each['service']} {times(each['reads'])}" for each in p["by"])
     ),
     EventType.MODEL_REGISTERED: lambda p: f"registered the model {p['name']}, tier {p['tier']}",
-    EventType.TRAINING_SET_BUILT: lambda p: f"built training set {_short(p['digest'])} of {p['rows']} rows",
+    EventType.TRAINING_SET_BUILT: lambda p: (
+        f"built training set {_short(p['digest'])} of {many(p['rows'], 'row')}"
+    ),
     EventType.VERSION_REGISTERED: lambda p: (
         f"registered {p['model']} version {p['number']}, artifact {_short(p['artifact'])}"
     ),
@@ -212,7 +209,7 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     ),
     EventType.WAIVER_GIVEN: lambda p: (
         f"let {p['check']} of {p['dataset']} not count for {p['period'] or 'every period'} until {p['until']}, "
-        f"at most {'once' if p['most'] == 1 else str(p['most']) + ' times'} ({p['id']})"
+        f"at most {times(p['most'])} ({p['id']})"
     ),
     EventType.WAIVER_ENDED: lambda p: f"ended the waiver {p['id']}",
     EventType.DELEGATION_ENDED: lambda p: f"ended the delegation {p['id']}",
@@ -238,13 +235,13 @@ _SENTENCES: Mapping[EventType, Callable[[Payload], str]] = {
     EventType.REVIEW_FOLLOWED: lambda p: f"followed {p['id']}: {p['followed']}",
     EventType.RUN_FINISHED: lambda p: f"ran {p['schedule']} for {p['slot'][:16]}: {p['summary']}",
     EventType.REGISTRY_REPAIRED: lambda p: f"repaired the registry ({p['id']}): {'; '.join(p['facts'])}",
-    EventType.TEXT_ERASED: lambda p: f"erased {len(p['commitments'])} text(s) of {p['subject']}",
+    EventType.TEXT_ERASED: lambda p: f"erased {many(len(p['commitments']), 'text')} of {p['subject']}",
     EventType.ROWS_ERASED: lambda p: (
-        f"erased {p['rows']} rows of {p['dataset']} {', '.join(p['periods']) or '(none was there)'}: "
+        f"erased {many(p['rows'], 'row')} of {p['dataset']} {', '.join(p['periods']) or '(none was there)'}: "
         + ("a subject's, who stays away" if p["cause"] == "subject" else "their time was over")
         + (f"; learned from by {', '.join(p['touches']['versions'])}" if p["touches"]["versions"] else "")
     ),
     EventType.RETENTION_APPLIED: lambda p: (
-        f"let {len(p['commitments'])} text(s) of class {p['kind']} go, older than {p['before'][:10]}"
+        f"let {many(len(p['commitments']), 'text')} of class {p['kind']} go, older than {p['before'][:10]}"
     ),
 }

@@ -11,6 +11,7 @@ from tidegate.application.revisions import period_window
 from tidegate.domain.actors import Permission
 from tidegate.domain.canonical import utc_text
 from tidegate.domain.contract import OnRow, Severity
+from tidegate.domain.counting import many
 from tidegate.domain.errors import BadInput
 from tidegate.domain.events import EventType
 from tidegate.domain.state import WaiverRow
@@ -60,7 +61,7 @@ def waive(
     if not 1 <= most <= MOST_USES:
         raise BadInput(
             "bad-uses",
-            f"got a waiver for {most} batches, expected 1 to {MOST_USES}",
+            f"got a waiver for {many(most, 'batch')}, expected 1 to {MOST_USES}",
             "name fewer, or change the contract",
         )
     if period:

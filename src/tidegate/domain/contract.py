@@ -28,6 +28,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
+from tidegate.domain.counting import many
 from tidegate.domain.evidence import Verdict, worst
 from tidegate.domain.keeping import Term
 from tidegate.domain.masking import Column
@@ -342,7 +343,7 @@ def _check_stops(contract: Contract, read: int, results: Sequence[CheckResult]) 
             sentence = f"{check.id} could not measure: {result.sentence}"
             stops.append(Stop("G1", "check-errored", sentence, check.id))
         elif strays:
-            sentence = f"{check.id} points at row {strays[0]}, the drop holds {read} rows"
+            sentence = f"{check.id} points at row {strays[0]}, the drop holds {many(read, 'row')}"
             stops.append(Stop("G1", "check-errored", sentence, check.id))
         elif critical and (
             result.verdict is Verdict.INCONCLUSIVE or (check.row_level and not result.evaluated)
@@ -367,7 +368,7 @@ def _volume_and_freshness(
             Stop(
                 "G5",
                 "volume",
-                f"the drop holds {read} rows, "
+                f"the drop holds {many(read, 'row')}, "
                 f"the contract promises {contract.min_rows} to {contract.max_rows}",
                 "volume",
             )

@@ -12,6 +12,7 @@ be told from them: they are a change of meaning.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +20,7 @@ from enum import StrEnum
 
 from tidegate.domain.access import FeaturePermission
 from tidegate.domain.canonical import sha256
+from tidegate.domain.counting import many
 from tidegate.domain.freshness import spelled
 
 
@@ -209,6 +211,7 @@ def _part_of_name(char: str) -> bool:
 
 
 _Part = tuple[str, Change, str, str]
+_UNITS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 #: What separates words in every dialect; others may be part of a name.
 _SPACE = " \t\n\r\f\v"
 
@@ -217,7 +220,7 @@ def _in_view(before: ViewDefinition, after: ViewDefinition) -> Iterator[Differen
     parts: list[_Part] = [*_named("field ", before.fields, after.fields, added=Change.ADDITIVE)]
     parts += _named("join key ", *_told(before.keys, after.keys))
     if before.ttl != after.ttl:
-        parts.append(("ttl", Change.MEANING, before.ttl or "none", after.ttl or "none"))
+        parts.append(("ttl", Change.MEANING, _lasting(before.ttl), _lasting(after.ttl)))
     if before.sql != after.sql:
         parts.append(("sql", _of_sql(before.sql, after.sql), *_digests(before.sql, after.sql)))
     for name in sorted({*before.steps, *after.steps}):
@@ -242,6 +245,16 @@ def _told(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Mapping[
         {name: kind or after.get(name, "") or "any" for name, kind in before.items()},
         {name: kind or before.get(name, "") or "any" for name, kind in after.items()},
     )
+
+
+def _lasting(ttl: str) -> str:
+    """Return a ttl for people, in the largest unit that says it exactly; Feast spells it in seconds."""
+    stated = re.fullmatch(r"([0-9]{1,12})s", ttl)
+    if stated is None:
+        return ttl or "none"
+    seconds = int(stated[1])
+    unit, size = next((unit, size) for unit, size in _UNITS.items() if seconds % size == 0)
+    return many(seconds // size, unit)
 
 
 def _spelled(objective: Mapping[str, int]) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from tidegate.domain.counting import many, times
 from tidegate.domain.errors import BadInput
 from tidegate.domain.evidence import Verdict
 
@@ -78,11 +79,12 @@ def judged(pairs: Sequence[Pair], allowed: Mapping[str, float], shown: int = 5) 
     if not pairs:
         return Parity(Verdict.INCONCLUSIVE, "the view has no key to sample")
     skew = [pair for pair in pairs if not same(pair, allowed)]
+    known = sum(pair.known is not None for pair in pairs)
+    of = f"{many(len(pairs), 'value')} of {many(keys, 'key')}"
+    rests = f" ({known} known, {len(pairs) - known} unknown)" if known < len(pairs) else ""
     if not skew:
-        known = sum(pair.known is not None for pair in pairs)
-        told = f"{len(pairs)} values of {keys} keys are served as they were known ({known} were, the rest is unknown)"
-        return Parity(Verdict.PASSED, told, keys, {})
+        return Parity(Verdict.PASSED, f"served as it was known: {of}{rests}", keys, {})
     counted = dict(sorted(Counter(pair.feature for pair in skew).items()))
-    named = ", ".join(f"{feature} {count} times" for feature, count in counted.items())
-    told = f"{len(skew)} of {len(pairs)} values of {keys} keys are served otherwise than they were known: {named}"
+    named = ", ".join(f"{feature} {times(count)}" for feature, count in counted.items())
+    told = f"served otherwise than it was known: {len(skew)} of {of}{rests}: {named}"
     return Parity(Verdict.FAILED, told, keys, counted, tuple(skew[:shown]))

@@ -218,7 +218,8 @@ class Finding:
     """What the policy's demand found in the packet.
 
     ``since`` is the sequence at which the demand, word for word, came into force, ``measured`` that of the
-    evaluation it judges (P7); 0 where it judges no evaluation.
+    evaluation it judges (P7); 0 where it judges no evaluation. ``step`` is what would let it pass, where that is
+    known and is not another version.
     """
 
     demand: str
@@ -226,3 +227,4 @@ class Finding:
     sentence: str
     since: int = 0
     measured: int = 0
+    step: str = ""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from tidegate.domain.actors import Permission, permits, roles_that
+from tidegate.domain.counting import many
 from tidegate.domain.lifecycle import Reason
 from tidegate.domain.policy import Need, Policy
 from tidegate.domain.state import ActorRow, PolicyRow, ProposalDecisionRow, ProposalRow
@@ -130,7 +131,7 @@ def short_of(change: Change) -> list[Reason]:
         Reason(
             "approval-missing",
             "P6",
-            f"{change.proposal.id} waits for {short} more approval(s) by role `{need.role}`",
+            f"{change.proposal.id} waits for {many(short, 'more approval')} by role `{need.role}`",
             f"tidegate policy approve {change.proposal.id} --as … --reason …",
         )
         for need in change.in_force.changes
@@ -213,7 +214,7 @@ def _lacking(place: str, needs: Sequence[Need], staff: Staff) -> list[Reason]:
                 people = (
                     "1 eligible person holds" if len(holders) == 1 else f"{len(holders)} eligible people hold"
                 )
-                sentence = f"{place} asks for {count} approval(s) by {roles}, which {people}"
+                sentence = f"{place} asks for {many(count, 'approval')} by {roles}, which {people}"
                 step = "ask for fewer, or let an administrator give more people the role"
                 found.append(Reason("too-few-people", "P6", sentence, step))
         if found:

@@ -40,6 +40,7 @@ from datetime import datetime
 from tidegate.domain.actors import Permission, permits
 from tidegate.domain.approval import carried_without, counted, gave, may_decide, may_revoke, short_of
 from tidegate.domain.canonical import utc_time
+from tidegate.domain.counting import many
 from tidegate.domain.evidence import Verdict, rank
 from tidegate.domain.lifecycle import (
     Act,
@@ -255,7 +256,7 @@ def _gate(
         Reason(
             "approval-missing",
             "P4",
-            f"the gate into {gate.to} waits for {need.count} more approval(s) by role `{need.role}`",
+            f"the gate into {gate.to} waits for {many(need.count, 'more approval')} by role `{need.role}`",
             f"tidegate approve {state.model.name} {version.number} --as … --reason …",
         )
         for need in short_of(state, valid, needs)
@@ -286,11 +287,8 @@ def _demands(gate: Gate, evidence: Dossier) -> tuple[list[Reason], list[Reason]]
         elif finding.verdict is not Verdict.PASSED:
             verb = _VERB.get(finding.verdict, f"has the unknown verdict `{finding.verdict}`")
             sentence = f"{demand.id} {verb}: {finding.sentence}"
-            blocked.append(
-                Reason(
-                    f"evidence-{finding.verdict}", "P2", sentence, "mend the cause and train a new version"
-                )
-            )
+            step = finding.step or "mend the cause and train a new version"
+            blocked.append(Reason(f"evidence-{finding.verdict}", "P2", sentence, step))
     for section in gate.requires:
         if (gap := found.get(f"section {section}")) is None or gap.verdict is not Verdict.PASSED:
             sentence = (

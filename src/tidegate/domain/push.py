@@ -17,6 +17,7 @@ from datetime import MAXYEAR, UTC, date, datetime
 from typing import Any
 
 from tidegate.domain.contract import CheckResult, Contract, GateReport, Stop, judge
+from tidegate.domain.counting import many
 from tidegate.domain.errors import BadInput
 from tidegate.domain.evidence import Verdict
 from tidegate.domain.waiver import NONE, Waivers
@@ -64,7 +65,7 @@ def held_period(report: Mapping[str, Any], occurred_at: str) -> str:
 
 def nobody_left(rows: int) -> GateReport:
     """Return what is said of a push of which only rows of subjects came who were erased."""
-    told = f"none of its {rows} rows may go on: whoever they are about was erased"
+    told = f"nothing of its {many(rows, 'row')} may go on: whoever they are about was erased"
     return GateReport(Verdict.FAILED, 0, {}, (), (Stop("G7", "nothing-left", told),))
 
 
@@ -91,7 +92,9 @@ def judge_push(
     report = replace(report, reasons=dict(sorted(reasons.items())))
     if report.accepted:
         return report
-    stop = Stop("G7", "nothing-left", f"none of its {len(periods)} rows may go on ({_counted(reasons)})")
+    stop = Stop(
+        "G7", "nothing-left", f"nothing of its {many(len(periods), 'row')} may go on ({_counted(reasons)})"
+    )
     return replace(report, verdict=Verdict.FAILED, stops=(stop,), waived=(), lapsed={})
 
 

@@ -16,6 +16,7 @@ from tidegate.application.reconcile import reconcile
 from tidegate.application.runs import ran_ahead, schedule_status
 from tidegate.application.unclaimed import sweep_rows
 from tidegate.bootstrap import Tidegate
+from tidegate.domain.counting import many
 from tidegate.domain.errors import TidegateError
 from tidegate.domain.state import BatchRow, PolicyRow, VersionRow
 
@@ -126,12 +127,18 @@ def _batches(here: Tidegate) -> Look:
 def _features(here: Tidegate) -> Look:
     rows = registered_views(here, here.ledger.state())
     trusted(here, here.ledger.state())
-    yield True, f"{len(rows)} views have the sources they were built with", ""
+    yield True, f"{many(len(rows), 'view')} with the sources they were built with", ""
     if any(row.online_until for row in rows):
         other = not_online(rows, here.features.windows())
         told = f"the online store has not what the record says of {', '.join(other)}"
         hint = "run `tidegate run materialize`: it brings online what is missing" if other else ""
-        yield not other, told if other else f"{len(rows)} views are online as recorded", hint
+        yield not other, told if other else f"{many(len(rows), 'view')} online as recorded", hint
+        if not other:
+            services = here.features.registered({}).services
+            # Of nobody, but all the way: views must lie where Feast has them registered.
+            for service in services:
+                here.features.answers(service, [], here.clock.now())
+            yield True, f"{many(len(services), 'service')} asked, as registered", ""
 
 
 def _registry(here: Tidegate) -> Look:

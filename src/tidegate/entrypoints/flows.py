@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import logging
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -142,16 +143,13 @@ def run_flow(
         raise BadInput("unknown-flow", f"got the flow `{name}`, expected one of: {', '.join(known)}", "")
     # Prefect's own events go to its server in the background; what is left of them at the end is no news.
     logging.getLogger("EventsWorker").setLevel(logging.CRITICAL)
-    from prefect.exceptions import (
-        ParameterBindError,
-        ParameterTypeError,
-        PrefectHTTPStatusError,
-        SignatureMismatchError,
-    )
+    from prefect.exceptions import ParameterTypeError, PrefectHTTPStatusError
 
     if "on_behalf_of" in parameters:
         raise _for_another()
     flow = getattr(load_file(settings.folder("pipelines") / f"{name}.py"), name)
+    if faults := list(_misfits(name, flow.fn, parameters)):
+        raise _misfit(name, faults)
     given = dict(parameters)
     if (
         starter is not None
@@ -163,18 +161,48 @@ def run_flow(
     with in_process(settings):
         try:
             return flow(**given)
-        except (ParameterBindError, SignatureMismatchError, ParameterTypeError) as error:
-            raise BadInput(
-                "bad-parameters",
-                f"got parameters that the flow `{name}` does not take: {' '.join(str(error).split())}",
-                f"see pipelines/{name}.py",
-            ) from error
+        except ParameterTypeError as error:
+            raise _misfit(name, _mistyped(name, flow.fn, parameters, str(error))) from error
         except (
             PrefectHTTPStatusError
         ) as error:  # what the steps did stays done; only Prefect could not note it
             raise server_failed(settings.home, f"it answered {error.response.status_code}") from error
         finally:
             STARTER.reset(started)
+
+
+#: Parameters that people do not give: who starts a flow says whose it is, and what is run by hand has no slot.
+_NOT_BY_HAND = {"on_behalf_of", "slot"}
+_REST = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+#: What people call a type of a parameter.
+_TYPES = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _misfits(flow: str, function: Callable[..., Any], given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the names of parameters."""
+    known = inspect.signature(function).parameters
+    own = {each: of for each, of in known.items() if each not in _NOT_BY_HAND and of.kind not in _REST}
+    takes_any = any(of.kind is inspect.Parameter.VAR_KEYWORD for of in known.values())
+    if (others := [f"`{each}`" for each in given if each not in known]) and not takes_any:
+        noun = "parameter" if len(others) == 1 else "parameters"
+        expected = f"one of: {', '.join(own)}" if own else "none: it has no parameters"
+        yield f"got the {noun} {', '.join(others)} for the flow `{flow}`, expected {expected}"
+    for each, of in own.items():
+        if of.default is inspect.Parameter.empty and each not in given:
+            yield f"got no {each} for the flow `{flow}`, expected {each}=…"
+
+
+def _mistyped(flow: str, function: Callable[..., Any], given: Mapping[str, Any], prefect: str) -> list[str]:
+    """Return which parameters are of a wrong type; ``prefect`` is what Prefect says, a line for each."""
+    known = inspect.signature(function, eval_str=True).parameters
+    named = dict.fromkeys(each for each in re.findall(r"^ - (\w+)", prefect, re.MULTILINE) if each in given)
+    told = {each: _TYPES.get(of := known[each].annotation) or inspect.formatannotation(of) for each in named}
+    faults = [f"got {each}={given[each]} for the flow `{flow}`, expected {of}" for each, of in told.items()]
+    return faults or [" ".join(prefect.split())]
+
+
+def _misfit(flow: str, faults: Sequence[str]) -> BadInput:
+    return BadInput("bad-parameters", "; ".join(faults), f"what it takes is written in pipelines/{flow}.py")
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class DataStory(Teller):
         """Rows of a period are pushed before its drop comes; those that are not bad are accepted."""
         name = f"{self.dataset} {period} pushed {len(self.ledger.state().select(PushRow))}"
         part = {period: {"batch": named(f"batch {name}"), "rows": rows - bad}}
-        stop = {"rule": "G7", "code": "nothing-left", "sentence": f"none of its {rows} rows may go on"}
+        stop = {"rule": "G7", "code": "nothing-left", "sentence": f"nothing of its {rows} rows may go on"}
         payload = {
             "dataset": self.dataset,
             "drop": named(f"push {name}"),
@@ -109,7 +109,7 @@ class DataStory(Teller):
             "verdict": verdict,
             "sampled": 97,
             "skewed": {} if verdict == "passed" else {"level": 2},
-            "sentence": "97 values of 97 keys are served as they were known",
+            "sentence": "served as it was known: 97 values of 97 keys",
         }
         payload = {"views": {"station_day": said}, "tolerances": {"double": 1e-9}, "sample": 100}
         return self._append(EventType.FEATURES_COMPARED, "features", "s-5", payload)

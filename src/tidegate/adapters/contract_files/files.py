@@ -51,7 +51,7 @@ class ContractFiles:
             raise BadInput(
                 "contract",
                 f"got the dataset `{dataset}`, expected one under contract: {known}",
-                "write contracts/NAME.yaml for it",
+                "name one of them; another one begins with `tidegate dataset new`",
                 faults=[],
             )
         return self._load(dataset, None, None)

@@ -151,7 +151,7 @@ class Opened:
             raise BadInput(
                 "no-such-service",
                 f"got the feature service {name}, expected one that is registered: {known}",
-                "define it in features/ and apply",
+                "`tidegate run materialize` registers what features/ defines; write it there first if it is new",
             ) from error
         entities = store.registry.list_entities(store.project, allow_cache=True)
         join_keys, views = {entity.name: entity.join_key for entity in entities}, []
@@ -162,6 +162,7 @@ class Opened:
                 raise DependencyFailed(
                     "registry-foreign",
                     f"got another source for {view.name} in Feast's registry, expected features/{view.name}.parquet",
-                    "find out who wrote it, and build the features again",
+                    "if this home was moved or copied, `tidegate run materialize` registers where its views lie now; "
+                    "else find out who wrote it, and build the features again",
                 )
         return selected, views

@@ -68,7 +68,7 @@ def _matches(permission: str, pattern: str, name: str) -> bool:
         raise _bad(
             f"got the name pattern {pattern!r} in the permission {permission} ({error}), "
             "expected a regular expression of whole names",
-            "mend it",
+            f"mend the name patterns of {permission} in features/permissions.py",
         ) from error
 
 

@@ -187,7 +187,7 @@ def tables_at(url: str) -> Iterator[Tables]:
         raise BadInput(
             "sql-failed",
             f"got a query that does not run in PostgreSQL ({_first_line(error)}), expected one that does",
-            "mend it; build the features first, if it is a column of theirs that is not there",
+            "mend the view's query in features/sources/; build the features first, if a column of theirs is not there",
         ) from error
     except psycopg.DataError as error:
         raise BadInput(

@@ -261,7 +261,7 @@ def read_from(repo: Path, view: str) -> frozenset[str]:
         raise BadInput(
             "bad-sql",
             f"got sources/{view}.sql, which is no query ({str(error).splitlines()[0]}), expected one",
-            "mend it",
+            f"mend features/sources/{view}.sql, or the step of features/sources/shared/ that it names",
         ) from error
     return frozenset(names - set(steps))
 

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidegate.adapters.mlflow_registry.moved import settle
 from tidegate.adapters.shared.disk import disk_full
 from tidegate.adapters.shared.files import partial
 from tidegate.domain.errors import DependencyFailed, TidegateError
@@ -48,7 +49,7 @@ class MlflowStore:
                 if self.database is not None:
                     if create and not self.database.exists():
                         self._create(self.database)
-                    _probe(self.database, self._wait)
+                    _probe(self.database, self.artifact_root, self._wait)
                 from mlflow import MlflowClient
 
                 yield MlflowClient(self.uri, self.uri)
@@ -101,7 +102,7 @@ class MlflowStore:
                 part.replace(database)
 
 
-def _probe(database: Path, wait: float) -> None:
+def _probe(database: Path, root: str, wait: float) -> None:
     """Ask SQLite directly: MLflow retries a broken store for minutes and then prints a page."""
     if not database.exists():
         raise DependencyFailed(
@@ -115,6 +116,7 @@ def _probe(database: Path, wait: float) -> None:
             connection.execute("SELECT version_num FROM alembic_version").fetchone()
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
+            settle(connection, root)
     except sqlite3.DatabaseError as error:
         locked = "locked" in str(error)
         raise DependencyFailed(

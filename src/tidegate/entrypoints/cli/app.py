@@ -18,6 +18,7 @@ import typer
 from tidegate import __version__
 from tidegate.domain.errors import BadInput, DependencyFailed, TidegateError
 from tidegate.entrypoints.cli.common import err, json_text, out, printable, tell_sinks
+from tidegate.entrypoints.cli.helping import flowing
 
 
 class Place(NamedTuple):
@@ -125,6 +126,7 @@ def assembled(word: str = "") -> typer.Typer:
                 if part.panel == each.name and part.name not in there:
                     group.command(part.name)(part.found())
             app.add_typer(group, name=each.name, rich_help_panel=each.panel)
+    flowing(app)
     return app
 
 
@@ -166,7 +168,7 @@ def main() -> None:
 
 
 def _command() -> None:
-    assembled(*sys.argv[1:2])(standalone_mode=False)
+    assembled(*sys.argv[1:2])(standalone_mode=False, prog_name="tidegate")
     sys.stdout.flush()
 
 
@@ -182,7 +184,8 @@ def _guarded(act: Callable[[], object]) -> tuple[int, str]:
         code = done.exit_code
     except typer.TyperException as usage:
         if usage.format_message():  # empty where Typer has just printed the whole help
-            hint = "tidegate --help, or tidegate COMMAND --help"
+            asked = getattr(usage, "ctx", None)  # of the command that was understood so far
+            hint = f"{asked.command_path if asked else 'tidegate'} --help"
             _explain(BadInput("usage", " ".join(usage.format_message().split()), hint))
         code = 2
     except (typer.Abort, KeyboardInterrupt):
@@ -219,6 +222,22 @@ def _explain(error: TidegateError) -> None:
             err.print(printable(f"  {reason['rule']}  {reason['sentence']}"), markup=False)
             err.print(printable(f"      next: {reason['next_step']}"), markup=False)
         return
-    err.print(printable(f"{word}: {error.sentence}"), markup=False)
+    for line in _lines(error, word):
+        err.print(printable(line), markup=False)
     if error.hint:
         err.print(printable(f"  next: {error.hint}"), markup=False)
+
+
+def _lines(error: TidegateError, word: str) -> list[str]:
+    """Return what went wrong in a line; each of a file's several faults, which its sentence ends with, in its own."""
+    faults = error.data.get("faults")
+    if not isinstance(faults, list) or not faults[1:]:
+        return [f"{word}: {error.sentence}"]
+    each = [
+        " ".join(part for part in (fault.get("file"), f"line {fault['line']}: {fault['sentence']}") if part)
+        for fault in faults
+    ]
+    return [
+        f"{word}: {error.sentence.removesuffix('; '.join(each)).rstrip()}",
+        *(f"  {line}" for line in each),
+    ]

@@ -17,6 +17,7 @@ from tidegate.application.lawfulness import unlawful
 from tidegate.application.ports import Notes
 from tidegate.bootstrap import Tidegate
 from tidegate.domain.canonical import canonical
+from tidegate.domain.counting import many
 from tidegate.domain.errors import UNFIT, BadInput, DependencyFailed, Refused
 from tidegate.domain.fold import StateView, replay
 from tidegate.domain.keeping import counted
@@ -72,25 +73,24 @@ def verify(
             out.print(f"  {printable(fault)}", markup=False)
         if not faults:
             out.print(
-                f"sound: {events} events rehashed and lawful, the state refolded and equal; {_held(len(kept))}"
+                f"sound: {many(events, 'event')} rehashed and lawful, the state refolded and equal; {_held(len(kept))}"
             )
         if erased:
-            out.print(f"{erased} personal text(s) were erased, each by an event that says so")
+            out.print(f"erased since: {many(erased, 'personal text')}, each by an event that says so")
         if gone:
-            out.print(
-                f"{counted(gone)} row(s) were erased from {len(gone)} file(s), each by an event that says so"
-            )
+            told_of = f"{many(counted(gone), 'row')} from {many(len(gone), 'file')}"
+            out.print(f"erased since: {told_of}, each by an event that says so")
         if after:
             lie = "1 event lies after the anchor: nobody has signed for it yet"
-            many = f"{after} events lie after the anchor: nobody has signed for them yet"
-            out.print(lie if after == 1 else many)
+            they_lie = f"{after} events lie after the anchor: nobody has signed for them yet"
+            out.print(lie if after == 1 else they_lie)
 
     told = {"events": events, "faults": list(faults), "anchored": bool(kept), "after_anchor": after}
     say({**told, "anchors": len(kept), "erased": erased, "erased_rows": counted(gone)}, as_json, render)
     if faults:
         raise Refused(
             "ledger-unsound",
-            f"the ledger is not sound: {len(faults)} fault(s), the first: {faults[0]}",
+            f"the ledger is not sound: {many(len(faults), 'fault')}, the first: {faults[0]}",
             "restore the record from a backup taken before, and compare",
         )
 

@@ -15,6 +15,7 @@ from tidegate.application.bundle import export as make
 from tidegate.application.examine import Report, examine
 from tidegate.application.standing import lifecycle
 from tidegate.bootstrap import means_of_examination
+from tidegate.domain.counting import many
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.state import PacketRow
 from tidegate.entrypoints.cli.common import As, AsJson, acting, err, out, platform, printable, reading, say
@@ -91,8 +92,8 @@ def export(
 
     def render() -> None:
         out.print(
-            f"{output}: {len(made.members)} members, {about['events']} events, {model} version {version} in "
-            f"{about['stage']}, head signed at event {about['events']}",
+            f"{output}: {many(len(made.members), 'member')}, {many(about['events'], 'event')}, "
+            f"{model} version {version} in {about['stage']}, head signed at event {about['events']}",
             markup=False,
         )
         out.print(f"signed by the key {about['key']}: hand the public key over by another way")
@@ -116,7 +117,9 @@ def verify_bundle(
     if not as_json:
         _render(report)
     if report.faults:
-        sentence = f"the bundle is not sound: {len(report.faults)} fault(s), the first: {report.faults[0]}"
+        sentence = (
+            f"the bundle is not sound: {many(len(report.faults), 'fault')}, the first: {report.faults[0]}"
+        )
         raise Refused("bundle-unsound", printable(sentence), "ask its maker, and keep this one", **told)
     say(told, as_json, lambda: out.print("sound: every check holds"))
 

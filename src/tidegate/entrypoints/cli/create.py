@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from tidegate.application.inventory import inventory
 from tidegate.application.timeline import stated
+from tidegate.domain.counting import many
 from tidegate.domain.errors import BadInput, TidegateError
 from tidegate.entrypoints.cli.common import As, AsJson, out, platform, printable, reading, say
 
@@ -44,7 +45,7 @@ def init(
         if not written:
             out.print(f"{folder} is a whole project already; nothing changed", markup=False)
             return
-        out.print(f"wrote {len(written)} files to {folder}", markup=False)
+        out.print(f"wrote {many(len(written), 'file')} to {folder}", markup=False)
         out.print("next:")
         for step in (
             f"cd {folder}",
@@ -165,7 +166,9 @@ def _must_load(name: str) -> None:
         platform().contracts.load(name)
     except TidegateError as error:
         raise BadInput(
-            "contract", f"the contract was written, but does not load: {error.sentence}", "mend it by hand"
+            "contract",
+            f"the contract was written, but does not load: {error.sentence}",
+            "mend the lines named by hand, in the folder that they were written to",
         ) from error
 
 

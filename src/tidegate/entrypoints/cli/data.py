@@ -12,7 +12,9 @@ import typer
 from tidegate.application import ingest as use_case
 from tidegate.application import replay as mending
 from tidegate.application.references import unlisted
+from tidegate.application.revisions import spans
 from tidegate.bootstrap import Tidegate
+from tidegate.domain.counting import many
 from tidegate.domain.errors import BadInput, Refused
 from tidegate.domain.state import BatchRow, PushRow
 from tidegate.entrypoints.cli.common import (
@@ -124,7 +126,7 @@ def quarantine(
     )
     if export is not None:
         count = write_held(export, here.contracts.load(dataset).columns, found)
-        told = f"{count} quarantined rows of {dataset} are in {export}"
+        told = f"{many(count, 'quarantined row')} of {dataset} in {export}"
         say({"file": str(export), "rows": count}, as_json, lambda: out.print(told, markup=False))
         return
     held = list(found)
@@ -133,7 +135,7 @@ def quarantine(
         reasons: Counter[str] = Counter()
         for item in held:
             reasons.update(item["reasons"])
-        out.print(f"{len(held)} {'pushed ' if pushed else ''}rows of {dataset} are quarantined")
+        out.print(f"{many(len(held), 'pushed row' if pushed else 'row')} of {dataset} in quarantine")
         rows = here.ledger.state().select(BatchRow, dataset=dataset)
         restated = [row for row in rows if row.superseded_by and period in (None, row.period) and not pushed]
         if restated:
@@ -150,7 +152,7 @@ def quarantine(
             )
         out.print(shown)
         for each, count in reasons.most_common():
-            out.print(f"  {each}: {count} rows")
+            out.print(f"  {each}: {many(count, 'row')}")
 
     say(held, as_json, render)
 
@@ -167,14 +169,19 @@ def _batches(here: Tidegate, dataset: str, period: str | None) -> list[tuple[Bat
         BadInput: nothing of it is on record.
     """
     rows = here.ledger.state().select(BatchRow, dataset=dataset)
-    if not rows or (period and period not in {row.period for row in rows}):
-        known = ", ".join(
-            sorted({f"{row.dataset} {row.period}" for row in here.ledger.state().select(BatchRow)})
-        )
+    if not rows:
+        known = sorted({row.dataset for row in here.ledger.state().select(BatchRow)})
         raise BadInput(
             "unknown-batch",
-            f"got {dataset}{f' {period}' if period else ''}, expected one of: {known or 'none yet'}",
-            "ingest it first",
+            f"got the dataset `{dataset}`, expected one with a drop on record: {', '.join(known) or 'none yet'}",
+            _first(here, dataset, "ingest"),
+        )
+    periods = {row.period for row in rows}
+    if period is not None and period not in periods:
+        raise BadInput(
+            "unknown-batch",
+            f"got {dataset} {period}, expected a period on record: {spans(periods)}",
+            f"tidegate ingest {dataset} DROP, if one of that period is there",
         )
     asked = [
         row
@@ -193,15 +200,29 @@ def _pushes(here: Tidegate, dataset: str, period: str | None) -> list[tuple[Push
         BadInput: none is on record.
     """
     rows = here.ledger.state().select(PushRow, dataset=dataset)
-    asked = [row for row in rows if period in (None, row.report.get("period"))]
-    if not asked:
+    if not rows:
         known = ", ".join(sorted({row.dataset for row in here.ledger.state().select(PushRow)})) or "none yet"
         raise BadInput(
             "unknown-push",
-            f"got {dataset}{f' {period}' if period else ''}, expected a dataset that was pushed: {known}",
-            "push it first",
+            f"got the dataset `{dataset}`, expected one that was pushed: {known}",
+            _first(here, dataset, "push"),
+        )
+    asked = [row for row in rows if period in (None, row.report.get("period"))]
+    if not asked:
+        periods = {row.report["period"] for row in rows if row.report.get("period")}
+        raise BadInput(
+            "unknown-push",
+            f"got {dataset} {period}, expected a period of which rows were pushed: {spans(periods) or 'none yet'}",
+            f"`tidegate quarantine {dataset} --pushed` shows all of them",
         )
     return [(row, row.report.get("period", ""), 0) for row in sorted(asked, key=lambda row: row.sequence)]
+
+
+def _first(here: Tidegate, dataset: str, command: str) -> str:
+    """Return what comes before anything of a dataset is on record."""
+    if dataset in here.contracts.datasets():
+        return f"tidegate {command} {dataset} …: nothing of it came that way yet"
+    return "name one of them; another one begins with `tidegate dataset new`"
 
 
 def _told(row: BatchRow, before: BatchRow | None) -> None:
@@ -210,7 +231,7 @@ def _told(row: BatchRow, before: BatchRow | None) -> None:
         since = f", and superseded since by {_short(row.superseded_by)}" if row.superseded_by else ""
         out.print(f"these bytes were recorded before (event {row.sequence}){since}; nothing changed")
     out.print(
-        f"{_named(row)}: {row.verdict}; {row.read} rows in, {row.accepted} accepted, "
+        f"{_named(row)}: {row.verdict}; {many(row.read, 'row')} in, {row.accepted} accepted, "
         f"{row.quarantined} quarantined" + (f", {row.erased} erased" if row.erased else "")
     )
     for line in (
@@ -256,7 +277,7 @@ def _restated(row: BatchRow) -> list[str]:
     if not row.supersedes:
         return ["  it supersedes no batch: none other was in force, or one with these very rows"]
     sets, versions = row.touches["training_sets"], row.touches["versions"]
-    learned = f"{len(sets)} training set{'s' if len(sets) != 1 else ''}"
+    learned = many(len(sets), "training set")
     names = f"; trained on them: {', '.join(versions)}" if versions else ""
     return [
         f"  {_does(row)}: {_short(row.batch)} is in force instead of {_short(row.supersedes)}",
@@ -269,7 +290,7 @@ def _reconciled(row: BatchRow) -> list[str]:
     if not (said := row.report.get("pushed")):
         return []
     told = f"{said['same']} are in it as they were pushed, {said['other']} otherwise, {said['absent']} not at all"
-    return [f"  of {said['rows']} rows that were pushed in {said['pushes']} parts, {told}"]
+    return [f"  of {many(said['rows'], 'row')} pushed in {many(said['pushes'], 'part')}, {told}"]
 
 
 def _does(row: BatchRow) -> str:

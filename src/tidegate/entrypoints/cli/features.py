@@ -13,9 +13,11 @@ from tidegate.application import reading as reading_use_case
 from tidegate.application.feature_drift import feature_drift
 from tidegate.application.lineage import of_feature, of_version
 from tidegate.application.people import names
+from tidegate.application.revisions import spans
 from tidegate.application.standing import lifecycle
 from tidegate.application.statistics import statistics as take_statistics
 from tidegate.domain.canonical import utc_time
+from tidegate.domain.counting import many, times
 from tidegate.domain.errors import BadInput
 from tidegate.domain.feature_drift import Shift
 from tidegate.domain.freshness import stated
@@ -24,6 +26,11 @@ from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, plat
 features = typer.Typer(
     no_args_is_help=True, help="Feature views: what they are built from, and what an edit would change."
 )
+
+Batches = Annotated[
+    bool,
+    typer.Option("--batches", help="Name each batch by its digest, not by dataset how many; so does --json."),
+]
 
 _DOES = {
     "nothing": "nothing differs from what was registered last",
@@ -51,6 +58,7 @@ def plan(as_user: As = None, as_json: AsJson = False) -> None:
 @features.command()
 def show(
     name: Annotated[str, typer.Argument(help="A view, or a field of one.")],
+    batches: Batches = False,
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
@@ -63,12 +71,12 @@ def show(
         for each in found:
             out.print(f"{each['view']}: {', '.join(each['fields'])}", markup=False)
             out.print(f"  definition {each['definition']}", markup=False)
-            out.print(f"  source {each['source']}, {each['rows']} rows", markup=False)
+            out.print(f"  source {each['source']}, {many(each['rows'], 'row')}", markup=False)
             newest, asked = each["newest"] or "none", stated(each["objective"])
             out.print(
                 f"  newest data {newest}; " + (asked or "how fresh it must be is not stated"), markup=False
             )
-            _batches(each["built_from"])
+            _built_from(each["built_from"], "  ", batches)
             for by in each["consumers"]:
                 other = (
                     ""
@@ -126,7 +134,7 @@ def _figures(said: Mapping[str, Any] | None) -> str:
         return "the view had no such feature"
     if not said["row_count"]:
         return "no row happened"
-    told = [f"{said['row_count']} rows", f"{said['null_rate']:.1%} missing"]
+    told = [many(said["row_count"], "row"), f"{said['null_rate']:.1%} missing"]
     told += [f"{said['not_finite']} that are no finite number"] if said["not_finite"] else []
     if said["kind"] == "categorical" and said["histogram"]:
         told.append(f"{said['histogram']['unique_count']} distinct")
@@ -205,11 +213,11 @@ def reads(
             who = called.get(each.actor, each.actor)
             whom = f" for {called.get(each.on_behalf_of, each.on_behalf_of)}" if each.on_behalf_of else ""
             service = f" of {each.service}" if each.service else ""
-            times = f"{each.reads:,} times, " if each.reads > 1 else ""
+            often = f"{times(each.reads, ',')}, " if each.reads > 1 else ""
             place = f"#{each.sequence}" if each.sequence else "not sealed yet"
             out.print(
-                f"{each.last[:16].replace('T', ' ')}  {who}{whom}: {each.why}{service}, {times}{each.rows:,} rows of "
-                f"{', '.join(each.views)} ({', '.join(each.access)}) {place}",
+                f"{each.last[:16].replace('T', ' ')}  {who}{whom}: {each.why}{service}, {often}"
+                f"{many(each.rows, 'row', ',')} of {', '.join(each.views)} ({', '.join(each.access)}) {place}",
                 markup=False,
                 soft_wrap=True,
             )
@@ -224,6 +232,7 @@ def reads(
 def lineage(
     model: Annotated[str, typer.Argument(help="A registered model.")],
     version: Annotated[int | None, typer.Argument(help="Its version; else what is live.")] = None,
+    batches: Batches = False,
     as_user: As = None,
     as_json: AsJson = False,
 ) -> None:
@@ -243,7 +252,7 @@ def lineage(
     def render() -> None:
         made, rows = found["version"], found["training_set"]
         out.print(f"{model} version {made['number']}, artifact {made['artifact']}", markup=False)
-        out.print(f"  training set {rows['digest']}, {rows['rows']} rows", markup=False)
+        out.print(f"  training set {rows['digest']}, {many(rows['rows'], 'row')}", markup=False)
         out.print(f"  entity frame {rows['entities']}", markup=False)
         out.print(f"  feature service {rows['service']}", markup=False)
         for view, each in found["features"].items():
@@ -253,19 +262,29 @@ def lineage(
             out.print(f"  view {view}: {fields}", markup=False)
             out.print(f"    definition {each['definition']}", markup=False)
             out.print(f"    source {each['source']}", markup=False)
-            _batches(each["built_from"], "    ")
-        out.print(f"  rows from {len(found['batches'])} batches:", markup=False)
-        for each in found["batches"]:
-            out.print(f"    {each['dataset']} {each['period']} {each['batch']}", markup=False)
+            _built_from(each["built_from"], "    ", batches)
+        out.print(f"  rows from {many(len(found['batches']), 'batch')}:", markup=False)
+        for line in _named(found["batches"], batches):
+            out.print(f"    {line}", markup=False)
 
     say(found, as_json, render)
 
 
-def _batches(those: Sequence[Mapping[str, str]], indent: str = "  ") -> None:
+def _built_from(those: Sequence[Mapping[str, str]], indent: str, whole: bool) -> None:
     if not those:
         out.print(f"{indent}from which batches it was built is not on record", markup=False)
+    for line in _named(those, whole):
+        out.print(f"{indent}built from {line}", markup=False)
+
+
+def _named(those: Sequence[Mapping[str, str]], whole: bool) -> list[str]:
+    """Return batches for people: by dataset which periods and how many, or as a ``whole`` each by its digest."""
+    if whole:
+        return [f"{each['dataset']} {each['period']} {each['batch']}" for each in those]
+    periods: dict[str, list[str]] = {}
     for each in those:
-        out.print(f"{indent}built from {each['dataset']} {each['period']} {each['batch']}", markup=False)
+        periods.setdefault(each["dataset"], []).append(each["period"])
+    return [f"{dataset} {spans(named)}: {many(len(named), 'batch')}" for dataset, named in periods.items()]
 
 
 def _told(found: held.Plan) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from tidegate.application.shadow import Tried, facts, findings, shadow
 from tidegate.application.suggesting import suggested
+from tidegate.domain.counting import many
 from tidegate.entrypoints.cli.common import As, AsJson, err, out, platform, reading, say, table
 
 gate = typer.Typer(no_args_is_help=True, help="Try a data gate on what is on record; nothing is changed.")
@@ -91,8 +92,8 @@ def _still(tried: tuple[Tried, ...]) -> int:
 def _sum(tried: tuple[Tried, ...], checks: int) -> str:
     count = {kind: sum(1 for each in tried if each.flips == kind) for kind in _FLIPS}
     return (
-        f"{checks} checks on {len(tried)} drops: {count['blocked']} would be blocked, {count['opened']} let in, "
-        f"{_still(tried)} blocked as before, {count['rows']} with other rows set aside, "
+        f"{many(checks, 'check')} on {many(len(tried), 'drop')}: {count['blocked']} would be blocked, "
+        f"{count['opened']} let in, {_still(tried)} blocked as before, {count['rows']} with other rows set aside, "
         f"{sum(1 for each in tried if each.fault)} unread; nothing was changed"
     )
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tidegate.application import outbox as use_case
+from tidegate.domain.counting import many
 from tidegate.domain.errors import DependencyFailed
 from tidegate.entrypoints.cli.common import As, AsJson, acting, out, platform, reading, say, table
 
@@ -55,7 +56,8 @@ def drain(
         for each in told:
             stopped = each.error or each.left_alone
             out.print(
-                f"{each.sink}: told {each.events} events{f'; {stopped}' if stopped else ''}", markup=False
+                f"{each.sink}: told {many(each.events, 'event')}{f'; {stopped}' if stopped else ''}",
+                markup=False,
             )
         if not told:
             out.print("this profile has no sink")

@@ -13,6 +13,7 @@ from tidegate.application.people import account_of, names
 from tidegate.application.resolve import CONDITIONS, Say, resolve
 from tidegate.application.review import ReviewOutcome, decide_review
 from tidegate.domain.actors import ROLES
+from tidegate.domain.counting import many
 from tidegate.domain.errors import BadInput
 from tidegate.domain.lifecycle import Action
 from tidegate.domain.reviewing import RECERTIFICATION, how_decided
@@ -275,5 +276,7 @@ def revoke_user(
     actor = account_of(here.ledger, actor)
     count = identity.revoke(here, who, actor)
     say(
-        {"actor": actor, "revoked": count}, as_json, lambda: out.print(f"revoked {count} token(s) of {actor}")
+        {"actor": actor, "revoked": count},
+        as_json,
+        lambda: out.print(f"revoked {many(count, 'token')} of {actor}"),
     )

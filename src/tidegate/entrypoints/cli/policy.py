@@ -16,6 +16,7 @@ from tidegate.application.recording import refused
 from tidegate.application.simulate import simulate as try_on
 from tidegate.application.standing import policy_in_force
 from tidegate.bootstrap import Tidegate
+from tidegate.domain.counting import many
 from tidegate.domain.lifecycle import Action, Allowed, Reason
 from tidegate.domain.policy import Policy
 from tidegate.domain.policy_change import understaffed
@@ -51,7 +52,9 @@ def check(file: File = None, as_user: As = None, as_json: AsJson = False) -> Non
 
     def render() -> None:
         gates = sum(len(stages) for stages in read.gates.values())
-        counts = f"{len(read.demands())} demands, {gates} gates, {len(read.tests)} tests"
+        counts = (
+            f"{many(len(read.demands()), 'demand')}, {many(gates, 'gate')}, {many(len(read.tests), 'test')}"
+        )
         out.print(f"{_called(read)} is sound: {counts}", markup=False)
         if told["in_force"]:
             out.print("it is the one in force")
@@ -79,7 +82,10 @@ def run_tests(file: File = None, as_json: AsJson = False) -> None:
     ]
 
     def render() -> None:
-        out.print(f"{_called(read)}: {len(read.tests)} tests, and it judges as all of them say", markup=False)
+        out.print(
+            f"{_called(read)}: {many(len(read.tests), 'test')}, and it judges as all of them say",
+            markup=False,
+        )
         shown = table("tier", "into", "tests", "rules", "exercised")
         for row in rows:
             shown.add_row(*map(str, row.values()))

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.application import push as use_case
+from tidegate.domain.counting import many
 from tidegate.domain.errors import BadInput, DependencyFailed, Refused
 from tidegate.domain.state import PushRow
 from tidegate.entrypoints.cli.common import As, AsJson, acting, after, out, platform, printable, say, table
@@ -121,7 +122,7 @@ def _told(done: use_case.Outcome) -> None:
         out.print(f"these bytes were recorded before (event {row.sequence}); nothing changed")
     of = f"{row.dataset} {', '.join(sorted(row.parts))}".rstrip()
     out.print(
-        f"{of}: {row.verdict}; {row.read} rows pushed, {row.accepted} accepted, {row.quarantined} quarantined"
+        f"{of}: {row.verdict}; {many(row.read, 'row')} pushed, {row.accepted} accepted, {row.quarantined} quarantined"
         + (f", {row.erased} erased" if row.erased else "")
     )
     for note in row.report.get("notes", ()):
@@ -137,7 +138,7 @@ def _told(done: use_case.Outcome) -> None:
     if failing.row_count:
         out.print(failing)
     for view, count in sorted(done.online.items()):
-        out.print(f"  online: {count} rows of {view}")
+        out.print(f"  online: {many(count, 'row')} of {view}")
     for view in done.waiting:
         out.print(f"  {view} was never online: it serves this from the first `tidegate run materialize`")
 

@@ -9,6 +9,7 @@ import typer
 from tidegate.application.ports import StateReader
 from tidegate.application.rehearse import rehearsed
 from tidegate.application.standing import lifecycle, scored_in_canary
+from tidegate.domain.counting import many
 from tidegate.domain.policy import Stage
 from tidegate.domain.state import CanaryRow
 from tidegate.entrypoints.cli.common import As, AsJson, out, platform, printable, reading, say, table
@@ -116,7 +117,7 @@ def _scored(version: int, period: str, rows: int) -> dict[str, Any]:
         "beside": "—",
         "verdict": "none yet",
         "standing": "waits",
-        "sentence": f"{rows} rows are scored and not compared yet: `tidegate run canary` does",
+        "sentence": f"{many(rows, 'row')} scored and not compared yet: `tidegate run canary` does",
         "review": "",
         "occurred_at": "",
         "analysis": {},

@@ -12,6 +12,7 @@ from tidegate.application import erase_rows as erasing
 from tidegate.application.erased import finish as finish_erasures
 from tidegate.application.recording import permit
 from tidegate.domain.actors import Permission
+from tidegate.domain.counting import many
 from tidegate.domain.errors import BadInput
 from tidegate.entrypoints.cli.common import As, AsJson, Reason, acting, after, out, platform, say
 from tidegate.entrypoints.cli.texts import write_desk_anew
@@ -67,12 +68,12 @@ def erase(
             )
             return
         at = f" (event {done.sequence})" if done.sequence else ""
-        out.print(f"{done.rows} row(s) of {dataset} {would}{at}; they stay away from what comes later")
+        out.print(f"{many(done.rows, 'row')} of {dataset} {would}{at}; they stay away from what comes later")
         for kind, count in sorted(files.items()):
             rows = sum(each.rows for each in done.files if each.kind == kind)
-            out.print(f"  {_CALLED[kind]}: {rows} row(s) from {count} file(s)")
+            out.print(f"  {_CALLED[kind]}: {many(rows, 'row')} from {many(count, 'file')}")
         if done.online:
-            out.print(f"  online: {done.online} row(s)")
+            out.print(f"  online: {many(done.online, 'row')}")
         for version in done.touches["versions"]:
             out.print(f"  {version} had learned from them, and was not trained again")
         if "batch" in files and not dry_run:
@@ -104,7 +105,7 @@ def finish(as_user: As = None, as_json: AsJson = False) -> None:
     say(
         {"removed": count},
         as_json,
-        lambda: out.print(f"removed {count} erased file(s)" if count else "none is left"),
+        lambda: out.print(f"removed {many(count, 'erased file')}" if count else "none is left"),
     )
 
 

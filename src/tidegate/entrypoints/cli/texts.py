@@ -11,6 +11,7 @@ from tidegate.application import retention as retaining
 from tidegate.application.erase_rows import let_go, over
 from tidegate.application.people import account_of
 from tidegate.bootstrap import Tidegate
+from tidegate.domain.counting import many
 from tidegate.entrypoints.cli.common import (
     As,
     AsJson,
@@ -47,7 +48,7 @@ def erase(
     def render() -> None:
         if done.texts:
             out.print(
-                f"erased {done.texts} text(s) about {done.subject}, and the key that opens their copies"
+                f"erased {many(done.texts, 'text')} about {done.subject}, and the key that opens their copies"
             )
         else:
             out.print(f"no text about {done.subject} is left")
@@ -76,7 +77,7 @@ def retention(
     def render() -> None:
         shown = table("class", "kept at least", "would go" if dry_run else "went", "stay")
         for row in found:
-            shown.add_row(row.kind, f"{row.least_days} days", str(len(row.commitments)), str(row.stay))
+            shown.add_row(row.kind, many(row.least_days, "day"), str(len(row.commitments)), str(row.stay))
         out.print(shown)
         if rows:
             told = table("dataset", "kept for", "would go" if dry_run else "went", "rows")

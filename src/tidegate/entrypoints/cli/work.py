@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +12,7 @@ from tidegate.application.runs import ran_ahead
 from tidegate.application.standing import lifecycle
 from tidegate.application.status import status as read_status
 from tidegate.application.timeline import sentence, stale_rows
+from tidegate.domain.counting import many, times
 from tidegate.domain.errors import BadInput, DependencyFailed
 from tidegate.entrypoints.cli.common import (
     As,
@@ -24,6 +25,7 @@ from tidegate.entrypoints.cli.common import (
     say,
     table,
 )
+from tidegate.entrypoints.cli.results import in_words
 
 #: How many incidents `status` names.
 LATEST = 3
@@ -60,43 +62,54 @@ def status(as_user: As = None, as_json: AsJson = False) -> None:
 
     def render() -> None:
         out.print(f"policy in force: {found['policy']} ({found['policy_digest'].split(':')[-1][:12]})")
-        counts = found["batches"]
-        out.print(
-            f"data: {counts['accepted']} batches, {counts['rows']} rows; {counts['quarantined']} rows quarantined, "
-            f"{counts['held_back']} drops held back, {counts['restated']} batches restated"
-        )
+        for line in _data(found):
+            out.print(line)
         models = table("model", "tier", "versions", "staging", "canary", "prod")
         for name, model in found["models"].items():
             stages = [str(model["stages"].get(stage, "—")) for stage in ("staging", "canary", "prod")]
             models.add_row(name, model["tier"], str(model["versions"]), *stages)
         if models.row_count:
             out.print(models)
-        waiting = found["waiting"]
-        for item in waiting["approvals"]:
-            way = " BY BREAK-GLASS" if item["kind"] == "break_glass" else ""
-            out.print(
-                f"waits for an approver: {item['promotion']}, {item['model']} version {item['version']} "
-                f"to {item['to']}{way}{_due(item)}",
-                markup=False,
-            )
-        for item in waiting["policies"]:
-            out.print(
-                f"waits for approvers: policy {item['proposal']}, {item['name']} {item['version']}",
-                markup=False,
-            )
-        for item in waiting["reviews"]:
-            about = item["period"] or item["kind"].replace("_", " ")
-            out.print(
-                f"waits for a reviewer: {item['review']}, {item['model']} {about}{_due(item)}", markup=False
-            )
+        for line in _waiting(found["waiting"]):
+            out.print(line, markup=False)
         for model in found["held"]:
             out.print(f"held: {model}: a review that must not be missed is overdue, nothing goes up (P9)")
-        if not any(waiting.values()):
+        if not any(found["waiting"].values()):
             out.print("nothing waits for anybody")
         for line in (*_stale(found), *_waived(found), *_gaps(found), *_clockwork(found), *_outside(found)):
             out.print(printable(line), markup=False)
 
     say(found, as_json, render)
+
+
+def _data(found: dict[str, Any]) -> list[str]:
+    """Return what people are told of drops, and of pushes where there are some."""
+    drops, pushes = found["batches"], found["pushes"]
+    told = (
+        f"data: {many(drops['accepted'], 'batch')}, {many(drops['rows'], 'row')}; "
+        f"{many(drops['quarantined'], 'row')} quarantined, {many(drops['held_back'], 'drop')} held back, "
+        f"{many(drops['restated'], 'batch')} restated"
+    )
+    if not pushes["accepted"] and not pushes["held_back"]:
+        return [told]
+    beside = (
+        f"pushed: {many(pushes['accepted'], 'push')}, {many(pushes['rows'], 'row')}; "
+        f"{many(pushes['quarantined'], 'row')} quarantined, {many(pushes['held_back'], 'push')} held back"
+    )
+    return [told, beside]
+
+
+def _waiting(waiting: dict[str, Any]) -> Iterator[str]:
+    """Yield what waits for people, and for whom."""
+    for item in waiting["approvals"]:
+        way = " BY BREAK-GLASS" if item["kind"] == "break_glass" else ""
+        what = f"{item['promotion']}, {item['model']} version {item['version']}"
+        yield f"waits for an approver: {what} to {item['to']}{way}{_due(item)}"
+    for item in waiting["policies"]:
+        yield f"waits for approvers: policy {item['proposal']}, {item['name']} {item['version']}"
+    for item in waiting["reviews"]:
+        about = item["period"] or item["kind"].replace("_", " ")
+        yield f"waits for a reviewer: {item['review']}, {item['model']} {about}{_due(item)}"
 
 
 def _due(item: dict[str, Any]) -> str:
@@ -128,7 +141,7 @@ def _stale(found: dict[str, Any]) -> list[str]:
     """Return what people are told of views that are older than they may be, and of decisions that rest on such."""
     lines = [f"stale: {each['sentence']}" for each in found["features"] if not each["fresh"]]
     return lines + [
-        f"{each['model']} {each['period']}, {each['rows']:,} decisions of version {each['version']}: {told}"
+        f"{each['model']} {each['period']}, {many(each['rows'], 'decision', ',')} of version {each['version']}: {told}"
         for each in found["scorings"]
         for told in stale_rows(each["freshness"])
     ]
@@ -138,14 +151,14 @@ def _waived(found: dict[str, Any]) -> list[str]:
     """Return what people are told of checks that do not count now, and of what was let through before."""
     lines = [
         f"waived: {row['dataset']} {row['check']} for {row['period'] or 'every period'} until {row['until']}, "
-        f"used {row['uses']} of {row['most']} times, {row['rows']:,} rows let through ({row['id']})"
+        f"used {row['uses']} of {many(row['most'], 'time')}, {many(row['rows'], 'row', ',')} let through ({row['id']})"
         for row in found["waivers"]
         if not row["over"]
     ]
     past = [row for row in found["waivers"] if row["over"] and row["uses"]]
     if past:
         uses = sum(row["uses"] for row in past)
-        lines.append(f"waivers that are over were used {uses} times: `tidegate waiver list`")
+        lines.append(f"waivers that are over were used {times(uses)}: `tidegate waiver list`")
     return lines
 
 
@@ -159,7 +172,7 @@ def _gaps(found: dict[str, Any]) -> list[str]:
 def _outside(found: dict[str, Any]) -> list[str]:
     """Return what people are told of the world outside: who was not told, and what was changed by another hand."""
     lines = [
-        f"not told to {each['sink']} yet: {each['behind']} events; {each['error']}"
+        f"not told to {each['sink']} yet: {many(each['behind'], 'event')}; {each['error']}"
         for each in found["sinks"]
         if each["error"]
     ]
@@ -168,7 +181,9 @@ def _outside(found: dict[str, Any]) -> list[str]:
         f"incident {each['id']} on {each['occurred_at'][:10]}: {'; '.join(each['facts'])}" for each in latest
     ]
     more = len(found["incidents"]) - len(latest)
-    return lines + ([f"and {more} incidents before; `tidegate status --json` has all"] if more else [])
+    return lines + (
+        [f"and {many(more, 'incident')} before; `tidegate status --json` has all"] if more else []
+    )
 
 
 def log(
@@ -238,7 +253,7 @@ def doctor(as_user: As = None, as_json: AsJson = False) -> None:
     bad = [finding for finding in findings if not finding.ok]
     if bad:
         raise DependencyFailed(
-            "unwell", f"{len(bad)} of {len(findings)} examinations found a fault", bad[0].hint
+            "unwell", f"{len(bad)} of {many(len(findings), 'examination')} found a fault", bad[0].hint
         )
 
 
@@ -266,7 +281,8 @@ def run(
     found = run_flow(here.settings, flow, given, acting(here, as_user).actor)
 
     def render() -> None:
-        out.print(json.dumps(found, indent=2, ensure_ascii=False, default=str), markup=False)
+        for line in in_words(found):
+            out.print(printable(line), markup=False)
 
     say(found, as_json, render)
 

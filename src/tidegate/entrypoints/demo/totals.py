@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from tidegate.domain.counting import many
 from tidegate.domain.events import Event, EventType
 
 
@@ -26,10 +27,8 @@ def _dataset(name: str, events: Iterable[Event]) -> str:
     drops = [event.payload for event in events if event.type in _GATED and event.payload["dataset"] == name]
     read, accepted, held = (sum(drop[key] for drop in drops) for key in ("read", "accepted", "quarantined"))
     restated = sum(1 for drop in drops if drop["supersedes"])
-    line = (
-        f"{name}: {read:,} rows in {_count(len(drops), 'drop')}, {accepted:,} accepted, {held:,} quarantined"
-    )
-    return f"{line}; {_count(restated, 'drop')} restated another" if restated else line
+    line = f"{name}: {read:,} rows in {many(len(drops), 'drop')}, {accepted:,} accepted, {held:,} quarantined"
+    return f"{line}; {many(restated, 'drop')} restated another" if restated else line
 
 
 def _model(name: str, events: Iterable[Event]) -> list[str]:
@@ -42,7 +41,7 @@ def _model(name: str, events: Iterable[Event]) -> list[str]:
     decisions = ", ".join(f"{rows:,} in {stage}" for stage, rows in scored.items())
     monitors, canaries = (_verdicts(own, kind) for kind in (EventType.MONITOR_RAN, EventType.CANARY_ANALYSED))
     return [
-        f"{name}: {_count(versions, 'version')}, {sum(scored.values()):,} decisions ({decisions or 'none'})",
+        f"{name}: {many(versions, 'version')}, {sum(scored.values()):,} decisions ({decisions or 'none'})",
         f"  the last verdict on each month: monitors {monitors}; canaries {canaries}",
     ]
 
@@ -62,12 +61,8 @@ def _verdicts(events: Iterable[Event], kind: EventType) -> str:
 def _people(events: Iterable[Event]) -> str:
     kinds = Counter(event.type for event in events)
     return (
-        f"people: {_count(kinds[EventType.PROMOTION_APPROVED], 'approval')}, "
-        f"{_count(kinds[EventType.PROMOTION_REJECTED], 'rejection')}, "
-        f"{kinds[EventType.REVIEW_DECIDED]} of {_count(kinds[EventType.REVIEW_OPENED], 'review')} decided, "
-        f"{_count(kinds[EventType.ACTION_REFUSED], 'refusal')}"
+        f"people: {many(kinds[EventType.PROMOTION_APPROVED], 'approval')}, "
+        f"{many(kinds[EventType.PROMOTION_REJECTED], 'rejection')}, "
+        f"{kinds[EventType.REVIEW_DECIDED]} of {many(kinds[EventType.REVIEW_OPENED], 'review')} decided, "
+        f"{many(kinds[EventType.ACTION_REFUSED], 'refusal')}"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tidegate.adapters.shared.files import write_whole
 from tidegate.application.runs import schedule_status
 from tidegate.bootstrap import Tidegate
+from tidegate.domain.counting import many
 from tidegate.domain.errors import BadInput
 from tidegate.entrypoints.web.schedules import Agenda
 from tidegate.entrypoints.web.view import Desk, build
@@ -78,6 +79,7 @@ def environment() -> Environment:
         "day": lambda at: at[:10],
         "minute": lambda at: at[11:16],
         "thousands": lambda n: f"{n:,}",
+        "many": lambda n, noun: many(n, noun, ","),
     }
     made.filters |= {"percent": _percent, "short": lambda digest: digest.rpartition(":")[2][:10]}
     made.filters |= {"word": shlex.quote}
