@@ -12,7 +12,7 @@ from tidegate.adapters.mlflow_registry import MlflowRegistry
 from tidegate.application.ports import ModelSpec, Trained
 from tidegate.domain.canonical import sha256
 from tidegate.domain.errors import DependencyFailed
-from tidegate.testing.contracts import features as shops
+from tidegate.testing import shops
 from tidegate.testing.contracts.registry import RegistryContract
 
 
