@@ -282,8 +282,9 @@ def test_no_part_of_a_file_is_left_behind(tmp_path: Path) -> None:
     batches = ArrowBatches(tmp_path / "home")
     drop = write_drop(tmp_path)
     table = read(batches, drop)
-    batches.accept(TIDES, table, {})
-    batches.quarantine(TIDES, table, report(table, {0: ("T05",)}))
+    batch, _ = batches.accept(TIDES, table, {})
+    held = batches.quarantine(TIDES, table, report(table, {0: ("T05",)}))
+    batches.settle("tides", (batch, held.root))
     names = [name for _, _, files in os.walk(tmp_path / "home") for name in files]
     assert sorted(Path(name).suffix for name in names) == [".jsonl", ".parquet"]
     assert not any(name.startswith(".") for name in names)

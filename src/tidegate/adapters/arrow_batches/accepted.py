@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.adapters.arrow_batches.ordering import write_in_order
-from tidegate.adapters.arrow_batches.unrecorded import made_young, mark
+from tidegate.adapters.arrow_batches.unrecorded import made_young, marked
 from tidegate.adapters.shared.arrow import PREFIX, table_digest, write_parquet
 from tidegate.adapters.shared.files import hex_of, partial, told
 from tidegate.adapters.shared.pieces import Stored
@@ -24,15 +25,13 @@ class Accepted:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def keep(self, dataset: str, rows: pa.Table, *, marked: bool = True) -> tuple[str, Path]:
+    def keep(self, dataset: str, rows: pa.Table, *, mark: bool = True) -> tuple[str, Path]:
         """Keep rows as they are; return their digest and their file, marked until it is recorded."""
         digest = table_digest(rows)
         path = self.place(dataset, digest)
         if not (made_young(path) and self._holds(path, digest)):
-            if marked:
-                with told(path, rows.nbytes):
-                    mark(path)
-            write_parquet(rows, path)
+            with told(path, rows.nbytes), marked(path) if mark else nullcontext():
+                write_parquet(rows, path)
         return digest, path
 
     def keep_large(
@@ -45,9 +44,9 @@ class Accepted:
             digest = table_digest(Stored(part))
             path = self.place(dataset, digest)
             if not (made_young(path) and self._holds(path, digest)):
-                mark(path)
                 part.chmod(0o644)
-                part.replace(path)
+                with marked(path):
+                    part.replace(path)
         return digest, path
 
     def read(self, dataset: str, digest: str) -> pa.Table:

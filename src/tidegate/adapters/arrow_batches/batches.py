@@ -192,7 +192,7 @@ class ArrowBatches:
         import pyarrow as pa
 
         schema = pa.schema([(column.name, arrow_type(column.type)) for column in contract.columns])
-        return self._accepted.keep(contract.dataset, schema.empty_table(), marked=False)[1]
+        return self._accepted.keep(contract.dataset, schema.empty_table(), mark=False)[1]
 
     def quarantine(
         self,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from datetime import date, datetime
 from math import isfinite
 from pathlib import Path
 from typing import BinaryIO
 
-from tidegate.adapters.arrow_batches.unrecorded import made_young, mark
+from tidegate.adapters.arrow_batches.unrecorded import made_young, marked
 from tidegate.adapters.shared.files import hex_of, partial, told
 from tidegate.adapters.shared.pieces import pieces
 from tidegate.application.ports import Table
@@ -38,9 +39,9 @@ class HeldBack:
                 file.flush()
                 os.fsync(file.fileno())
             part.chmod(0o644)
-            if not made_young(path := self.place(dataset, root)):
-                mark(path)
-            return root, part.replace(path)
+            path = self.place(dataset, root)
+            with nullcontext() if made_young(path) else marked(path):
+                return root, part.replace(path)
 
     def rows(self, dataset: str, root: str) -> Iterator[Mapping[str, object]]:
         """Yield row by row what one gate run held back, after the whole file was read against its root.

@@ -8,8 +8,8 @@ may be an older copy of the record, or another one.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -18,18 +18,26 @@ from tidegate.adapters.shared.files import DEAD_AFTER, partial
 _SUFFIX = ".unrecorded"
 
 
-def mark(path: Path) -> None:
-    """Mark a file that is about to be written.
+@contextmanager
+def marked(path: Path) -> Iterator[None]:
+    """Mark a file that is written meanwhile; one that could not be written has no mark.
 
     Raises:
         OSError: the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _mark_of(path).touch()
+    try:
+        yield
+    except BaseException:
+        settle(path)
+        raise
 
 
 def made_young(path: Path) -> bool:
-    """Say whether a file is there; if it is, it is as young as if it were written now, and is not swept."""
+    """Say whether a file is there; one with a mark is then as young as if it were written now, and is not swept."""
+    if not _mark_of(path).exists():
+        return path.is_file()  # who sweeps takes the file before the mark
     try:
         os.utime(path)
     except OSError:  # not there, or not ours: then it is written
@@ -49,17 +57,17 @@ def sweep(folder: Path, known: Collection[Path], now: datetime) -> int:
         OSError: one cannot be removed.
     """
     count = 0
-    for marked in sorted(folder.glob(f".*{_SUFFIX}")):
-        path = marked.with_name(marked.name.removeprefix(".").removesuffix(_SUFFIX))
+    for mark in sorted(folder.glob(f".*{_SUFFIX}")):
+        path = mark.with_name(mark.name.removeprefix(".").removesuffix(_SUFFIX))
         until = (now - DEAD_AFTER).timestamp()
         with suppress(FileNotFoundError):  # others sweep too, or write
-            if marked.stat().st_mtime >= until:
+            if mark.stat().st_mtime >= until:
                 continue
             if path not in known and path.exists():
                 if not _swept(path, until):
                     continue
                 count += 1
-            marked.unlink()
+            mark.unlink()
     return count
 
 

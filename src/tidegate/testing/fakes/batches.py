@@ -173,8 +173,9 @@ class FakeBatches:
         path = self._batch(contract.dataset, digest)
         if kept and not path.exists():
             self._unrecorded.add((contract.dataset, digest))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
+        if not path.exists() or path.read_bytes() != body or (contract.dataset, digest) in self._unrecorded:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body)
         return digest, path
 
     def quarantine(self, contract: Contract, table: Table, report: GateReport) -> Segment:
