@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tidegate.adapters.ed25519_signer import Ed25519Signer
 from tidegate.adapters.git_notes import GitNotes
 from tidegate.adapters.sql_record import SqlLedger, tables
-from tidegate.adapters.sql_record.ledger import put
+from tidegate.adapters.sql_record.state import put
 from tidegate.application import audit
 from tidegate.application.platform import Acting
 from tidegate.domain.canonical import canonical, sha256

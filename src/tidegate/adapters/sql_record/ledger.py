@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from datetime import datetime
-from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -22,17 +20,13 @@ from tidegate.adapters.sql_record.engine import (
     migrate,
     revision,
 )
+from tidegate.adapters.sql_record.state import PAGE, SqlState, copies, put, upsert
 from tidegate.application.ports import Clock, Delivery, Entropy
 from tidegate.domain.canonical import utc_time
 from tidegate.domain.errors import DependencyFailed, Refused
 from tidegate.domain.events import Draft, Event, Head, commitment, open_body, seal
 from tidegate.domain.fold import changes
-from tidegate.domain.state import ErasureRow, PolicyRow, Row, TextRow
-
-R = TypeVar("R", bound=Row)
-
-#: How many events are read at a time.
-PAGE = 1000
+from tidegate.domain.state import ErasureRow, PolicyRow, TextRow
 
 # What every event needs is said once: to say it anew each time costs more than to do it.
 _INSERT = sa.insert(tables.events)
@@ -41,58 +35,6 @@ _IN_FORCE = sa.select(tables.STATE[PolicyRow].c.digest).where(tables.STATE[Polic
 _LATEST = sa.select(sa.func.max(tables.events.c.stream_sequence)).where(
     tables.events.c.stream == sa.bindparam("stream")
 )
-
-_NEWEST = sa.select(sa.func.max(tables.events.c.sequence))
-_HIGHEST = (
-    sa.select(tables.events.c.sequence, tables.events.c.occurred_at)
-    .where(tables.events.c.sequence > sa.bindparam("after"))
-    .order_by(tables.events.c.occurred_at.desc(), tables.events.c.sequence.desc())
-    .limit(1)
-)
-
-
-class SqlState:
-    """Folded state as one connection sees it, or, with an engine, as the last commit left it."""
-
-    def __init__(self, bind: sa.Connection | sa.Engine) -> None:
-        self._bind = bind
-
-    def get(self, kind: type[R], /, *key: str | int) -> R | None:
-        """Return the row with this primary key, or None."""
-        found = self.select(kind, **dict(zip(kind.KEY, key, strict=True)))
-        return found[0] if found else None
-
-    def select(self, kind: type[R], /, **equal: object) -> tuple[R, ...]:
-        """Return the rows whose fields equal the given values, in key order."""
-        table = tables.STATE[kind]
-        query = sa.select(table).where(
-            *(table.c[name] == tables.stored(kind, name, value) for name, value in equal.items())
-        )
-        with explained("read the state"):
-            if isinstance(self._bind, sa.Engine):
-                with self._bind.connect() as connection:
-                    found = connection.execute(query).mappings().all()
-            else:
-                found = self._bind.execute(query).mappings().all()
-        rows = [tables.decode(kind, dict(row)) for row in found]
-        return tuple(sorted(rows, key=lambda row: row.key))  # a database has its own collation
-
-    def marks(self) -> tuple[tuple[int, str], ...]:
-        """Return (sequence, occurred_at) of each event after which all occurred earlier, in order of sequence."""
-        with explained("read the state"):
-            if isinstance(self._bind, sa.Engine):
-                with self._bind.connect() as connection:
-                    return _marks(connection)
-            return _marks(self._bind)
-
-
-def _marks(connection: sa.Connection) -> tuple[tuple[int, str], ...]:
-    newest, found = connection.execute(_NEWEST).scalar() or 0, list[tuple[int, str]]()
-    # Asked of the newest event as well, the latest after it would be looked for through the whole index.
-    while (after := found[-1][0] if found else 0) < newest:
-        sequence, occurred_at = connection.execute(_HIGHEST, {"after": after}).one()
-        found.append((sequence, occurred_at))
-    return tuple(found)
 
 
 class SqlTransaction(SqlState):
@@ -251,7 +193,7 @@ class SqlLedger:
     def advance(self, sink: str, sequence: int) -> None:
         """Note that ``sink`` has had its effects up to ``sequence``; never moves back."""
         with self._moving() as connection:
-            forward = _upsert(tables.cursors, forward=True)
+            forward = upsert(tables.cursors, forward=True)
             connection.execute(forward, {"sink": sink, **asdict(Delivery(sequence))})
 
     def delivery(self, sink: str) -> Delivery:
@@ -264,7 +206,7 @@ class SqlLedger:
         with self._moving() as connection:
             before = _delivery(connection, sink)
             now = Delivery(before.sequence, before.failures + 1, error, retry_at)
-            note = _upsert(tables.cursors)
+            note = upsert(tables.cursors)
             connection.execute(note, {"sink": sink, **asdict(now)})
 
     def rewind(self, sink: str, sequence: int) -> None:
@@ -316,38 +258,8 @@ def resumable(url: str) -> datetime | None:
         engine.dispose()
 
 
-def put(connection: sa.Connection, row: Row) -> None:
-    """Insert or replace one row of state."""
-    connection.execute(_upsert(tables.STATE[type(row)]), tables.encode(row))
-
-
-@cache
-def _upsert(table: sa.Table, *, forward: bool = False) -> sa.TextClause:
-    """Return what inserts a row or replaces the one of its key; ``forward``: only by a higher sequence.
-
-    Both databases spell it alike. As an expression SQLAlchemy would compile it anew for every row, which took
-    most of the time of a verification.
-    """
-    names = [column.name for column in table.columns]
-    keys = [column.name for column in table.primary_key]
-    new = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in keys)
-    where = f" WHERE {table.name}.sequence < excluded.sequence" if forward else ""
-    insert = f"INSERT INTO {table.name} ({_quoted(names)}) VALUES ({', '.join(f':{name}' for name in names)})"  # noqa: S608  # our own names
-    return sa.text(f"{insert} ON CONFLICT ({_quoted(keys)}) DO UPDATE SET {new}{where}")
-
-
-def _quoted(names: Sequence[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
-
-
 def _delivery(connection: sa.Connection, sink: str) -> Delivery:
     names = [field.name for field in fields(Delivery)]
     query = sa.select(*(tables.cursors.c[name] for name in names)).where(tables.cursors.c.sink == sink)
     row = connection.execute(query).mappings().one_or_none()
     return Delivery(**row) if row else Delivery()
-
-
-def copies(event: Event) -> dict[str, object]:
-    """Return the column values beside the body: copies, for queries and constraints."""
-    values = {column.name: getattr(event, column.name) for column in tables.events.columns}
-    return {**values, "type": str(event.type)}  # an enumeration is not what a driver expects

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from tidegate.adapters.sql_record import tables
 from tidegate.adapters.sql_record.cipher import opened
 from tidegate.adapters.sql_record.engine import connect
-from tidegate.adapters.sql_record.ledger import PAGE, SqlState, copies, put
+from tidegate.adapters.sql_record.state import PAGE, SqlState, copies, put
 from tidegate.adapters.sql_record.structure import structure_faults
 from tidegate.domain.canonical import NO_DIGEST, canonical, parse
 from tidegate.domain.errors import TidegateError

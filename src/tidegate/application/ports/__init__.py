@@ -13,8 +13,6 @@ from tidegate.application.ports.data import (
     DataGate,
     Kept,
     Mended,
-    Segment,
-    Table,
 )
 from tidegate.application.ports.features import (
     Answer,
@@ -47,6 +45,7 @@ from tidegate.application.ports.models import (
 from tidegate.application.ports.outbox import Sink
 from tidegate.application.ports.reading import Pending, ReadLog
 from tidegate.application.ports.record import Delivery, Ledger, Lockbox, Notes, StateReader, Transaction
+from tidegate.application.ports.rows import Segment, Table
 from tidegate.application.ports.running import Schedules, Turns
 from tidegate.application.ports.watching import Comparison, Expressions, MonitorResult, Monitors, Policies
 

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from tidegate.application.ports.keeping import Thinned, Whose
+from tidegate.application.ports.rows import Segment, Table
 from tidegate.domain.contract import CheckResult, Contract, GateReport
-from tidegate.domain.freshness import Staleness
 from tidegate.domain.keeping import Without
 from tidegate.domain.suggestion import Profile, Promise, Suggestion
-
-if TYPE_CHECKING:
-    from tidegate.application.ports.keeping import Thinned, Whose
-
-
-class Table(Protocol):
-    """Rows in memory. Real adapters pass ``pyarrow.Table``."""
-
-    @property
-    def num_rows(self) -> int: ...
-
-    @property
-    def column_names(self) -> list[str]: ...
 
 
 class Amended(NamedTuple):
@@ -90,19 +78,6 @@ class DataGate(Protocol):
         yields the verdict ``error``; it never raises for that.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A file of many records whose Merkle root goes into the chain.
-
-    ``stale`` says of decisions how many are marked, by view.
-    """
-
-    root: str
-    path: Path
-    records: int
-    stale: Mapping[str, Staleness] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

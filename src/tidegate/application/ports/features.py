@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from tidegate.application.ports.data import Table
 from tidegate.application.ports.keeping import Whose
 from tidegate.application.ports.models import Frame, Marks
+from tidegate.application.ports.rows import Table
 from tidegate.domain.feature_change import Definitions, ViewDefinition
 from tidegate.domain.parity import Pair
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tidegate.application.ports.data import Table
 from tidegate.application.ports.models import ModelSpec
+from tidegate.application.ports.rows import Table
 from tidegate.domain.keeping import Without
 
 

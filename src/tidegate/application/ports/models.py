@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from tidegate.application.ports.data import Segment
+from tidegate.application.ports.rows import Segment
 from tidegate.domain.evidence import Evidence, Measure
 
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from tidegate.application.ports.data import Segment
 from tidegate.application.ports.models import Frame, ModelSpec
+from tidegate.application.ports.rows import Segment
 from tidegate.domain.evidence import Evidence, Measure, Verdict, worst
 from tidegate.domain.feature_drift import Limits
 from tidegate.domain.policy import Policy
