@@ -433,7 +433,7 @@ def test_feast_joins_and_serves_what_the_plain_loop_does(tmp_path, seed):
         frames.append(store.training_frame(shops.write_entities(tmp_path / "e", hours), "demand", ["note"]))
         for hour in (20, 66, 100):
             store.materialize(shops.at(hour))
-            served.append(list(store.online("demand", FeaturesContract.KEYS, shops.at(hour))))
+            served.append(list(store.online("demand", shops.KEYS, shops.at(hour))))
     assert shops.read(frames[0]) == shops.read(frames[1])
     assert frames[0].digest == frames[1].digest
     assert served[:3] == served[3:]

@@ -24,10 +24,11 @@ class Hammer:
 
     def __init__(self, read):
         self.answers, self.failed, self.longest, self.done = [], [], 0.0, False
-        self._read, self._thread = read, threading.Thread(target=self._run)
+        self._read, self._thread, self._begun = read, threading.Thread(target=self._run), threading.Event()
 
     def __enter__(self):
         self._thread.start()
+        assert self._begun.wait(60), "no read came back"
         return self
 
     def __exit__(self, *_):
@@ -42,6 +43,7 @@ class Hammer:
             except Exception as error:  # noqa: BLE001 - whatever stops a read is kept
                 self.failed.append(error)
             self.longest = max(self.longest, time.perf_counter() - began)
+            self._begun.set()
 
 
 def test_reads_go_on_while_windows_are_brought_and_each_sees_one_window_whole(built, tmp_path, place):
