@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,8 +19,8 @@ import pytest
 import redis
 
 from tidegate.adapters.feast_store import online_redis, online_sqlite
-from tidegate.adapters.feast_store.newest import Row
-from tidegate.adapters.feast_store.repository import write_overlay
+from tidegate.adapters.feast_store.newest import Expiry, Row, Writes
+from tidegate.adapters.feast_store.repository import CHOICES, write_overlay
 from tidegate.adapters.shared.arrow import write_parquet
 from tidegate.application.ports import OnlineWindow, Pushes
 from tidegate.domain.errors import BadInput, DependencyFailed
@@ -27,7 +28,7 @@ from tidegate.domain.evidence import Verdict
 from tidegate.domain.parity import TOLERANCES, judged
 from tidegate.testing import shops
 from tidegate.testing.chaos import mortal
-from tidegate.testing.online import expected, ours
+from tidegate.testing.online import SQLITE, expected, ours
 from tidegate.testing.shops import KEYS, served
 
 # ── a window changes in one step ──────────────────────────────────────────────────────────────────
@@ -296,6 +297,28 @@ def test_a_store_may_take_what_tidegate_brings_alone(tmp_path, place):
     assert served(store, 42) == [20, None, None]
     assert store.push(shops.pushes(tmp_path, FIRST)) == {"shop_sales": 2}
     assert served(store, 42) == [5, None, 6]
+
+
+@pytest.mark.parametrize("where", ["", "${TIDEGATE_ONLINE_URL}"])
+@pytest.mark.parametrize(
+    ("option", "got", "choices"),
+    [
+        ("writes: sometimes", "'sometimes' as writes", "feast, tidegate"),
+        ("writes: [tidegate]", "['tidegate'] as writes", "feast, tidegate"),
+        ("expiry: null", "None as expiry", "clock, materialized"),
+    ],
+)
+def test_what_an_online_store_cannot_be_told_is_refused_in_words(tmp_path, where, option, got, choices):
+    folder = shops.write_repository(tmp_path / "features", online=f"{{type: {SQLITE}, {option}}}")
+    with pytest.raises(BadInput) as refused:
+        write_overlay(folder, tmp_path / "home", redis=where)
+    assert refused.value.code == "online-store-option"
+    assert refused.value.sentence == f"got {got} of online_store, expected one of: {choices}"
+    assert not (tmp_path / "home" / "feast" / "feature_store.yaml").exists()
+
+
+def test_each_choice_of_an_online_store_is_one_that_it_knows():
+    assert {"expiry": get_args(Expiry), "writes": get_args(Writes)} == CHOICES
 
 
 def test_what_a_file_says_of_writes_holds_where_a_profile_names_the_store(tmp_path):

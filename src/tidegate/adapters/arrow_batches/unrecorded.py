@@ -29,7 +29,7 @@ def marked(path: Path) -> Iterator[None]:
     _mark_of(path).touch()
     try:
         yield
-    except BaseException:
+    except BaseException:  # also of somebody who stops it: what is not there needs no mark
         settle(path)
         raise
 

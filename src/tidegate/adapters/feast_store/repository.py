@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: What definitions read to find their sources.
 HOME_VARIABLE = "TIDEGATE_HOME"
 REDIS_STORE = "tidegate.adapters.feast_store.online_redis.NewestRedisOnlineStore"
+#: What an online store of ours may be told, as `newest` has it: that room needs Feast, this one does not.
+CHOICES = {"expiry": ("clock", "materialized"), "writes": ("feast", "tidegate")}
 POSTGRES_STORE = "tidegate.adapters.feast_store.offline_postgres.PointInTimePostgresOfflineStore"
 #: Where a profile may say that offline features lie, and the store that joins them there.
 OFFLINE = {
@@ -144,7 +146,8 @@ def write_overlay(repo: Path, home: Path, redis: str = "", offline: str = "") ->
     offline store, as `offline_store` says. Everything else is copied.
 
     Raises:
-        BadInput: the repository has no ``feature_store.yaml``, it is not YAML, or its offline store is unknown.
+        BadInput: the repository has no ``feature_store.yaml``, it is not YAML, its offline store is unknown, or its
+            online store is told what it does not know.
     """
     from ruamel.yaml import YAML
 
@@ -157,9 +160,8 @@ def write_overlay(repo: Path, home: Path, redis: str = "", offline: str = "") ->
     if isinstance(registry, dict) and str(registry.get("path", "")).startswith(scheme):
         registry["path"] = scheme + str(folder / Path(str(registry["path"]).removeprefix(scheme)).name)
     online = config.get("online_store")
+    kept = _chosen(online if isinstance(online, dict) else {})
     if redis:
-        said = online if isinstance(online, dict) else {}
-        kept = {name: said[name] for name in ("expiry", "writes") if name in said}
         config["online_store"] = {"type": REDIS_STORE, "url": redis, **kept}
     elif isinstance(online, dict) and str(online.get("type")).lower().endswith(
         ("sqlite", "sqliteonlinestore")
@@ -172,6 +174,19 @@ def write_overlay(repo: Path, home: Path, redis: str = "", offline: str = "") ->
     yaml.dump(config, body)
     overlay = folder / "feature_store.yaml"
     return write_whole(overlay, body.getvalue())
+
+
+def _chosen(online: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what an online store is told of `CHOICES`."""
+    said = {name: online[name] for name in CHOICES if name in online}
+    for name, value in said.items():
+        if value not in CHOICES[name]:
+            raise BadInput(
+                "online-store-option",
+                f"got {value!r} as {name} of online_store, expected one of: {', '.join(CHOICES[name])}",
+                "mend online_store in features/feature_store.yaml; docs/online.md tells what each does",
+            )
+    return said
 
 
 def offline_store(repo: Path, offline: str = "") -> Mapping[str, Any]:
